@@ -1,0 +1,174 @@
+"""What the store holds, one class a kind. Frozen values; `version` is the key's mod revision, set on reading.
+
+Docker's form, which clients see, is made from these by `manager.api.views`.
+"""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from swarmpy.models.base import Document, TaskStateName, Timestamp
+from swarmpy.models.cluster import ClusterSpec
+from swarmpy.models.config import ConfigSpec
+from swarmpy.models.network import NetworkCreate
+from swarmpy.models.node import NodeDescription, NodeSpec
+from swarmpy.models.port import PortConfig
+from swarmpy.models.secret import SecretSpec
+from swarmpy.models.service import ServiceSpec, UpdateStatus
+from swarmpy.models.task import TaskSpec, TaskStatus
+from swarmpy.states import NodeState, TaskState
+
+
+class ReasonCode(StrEnum):
+    """Why something does not run; stable words for machines."""
+
+    NO_NODE = "no-node"
+    NO_ADDRESS = "no-address"
+    WAITING_RESTART_DELAY = "waiting-restart-delay"
+    WAITING_OLD_TASK = "waiting-old-task"
+    WAITING_AGENT = "waiting-agent"
+    NODE_DOWN = "node-down"
+    NODE_DRAINED = "node-drained"
+    ENGINE = "engine"
+    EXITED = "exited"
+    UNHEALTHY = "unhealthy"
+    REPLACED = "replaced"
+    SCALED_DOWN = "scaled-down"
+    SERVICE_REMOVED = "service-removed"
+    GAVE_UP = "gave-up"
+
+
+class Reason(Document):
+    """`text` is one sentence for people; `nodes` says per node id why it was refused; `since` does not move
+    while the code stays the same."""
+
+    code: ReasonCode
+    text: str
+    since: Timestamp
+    nodes: dict[str, str] = Field(default_factory=dict)
+
+
+class Object(Document):
+    id: str
+    version: int = Field(default=0, exclude=True)
+    created_at: Timestamp
+    updated_at: Timestamp
+
+
+class Cluster(Object):
+    spec: ClusterSpec
+
+
+class Node(Object):
+    """`state` and `since` are what the leader saw last; `applied` is the revision the agent reported."""
+
+    spec: NodeSpec
+    description: NodeDescription
+    state: NodeState = NodeState.UNKNOWN
+    message: str = ""
+    since: Timestamp
+    addr: str = ""
+
+
+class Service(Object):
+    """`spec_version` numbers the task template (`specs/ID/N`); an update that leaves the template equal keeps it.
+
+    A service whose `removed` is set is shown to nobody; its tasks are being stopped, and it goes when they are gone.
+    """
+
+    spec: ServiceSpec
+    spec_version: int
+    previous_spec: ServiceSpec | None = None
+    previous_spec_version: int | None = None
+    update: UpdateStatus | None = None
+    job_iteration: int | None = None
+    job_started_at: Timestamp | None = None
+    removed: bool = False
+
+
+class SpecRevision(Object):
+    """One wish, written once. `id` is `SERVICE/N`. `sealed_auth` is the registry credential, encrypted."""
+
+    service_id: str
+    number: int
+    template: TaskSpec
+    sealed_auth: str | None = None
+
+
+class TaskNetwork(Document):
+    """One network of a task. `address` (CIDR) is what the agent reported, empty before."""
+
+    network_id: str
+    aliases: tuple[str, ...] = ()
+    address: str = ""
+
+
+class Task(Object):
+    """One attempt to run one container.
+
+    `slot` is 0 for global services; `node_id` is empty until placed. While `start_after` lies ahead the task is
+    desired READY, later RUNNING. `finished_at` is when a finished state was first seen.
+    """
+
+    service_id: str
+    service_name: str
+    spec_version: int
+    slot: int = 0
+    node_id: str = ""
+    desired_state: TaskStateName = TaskState.RUNNING
+    status: TaskStatus = TaskStatus()
+    reason: Reason | None = None
+    start_after: Timestamp | None = None
+    started_at: Timestamp | None = None
+    finished_at: Timestamp | None = None
+    networks: tuple[TaskNetwork, ...] = ()
+    ports: tuple[PortConfig, ...] = ()
+    job_iteration: int | None = None
+    local_restarts: int = 0
+
+    @property
+    def state(self) -> TaskState:
+        return self.status.state
+
+    @property
+    def is_live(self) -> bool:
+        """Neither finished nor forgotten: may hold a container, now or soon."""
+        return self.status.state.is_live
+
+    @property
+    def is_wanted(self) -> bool:
+        """Live, and meant to go on."""
+        return self.is_live and self.desired_state <= TaskState.RUNNING
+
+
+class NodeSubnet(Document):
+    node_id: str
+    subnet: str
+    gateway: str
+
+
+class Network(Object):
+    """`spec` is the wish; `subnet`, `vni` and the node subnets are the allocator's."""
+
+    spec: NetworkCreate
+    subnet: str = ""
+    gateway: str = ""
+    vni: int = 0
+    node_subnets: tuple[NodeSubnet, ...] = ()
+    reason: Reason | None = None
+    removed: bool = False
+
+
+class Secret(Object):
+    """`spec.data` is always absent here; the value lies in `sealed`, encrypted."""
+
+    spec: SecretSpec
+    sealed: str
+
+
+class Config(Object):
+    spec: ConfigSpec
+    sealed: str
+
+
+AnyObject = Cluster | Node | Service | SpecRevision | Task | Network | Secret | Config

@@ -1,0 +1,182 @@
+"""The cluster as the manager has it in memory: all objects, indexed.
+
+The fold of a snapshot and the batches that follow it; the leader's own committed writes are folded in the same way.
+Nothing else changes it, and deciders only read it. Pure: no I/O, no clock.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from manager.objects import AnyObject, Cluster, Config, Network, Node, Secret, Service, SpecRevision, Task
+from manager.store.codec import decode
+from manager.store.keys import LEADER, model_of
+from manager.store.port import Batch, Entry, Revision, Snapshot
+
+_NO_TASKS: Mapping[str, Task] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """One object before and after; `before` None: created, `after` None: deleted."""
+
+    key: str
+    before: AnyObject | None
+    after: AnyObject | None
+
+
+class State:
+    """`revision` is the store revision that the picture shows."""
+
+    def __init__(self) -> None:
+        self.revision: Revision = 0
+        self.leader: str = ""
+        self.cluster: Cluster | None = None
+        self.nodes: dict[str, Node] = {}
+        self.services: dict[str, Service] = {}
+        self.specs: dict[str, SpecRevision] = {}
+        self.tasks: dict[str, Task] = {}
+        self.networks: dict[str, Network] = {}
+        self.secrets: dict[str, Secret] = {}
+        self.configs: dict[str, Config] = {}
+        self.names: dict[str, str] = {}
+        self._modified: dict[str, Revision] = {}
+        self._buried: dict[str, Revision] = {}
+        self._tables: dict[type[AnyObject], dict[str, Any]] = {
+            Node: self.nodes,
+            Service: self.services,
+            SpecRevision: self.specs,
+            Task: self.tasks,
+            Network: self.networks,
+            Secret: self.secrets,
+            Config: self.configs,
+        }
+        self._by_service: dict[str, dict[str, Task]] = {}
+        self._by_node: dict[str, dict[str, Task]] = {}
+        self._by_slot: dict[tuple[str, int], dict[str, Task]] = {}
+
+    # reading
+
+    def tasks_of_service(self, service_id: str) -> Iterable[Task]:
+        return self._by_service.get(service_id, _NO_TASKS).values()
+
+    def tasks_of_node(self, node_id: str) -> Iterable[Task]:
+        """Tasks placed on the node; `""` gives those placed nowhere yet."""
+        return self._by_node.get(node_id, _NO_TASKS).values()
+
+    def tasks_of_slot(self, service_id: str, slot: int) -> Iterable[Task]:
+        return self._by_slot.get((service_id, slot), _NO_TASKS).values()
+
+    def spec_of(self, task: Task) -> SpecRevision:
+        """The wish a task was made from. It lives as long as any task refers to it."""
+        return self.specs[f"{task.service_id}/{task.spec_version}"]
+
+    def named(self, kind: str, name: str) -> str | None:
+        """The id that holds a name (`services`, `networks`, `secrets`, `configs`)."""
+        return self.names.get(f"{kind}/{name}")
+
+    def version_of(self, key: str) -> Revision:
+        """The revision a key was last written at, 0 when it is not there."""
+        return self._modified.get(key, 0)
+
+    def objects(self) -> Iterator[AnyObject]:
+        if self.cluster is not None:
+            yield self.cluster
+        for table in self._tables.values():
+            yield from table.values()
+
+    # folding
+
+    def reset(self, snapshot: Snapshot) -> tuple[Changed, ...]:
+        """Become the snapshot; returns the differences from what was shown before."""
+        kept = {entry.key for entry in snapshot.entries}
+        changed = [self._drop(key) for key in list(self._modified) if key not in kept]
+        changed += [self._put(entry) for entry in snapshot.entries if self.version_of(entry.key) != entry.modified]
+        self._buried.clear()
+        self.revision = snapshot.revision
+        return tuple(change for change in changed if change is not None)
+
+    def apply(self, batch: Batch) -> tuple[Changed, ...]:
+        """Fold one batch. Old news changes nothing, so that a write may be folded twice: when committed, and
+        again when the watch tells of it, with other batches of the watch in between."""
+        changed = []
+        for change in batch.changes:
+            known = max(self.version_of(change.key), self._buried.get(change.key, 0))
+            if batch.revision <= known:
+                continue
+            if change.entry is not None:
+                self._buried.pop(change.key, None)
+                changed.append(self._put(change.entry))
+            else:
+                self._buried[change.key] = batch.revision
+                changed.append(self._drop(change.key))
+        self.revision = max(self.revision, batch.revision)
+        return tuple(change for change in changed if change is not None)
+
+    def forget_deletions(self, until: Revision) -> None:
+        """The watch has passed `until`: no older news can come, so older deletions need not be remembered."""
+        self._buried = {key: revision for key, revision in self._buried.items() if revision > until}
+
+    def _put(self, entry: Entry) -> Changed | None:
+        self._modified[entry.key] = entry.modified
+        value = decode(entry)
+        if value is None:
+            self._put_word(entry)
+            return None
+        if isinstance(value, Cluster):
+            before: AnyObject | None = self.cluster
+            self.cluster = value
+        else:
+            table = self._tables[type(value)]
+            before = table.get(value.id)
+            table[value.id] = value
+            if isinstance(value, Task):
+                self._unindex(before)
+                self._index(value)
+        return Changed(entry.key, before, value)
+
+    def _drop(self, key: str) -> Changed | None:
+        if self._modified.pop(key, None) is None:
+            return None
+        model = model_of(key)
+        if model is None:
+            self._drop_word(key)
+            return None
+        if model is Cluster:
+            before: AnyObject | None = self.cluster
+            self.cluster = None
+        else:
+            before = self._tables[model].pop(key.split("/", 1)[1])
+            self._unindex(before)
+        return Changed(key, before, None)
+
+    def _put_word(self, entry: Entry) -> None:
+        if entry.key == LEADER:
+            self.leader = entry.value.decode()
+        elif entry.key.startswith("names/"):
+            self.names[entry.key.removeprefix("names/")] = entry.value.decode()
+
+    def _drop_word(self, key: str) -> None:
+        if key == LEADER:
+            self.leader = ""
+        self.names.pop(key.removeprefix("names/"), None)
+
+    def _index(self, task: Task) -> None:
+        self._by_service.setdefault(task.service_id, {})[task.id] = task
+        self._by_node.setdefault(task.node_id, {})[task.id] = task
+        self._by_slot.setdefault((task.service_id, task.slot), {})[task.id] = task
+
+    def _unindex(self, task: AnyObject | None) -> None:
+        if not isinstance(task, Task):
+            return
+        _discard(self._by_service, task.service_id, task.id)
+        _discard(self._by_node, task.node_id, task.id)
+        _discard(self._by_slot, (task.service_id, task.slot), task.id)
+
+
+def _discard(index: dict[Any, dict[str, Task]], key: object, task_id: str) -> None:
+    group = index.get(key, {})
+    group.pop(task_id, None)
+    if not group:
+        index.pop(key, None)

@@ -1,0 +1,193 @@
+"""Messages of the agent session, JSON, one a WebSocket frame, told apart by `type`. Pure.
+
+The agent connects (`/agent/session`), says Hello, and is answered Welcome, then Full, then Changes. `revision` is the
+store revision a message reflects; Changes applies to the set that reflects `after`: anything else is a gap, and the
+agent makes a new session. The manager's end of a stream (logs) is a second WebSocket, `/agent/streams/{stream_id}`, that
+the agent opens when told `OpenStream`; it sends binary frames there, and closes.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from swarmpy.models.base import Document, Labels, TaskStateName
+from swarmpy.models.node import NodeDescription
+from swarmpy.models.task import TaskSpec, TaskStatus
+
+PROTOCOL = 1
+
+
+class NetworkAssignment(Document):
+    """A network this node must provide for its tasks: a bridge with the node's own subnet."""
+
+    id: str
+    name: str
+    subnet: str
+    gateway: str
+    vni: int
+    internal: bool = False
+    mtu: int | None = None
+    labels: Labels = Field(default_factory=dict)
+
+
+class TaskNetworkAssignment(Document):
+    network_id: str
+    aliases: tuple[str, ...] = ()
+
+
+class TaskAssignment(Document):
+    """All an agent needs to run one task. `pull_auth` is a secret: X-Registry-Auth as the client sent it."""
+
+    id: str
+    service_id: str
+    service_name: str
+    slot: int
+    node_id: str
+    spec_version: int
+    desired_state: TaskStateName
+    spec: TaskSpec
+    service_labels: Labels = Field(default_factory=dict)
+    networks: tuple[TaskNetworkAssignment, ...] = ()
+    pull_auth: str | None = Field(default=None, repr=False)
+    is_job: bool = False
+
+
+class TaskReport(Document):
+    """Observed by the agent. `addresses`: network id -> CIDR. `restarts`: times restarted here with no manager."""
+
+    task_id: str
+    status: TaskStatus
+    addresses: dict[str, str] = Field(default_factory=dict)
+    restarts: int = 0
+
+
+# agent -> manager
+
+
+class Hello(Document):
+    """First frame. `reports` are all tasks the agent holds, with their true state."""
+
+    type: Literal["hello"] = "hello"
+    protocol: int = PROTOCOL
+    node_id: str
+    addr: str = ""
+    description: NodeDescription
+    reports: tuple[TaskReport, ...] = ()
+
+
+class Beat(Document):
+    type: Literal["beat"] = "beat"
+    session_id: str
+
+
+class Reports(Document):
+    type: Literal["reports"] = "reports"
+    session_id: str
+    reports: tuple[TaskReport, ...]
+
+
+class Applied(Document):
+    """The agent has begun to act on everything up to this revision."""
+
+    type: Literal["applied"] = "applied"
+    session_id: str
+    revision: int
+
+
+class Described(Document):
+    type: Literal["described"] = "described"
+    session_id: str
+    description: NodeDescription
+
+
+class Goodbye(Document):
+    """A graceful end: `reason` is shown to users."""
+
+    type: Literal["goodbye"] = "goodbye"
+    session_id: str
+    reason: str
+
+
+FromAgent = Annotated[Hello | Beat | Reports | Applied | Described | Goodbye, Field(discriminator="type")]
+
+# manager -> agent
+
+
+class Welcome(Document):
+    """`beat_every` in seconds. `cluster_name` is for logs."""
+
+    type: Literal["welcome"] = "welcome"
+    session_id: str
+    cluster_id: str
+    beat_every: float
+
+
+class Refused(Document):
+    """The session cannot be: `retry` tells whether trying again later makes sense."""
+
+    type: Literal["refused"] = "refused"
+    reason: str
+    retry: bool = True
+
+
+class Beaten(Document):
+    type: Literal["beaten"] = "beaten"
+    beat_every: float
+
+
+class Full(Document):
+    type: Literal["full"] = "full"
+    revision: int
+    tasks: tuple[TaskAssignment, ...]
+    networks: tuple[NetworkAssignment, ...]
+    node_labels: Labels = Field(default_factory=dict)
+    node_availability: str = "active"
+
+
+class Changes(Document):
+    """Differences from the set that reflects `after`: put these, drop those ids."""
+
+    type: Literal["changes"] = "changes"
+    after: int
+    revision: int
+    tasks: tuple[TaskAssignment, ...] = ()
+    dropped_tasks: tuple[str, ...] = ()
+    networks: tuple[NetworkAssignment, ...] = ()
+    dropped_networks: tuple[str, ...] = ()
+
+
+class LogOptions(Document):
+    """Docker's log query. `since` in seconds since 1970; `tail` None = all."""
+
+    stdout: bool = True
+    stderr: bool = True
+    follow: bool = False
+    since: float = 0.0
+    timestamps: bool = True
+    tail: int | None = None
+
+
+class OpenLogs(Document):
+    """Open `/agent/streams/{stream_id}` and send each log line of the task as one frame.
+
+    A frame is one byte, 1 or 2 (stdout, stderr; always 1 for a TTY), then the line, newline kept, with its RFC 3339
+    timestamp and a space first when asked.
+    """
+
+    type: Literal["open_logs"] = "open_logs"
+    stream_id: str
+    task_id: str
+    options: LogOptions
+
+
+class CloseStream(Document):
+    type: Literal["close_stream"] = "close_stream"
+    stream_id: str
+
+
+FromManager = Annotated[
+    Welcome | Refused | Beaten | Full | Changes | OpenLogs | CloseStream, Field(discriminator="type")
+]
+
+from_agent: TypeAdapter[FromAgent] = TypeAdapter(FromAgent)
+from_manager: TypeAdapter[FromManager] = TypeAdapter(FromManager)
