@@ -2,8 +2,8 @@
 
 The agent connects (`/agent/session`), says Hello, and is answered Welcome, then Full, then Changes. `revision` is the
 store revision a message reflects; Changes applies to the set that reflects `after`: anything else is a gap, and the
-agent makes a new session. The manager's end of a stream (logs) is a second WebSocket, `/agent/streams/{stream_id}`, that
-the agent opens when told `OpenStream`; it sends binary frames there, and closes.
+agent makes a new session. The manager's end of a stream (logs) is a second WebSocket, `/agent/streams/{stream_id}`,
+that the agent opens when told `OpenLogs`; it sends binary frames there, and closes.
 """
 
 from typing import Annotated, Literal
