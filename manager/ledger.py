@@ -20,7 +20,8 @@ log = logger("ledger")
 
 
 class Subscription:
-    """Changes waiting for one reader. One that falls too far behind is told so and must look at everything again."""
+    """Changes waiting for one reader. One that falls too far behind finds `overflowed` set: it clears that and looks at
+    everything again."""
 
     LIMIT = 100_000
 
@@ -66,6 +67,7 @@ class Ledger:
         self._clock = clock
         self._retry_every = retry_every
         self._subscriptions: list[Subscription] = []
+        self._own_meanwhile: list[Batch] | None = None
 
     @property
     def is_leading(self) -> bool:
@@ -85,38 +87,43 @@ class Ledger:
         Raises `LeadershipLost` when this manager does not lead, `CommitConflict` (what is sound is written all the
         same), `Unavailable` with a reason when the store is away.
         """
-        if self.fence is None:
+        fence = self.fence
+        if fence is None:
             raise LeadershipLost("this manager does not lead the cluster; ask the leader")
         if not units:
             return
         try:
-            batches = await self._store.commit(units, self.fence)
+            batches = await self._store.commit(units, fence)
         except CommitConflict as conflict:
-            self._fold(conflict.written)
+            self._fold_own(conflict.written)
             raise
         except LeadershipLost:
-            self.fence = None
+            # A late refusal of an earlier term says nothing of the present one.
+            if self.fence == fence:
+                self.fence = None
             raise
         except Unavailable as reason:
             self.mark_stale(str(reason))
             raise
-        self._fold(batches)
+        self._fold_own(batches)
+        self.mark_fresh()
 
     async def follow(self) -> None:
-        """Keep the state in step with the store, for ever: load, then watch; load again when history is gone."""
+        """Keep the state in step with the store, for ever: load, then watch; load again when history is gone.
+
+        Fresh means that a watch stands: a store that can be read but not watched is still stale.
+        """
         watched: Revision | None = None
         while True:
             try:
                 if watched is None:
-                    snapshot = await self._store.load()
-                    self._publish(self.state.reset(snapshot))
-                    watched = snapshot.revision
-                self._mark_fresh()
+                    watched = await self._load()
                 async with aclosing(self._store.watch(watched)) as batches:
                     async for batch in batches:
                         self._fold((batch,))
-                        self.state.forget_deletions(batch.revision)
+                        self.state.told_until(batch.revision)
                         watched = batch.revision
+                        self.mark_fresh()
             except HistoryGone:
                 log.info("store.history_gone", revision=watched)
                 watched = None
@@ -124,24 +131,45 @@ class Ledger:
                 self.mark_stale(str(reason))
                 await self._clock.sleep(self._retry_every)
 
+    async def _load(self) -> Revision:
+        # What this manager commits while the snapshot is on its way must not be unlearnt: the control loop would
+        # decide the same once more.
+        meanwhile: list[Batch] = []
+        self._own_meanwhile = meanwhile
+        try:
+            snapshot = await self._store.load()
+        finally:
+            self._own_meanwhile = None
+        self._publish(self.state.reset(snapshot, meanwhile), woken=True)
+        return snapshot.revision
+
     def mark_stale(self, reason: str) -> None:
         if self.stale_since is None:
             self.stale_since = self._clock.now()
             self.stale_reason = reason
             log.warning("store.lost", reason=reason)
 
-    def _mark_fresh(self) -> None:
+    def mark_fresh(self) -> None:
         if self.stale_since is not None:
             log.info("store.back", revision=self.state.revision)
         self.stale_since = None
         self.stale_reason = ""
         self.synced.set()
 
+    def _fold_own(self, batches: Sequence[Batch]) -> None:
+        if self._own_meanwhile is not None:
+            self._own_meanwhile.extend(batches)
+        self._fold(batches)
+
     def _fold(self, batches: Sequence[Batch]) -> None:
         for batch in batches:
-            self._publish(self.state.apply(batch))
+            leader = self.state.leader
+            self._publish(self.state.apply(batch), woken=self.state.leader != leader)
 
-    def _publish(self, changes: Sequence[Changed]) -> None:
-        if changes:
-            for subscription in self._subscriptions:
+    def _publish(self, changes: Sequence[Changed], *, woken: bool = False) -> None:
+        """Tell every reader; a change of leader, which changes no object, only wakes them."""
+        for subscription in self._subscriptions:
+            if changes:
                 subscription.publish(changes)
+            elif woken:
+                subscription.poke()

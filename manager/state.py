@@ -42,7 +42,9 @@ class State:
         self.configs: dict[str, Config] = {}
         self.names: dict[str, str] = {}
         self._modified: dict[str, Revision] = {}
+        # Deletions that were folded before the watch told of them.
         self._buried: dict[str, Revision] = {}
+        self._told: Revision = 0
         self._tables: dict[type[AnyObject], dict[str, Any]] = {
             Node: self.nodes,
             Service: self.services,
@@ -88,21 +90,24 @@ class State:
 
     # folding
 
-    def reset(self, snapshot: Snapshot) -> tuple[Changed, ...]:
-        """Become the snapshot; returns the differences from what was shown before."""
+    def reset(self, snapshot: Snapshot, later: Iterable[Batch] = ()) -> tuple[Changed, ...]:
+        """Become the snapshot and what is known to have come `later` than it; returns the differences from what was
+        shown before."""
         kept = {entry.key for entry in snapshot.entries}
         changed = [self._drop(key) for key in list(self._modified) if key not in kept]
         changed += [self._put(entry) for entry in snapshot.entries if self.version_of(entry.key) != entry.modified]
         self._buried.clear()
-        self.revision = snapshot.revision
-        return tuple(change for change in changed if change is not None)
+        self._told = self.revision = snapshot.revision
+        for batch in later:
+            changed += self.apply(batch)
+        return _net(change for change in changed if change is not None)
 
     def apply(self, batch: Batch) -> tuple[Changed, ...]:
         """Fold one batch. Old news changes nothing, so that a write may be folded twice: when committed, and
-        again when the watch tells of it, with other batches of the watch in between."""
+        again when the watch tells of it, with other batches of the watch in between, in either order."""
         changed = []
         for change in batch.changes:
-            known = max(self.version_of(change.key), self._buried.get(change.key, 0))
+            known = max(self._told, self.version_of(change.key), self._buried.get(change.key, 0))
             if batch.revision <= known:
                 continue
             if change.entry is not None:
@@ -114,9 +119,11 @@ class State:
         self.revision = max(self.revision, batch.revision)
         return tuple(change for change in changed if change is not None)
 
-    def forget_deletions(self, until: Revision) -> None:
-        """The watch has passed `until`: no older news can come, so older deletions need not be remembered."""
-        self._buried = {key: revision for key, revision in self._buried.items() if revision > until}
+    def told_until(self, revision: Revision) -> None:
+        """The watch has told of everything up to here: what is no later is old news from now on, also the late answer
+        to a write whose object is deleted since."""
+        self._told = revision
+        self._buried = {key: at for key, at in self._buried.items() if at > revision}
 
     def _put(self, entry: Entry) -> Changed | None:
         self._modified[entry.key] = entry.modified
@@ -173,6 +180,15 @@ class State:
         _discard(self._by_service, task.service_id, task.id)
         _discard(self._by_node, task.node_id, task.id)
         _discard(self._by_slot, (task.service_id, task.slot), task.id)
+
+
+def _net(changes: Iterable[Changed]) -> tuple[Changed, ...]:
+    """One change a key, from what was first to what is last; none where nothing is different in the end."""
+    net: dict[str, Changed] = {}
+    for change in changes:
+        first = net.get(change.key, change)
+        net[change.key] = Changed(change.key, first.before, change.after)
+    return tuple(change for change in net.values() if change.before != change.after)
 
 
 def _discard(index: dict[Any, dict[str, Task]], key: object, task_id: str) -> None:

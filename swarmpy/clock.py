@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -65,3 +68,19 @@ class ManualClock:
         self._sleepers = [entry for entry in self._sleepers if entry[0] > self._now]
         for _, _, event in due:
             event.set()
+
+
+async def within(clock: Clock, limit: timedelta, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; raises `TimeoutError`, and ends the work, when the clock passes `limit` first."""
+    task = asyncio.ensure_future(work)
+    alarm = asyncio.ensure_future(clock.sleep(limit))
+    try:
+        await asyncio.wait((task, alarm), return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise TimeoutError
+    finally:
+        for part in (task, alarm):
+            if not part.done():
+                part.cancel()
+        await asyncio.gather(task, alarm, return_exceptions=True)

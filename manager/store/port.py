@@ -108,14 +108,16 @@ class Store(Protocol):
         so each must be safe alone. Returns what was written, one batch a transaction, as a watch would tell it.
 
         Raises `CommitConflict` when a condition of some unit failed (a transaction of several units is then
-        retried unit by unit, so the units that are sound are written; `CommitConflict` names what was written and
+        retried without those, so the units that are sound are written; `CommitConflict` names what was written and
         what was refused), `LeadershipLost` when the fence did not hold (nothing more is written), `BadRequest`
-        when one unit alone exceeds the limit.
+        when one unit alone exceeds the limit (nothing is written). After `Unavailable` a write may or may not have
+        taken effect; it is never sent twice.
         """
         ...
 
     def watch(self, after: Revision) -> AsyncGenerator[Batch, None]:
-        """Every batch later than `after`, in order, none twice, none left out.
+        """Every batch later than `after`, in order, none twice, none left out. An empty batch at `after` comes
+        first, as soon as the watch stands: from then on the reader is in step.
 
         Raises `Unavailable` when the connection is lost (call again with the last revision seen to resume), and
         `HistoryGone` when the database has forgotten (compacted) what comes next: load again. A lost connection is
