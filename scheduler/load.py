@@ -1,0 +1,103 @@
+"""A node and what is reserved on it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from scheduler.generic import GenericPool
+from scheduler.node import NodeInfo
+from scheduler.requirements import HostPort, Requirements
+from swarmpy.models.resources import GenericResource
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedTask:
+    """A task that holds room on a node: one that is not finished.
+
+    A task that is `leaving` (asked to stop) still holds its room but no longer counts as one of its service's, so
+    its successor may well get the same node. `generic` is what it was given; when empty, the view chooses. `name`
+    is for people (`web.1`).
+    """
+
+    id: str
+    service_id: str
+    spec_version: int
+    node_id: str
+    requirements: Requirements
+    generic: tuple[GenericResource, ...] = ()
+    leaving: bool = False
+    name: str = ""
+
+    def __str__(self) -> str:
+        return self.name or f"task {self.id}"
+
+
+# How nodes that are equal to a service compare: reserved share, number of tasks, id. The load comes along.
+Entry = tuple[float, int, str, "NodeLoad"]
+
+
+class NodeLoad:
+    """Room is the capacity less the reservations of its tasks; it is negative where tasks came first and the machine
+    shrank. Only a `ClusterView` changes a load."""
+
+    __slots__ = ("cpus", "free_cpus", "free_memory", "generic", "info", "memory", "ports", "tasks")
+
+    def __init__(self, info: NodeInfo) -> None:
+        self.info = info
+        self.cpus = self.free_cpus = info.capacity.nano_cpus or 0
+        self.memory = self.free_memory = info.capacity.memory_bytes or 0
+        self.generic = GenericPool(info.capacity.generic_resources or ())
+        self.ports: dict[HostPort, list[PlacedTask]] = {}
+        self.tasks: dict[str, PlacedTask] = {}
+
+    @property
+    def share(self) -> float:
+        """The reserved part of the scarcer of CPU and memory."""
+        cpus = 1 - self.free_cpus / self.cpus if self.cpus else 0.0
+        memory = 1 - self.free_memory / self.memory if self.memory else 0.0
+        return cpus if cpus > memory else memory
+
+    def entry(self) -> Entry:
+        return (self.share, len(self.tasks), self.info.id, self)
+
+    def add(self, task: PlacedTask) -> PlacedTask:
+        """Reserve the task's room; the answer is the task with the generic resources it holds."""
+        asked = task.requirements
+        if asked.generic:
+            if task.generic:
+                self.generic.take(task.generic)
+            else:
+                task = replace(task, generic=self.generic.claim(asked.generic))
+        self.free_cpus -= asked.nano_cpus
+        self.free_memory -= asked.memory_bytes
+        for port in asked.host_ports:
+            self.ports.setdefault(port, []).append(task)
+        self.tasks[task.id] = task
+        return task
+
+    def remove(self, task_id: str) -> PlacedTask:
+        task = self.tasks.pop(task_id)
+        asked = task.requirements
+        self.free_cpus += asked.nano_cpus
+        self.free_memory += asked.memory_bytes
+        self.generic.give_back(task.generic)
+        for port in asked.host_ports:
+            self._release(port, task)
+        return task
+
+    def _release(self, port: HostPort, task: PlacedTask) -> None:
+        holders = [holder for holder in self.ports[port] if holder.id != task.id]
+        if holders:
+            self.ports[port] = holders
+        else:
+            del self.ports[port]
+
+    def without(self, task_ids: Iterable[str]) -> "NodeLoad":
+        """A copy that ranks as this node would without these tasks. It does not know of ports and generic
+        resources."""
+        copy = NodeLoad(self.info)
+        copy.free_cpus, copy.free_memory, copy.tasks = self.free_cpus, self.free_memory, dict(self.tasks)
+        for task_id in task_ids:
+            asked = copy.tasks.pop(task_id).requirements
+            copy.free_cpus += asked.nano_cpus
+            copy.free_memory += asked.memory_bytes
+        return copy

@@ -1,0 +1,167 @@
+"""Placing: each task of a group gets the best node there is, or the group learns why there is none.
+
+Tasks are placed one after the other, in the order given, and each placement is reserved in the view before the next
+is looked for. The same view and groups give the same result.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.candidates import Admits, Candidates, Lone, spread_tree
+from scheduler.filters import PASSING, concerned
+from scheduler.load import NodeLoad, PlacedTask
+from scheduler.plans import is_eligible, path_of
+from scheduler.reasons import explain, explain_one, feasible_nodes, fits
+from scheduler.requirements import Requirements
+from scheduler.view import ClusterView
+from swarmpy.models.resources import GenericResource
+
+__all__ = ["Outcome", "Placed", "Refused", "TaskGroup", "feasible_nodes", "fits", "place", "place_in_slices"]
+
+SLICE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGroup:
+    """Tasks that are alike. `node_id` is set when the node is not to be chosen, only checked (global services)."""
+
+    service_id: str
+    spec_version: int
+    requirements: Requirements
+    task_ids: tuple[str, ...]
+    node_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """`generic` are the generic resources that the task was given."""
+
+    task_id: str
+    node_id: str
+    generic: tuple[GenericResource, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """`text` is Docker's summary; `nodes` has for each node the first reason why it was refused."""
+
+    task_ids: tuple[str, ...]
+    text: str
+    nodes: Mapping[str, str]
+
+
+Outcome = Placed | Refused
+
+
+def place(view: ClusterView, groups: Sequence[TaskGroup], now: datetime) -> tuple[Outcome, ...]:
+    """Place all. What is placed is reserved in the view: where the commit fails, call `view.remove_task`."""
+    return tuple(outcome for part in place_in_slices(view, groups, now) for outcome in part)
+
+
+def place_in_slices(
+    view: ClusterView, groups: Sequence[TaskGroup], now: datetime, size: int = SLICE
+) -> Iterator[tuple[Outcome, ...]]:
+    """The same in steps. A step takes about as long as it takes to place `size` tasks of one service.
+
+    Between two steps the view is whole: the caller may let others run, commit, change the view, or stop here.
+    """
+    view.tell_apart(attribute for group in groups for attribute in group.requirements.attributes)
+    part: list[Outcome] = []
+    room = size
+    for group in groups:
+        waiting = group.task_ids
+        while waiting:
+            taken, waiting = waiting[:room], waiting[room:]
+            room -= len(taken) + _start_effort(view, group)
+            placed = _place_some(view, group, taken, now)
+            part.extend(placed)
+            if len(placed) < len(taken):
+                part.append(_refused(view, group, taken[len(placed) :] + waiting))
+                waiting = ()
+                room -= len(view.node_ids) // 4
+            if room <= 0:
+                yield tuple(part)
+                part, room = [], size
+    if part:
+        yield tuple(part)
+
+
+def _start_effort(view: ClusterView, group: TaskGroup) -> int:
+    """What it takes to begin with a group, in placements: most of it is to look at where the service runs."""
+    return 4 + len(view.running(group.service_id)) // 4
+
+
+def _place_some(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], now: datetime) -> list[Placed]:
+    """As many as there is room for, in order."""
+    has_room = _room_check(view, group)
+    if group.node_id:
+        return _place_pinned(view, group, task_ids, has_room)
+    failing = view.failures.failing(group.service_id, group.spec_version, now)
+    if not failing:
+        return _place_among(view, group, task_ids, has_room)
+    placed = _place_among(view, group, task_ids, lambda node: node.info.id not in failing and has_room(node))
+    rest = task_ids[len(placed) :]
+    if rest:
+        placed += _place_among(view, group, rest, lambda node: node.info.id in failing and has_room(node))
+    return placed
+
+
+def _place_among(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], admits: Admits) -> list[Placed]:
+    placed: list[Placed] = []
+    candidates = _candidates(view, group, admits, len(task_ids))
+    for task_id in task_ids:
+        node = candidates.best
+        if node is None:
+            break
+        placed.append(_reserve(view, group, task_id, node))
+        candidates.advance()
+    return placed
+
+
+def _candidates(view: ClusterView, group: TaskGroup, admits: Admits, tasks: int) -> Candidates:
+    asked, running = group.requirements, view.running(group.service_id)
+    plan = view.plan(asked)
+    if tasks == 1 and not running:
+        return Lone(plan.in_order(), admits)
+    crowded = {view.node(node_id): count for node_id, count in running.items()}
+    return spread_tree(plan.pools, {node: (count, path_of(asked, node)) for node, count in crowded.items()}, admits)
+
+
+def _place_pinned(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], has_room: Admits) -> list[Placed]:
+    placed: list[Placed] = []
+    if view.has_node(group.node_id):
+        node = view.node(group.node_id)
+        for task_id in task_ids:
+            if not (is_eligible(node, group.requirements) and has_room(node)):
+                break
+            placed.append(_reserve(view, group, task_id, node))
+    return placed
+
+
+def _reserve(view: ClusterView, group: TaskGroup, task_id: str, node: NodeLoad) -> Placed:
+    node_id = node.info.id
+    task = PlacedTask(task_id, group.service_id, group.spec_version, node_id, group.requirements)
+    return Placed(task_id, node_id, view.add_task(task).generic)
+
+
+def _room_check(view: ClusterView, group: TaskGroup) -> Admits:
+    """Whether a node has room for one more task of the group, as things stand when it is asked."""
+    asked, service_id = group.requirements, group.service_id
+    rules = concerned(PASSING, asked)
+
+    def has_room(node: NodeLoad) -> bool:
+        running = view.running(service_id).get(node.info.id, 0) if asked.max_replicas else 0
+        for rule in rules:  # noqa: SIM110  asked more often than all else, and all(...) takes twice the time
+            if not rule.admits(node, asked, running):
+                return False
+        return True
+
+    return has_room
+
+
+def _refused(view: ClusterView, group: TaskGroup, task_ids: tuple[str, ...]) -> Refused:
+    asked, service_id = group.requirements, group.service_id
+    if group.node_id:
+        return Refused(task_ids, *explain_one(view, asked, service_id, group.node_id))
+    return Refused(task_ids, *explain(view, asked, service_id))
