@@ -13,6 +13,7 @@ from swarmpy.models.config import ConfigSpec
 from swarmpy.models.network import NetworkCreate
 from swarmpy.models.node import NodeDescription, NodeSpec
 from swarmpy.models.port import PortConfig
+from swarmpy.models.resources import GenericResource
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import ServiceSpec, UpdateStatus
 from swarmpy.models.task import TaskSpec, TaskStatus
@@ -123,6 +124,8 @@ class Task(Object):
     finished_at: Timestamp | None = None
     networks: tuple[TaskNetwork, ...] = ()
     ports: tuple[PortConfig, ...] = ()
+    # The generic resources that the scheduler gave it.
+    generic: tuple[GenericResource, ...] = ()
     job_iteration: int | None = None
     local_restarts: int = 0
 

@@ -82,6 +82,12 @@ class Decision:
             or self.drop_services or self.drop_networks or self.drop_specs
         )  # fmt: skip
 
+    def tasks_told(self) -> frozenset[str]:
+        """Ids of the tasks that something is decided about."""
+        ids = [part.task_id for part in self.desire] + [part.task_id for part in self.states]
+        ids += [part.task_id for part in self.reasons] + [part.task_id for part in self.drop]
+        return frozenset(ids)
+
 
 def earliest(*times: datetime | None) -> datetime | None:
     return min((time for time in times if time is not None), default=None)

@@ -138,6 +138,15 @@ class VolumeAttachment(DockerModel):
     target: str | None = None
 
 
+class TaskReason(DockerModel):
+    """Beyond Docker: why a task does not run. `code` is a stable word, `nodes` says per node id why it was refused."""
+
+    code: str
+    text: str
+    since: Timestamp
+    nodes: dict[str, str] | None = None
+
+
 class Task(DockerModel):
     """Answer of `GET /tasks/{id}`."""
 
@@ -158,3 +167,4 @@ class Task(DockerModel):
     generic_resources: tuple[GenericResource, ...] | None = None
     job_iteration: Version | None = None
     volumes: tuple[VolumeAttachment, ...] | None = None
+    reason: TaskReason | None = None

@@ -1,0 +1,229 @@
+"""A wish about a service, checked and turned into writes: create, update, roll back, remove. Pure."""
+
+from datetime import datetime
+
+from manager.admission.admitted import Admitted
+from manager.admission.coverage import refuse_unsupported
+from manager.admission.defaults import complete_template, with_stored_defaults
+from manager.admission.names import check_service_name
+from manager.admission.network import find_network_target
+from manager.admission.ports import check_ports
+from manager.admission.template import check_template
+from manager.objects import Service, SpecRevision
+from manager.state import State
+from manager.store.codec import put
+from manager.store.keys import key_of, name_key
+from manager.store.port import Check, Delete, Put, Unit, Write
+from swarmpy.errors import BadRequest, Conflict, OutOfSequence, Unsupported
+from swarmpy.models.service import ServiceMode, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
+from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
+
+_MODES = ("replicated", "global_", "replicated_job", "global_job")
+
+
+def admit_service(
+    state: State, spec: ServiceSpec, *, service_id: str, now: datetime, sealed_auth: str | None
+) -> Admitted[Service]:
+    """A service without a name gets one made of its id, as clients expect."""
+    name = check_service_name(spec.name or f"service-{service_id[-8:]}")
+    wish = _checked(state, spec.model_copy(update={"name": name}))
+    if state.named("services", name) is not None:
+        raise _name_taken(name)
+    job = is_job(wish.mode)
+    service = Service(
+        id=service_id,
+        created_at=now,
+        updated_at=now,
+        spec=wish,
+        spec_version=1,
+        job_iteration=0 if job else None,
+        job_started_at=now if job else None,
+    )
+    revision = _revision(service_id, 1, wish.task_template, now, sealed_auth)
+    name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
+    return Admitted(service, (Unit((put(service, create=True), put(revision, create=True), name_claim)),))
+
+
+def admit_update(
+    state: State, service: Service, spec: ServiceSpec, *, version: int, now: datetime, sealed_auth: str | None
+) -> Admitted[Service]:
+    """`sealed_auth` is what pulls of this spec shall use, kept or new: the caller has chosen.
+
+    A spec equal to the stored one, with the same credential, is accepted and changes nothing, not even the version:
+    deploying an unchanged file leaves no trace.
+    """
+    if version != service.version:
+        raise OutOfSequence()
+    wish = _checked(state, spec)
+    if wish.name != service.spec.name:
+        raise Unsupported("renaming services is not supported")
+    if _mode_of(wish.mode) != _mode_of(service.spec.mode):
+        raise Unsupported("service mode change is not allowed")
+    return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=None)
+
+
+def admit_rollback(state: State, service: Service, *, version: int, now: datetime) -> Admitted[Service]:
+    """Spec and previous spec change places; the old template's own number and credential come back with it."""
+    if version != service.version:
+        raise OutOfSequence()
+    if service.previous_spec is None:
+        raise BadRequest(f"service {service.id} does not have a previous spec")
+    update = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
+    former = state.specs.get(f"{service.id}/{service.previous_spec_version}")
+    sealed_auth = former.sealed_auth if former else None
+    return _replaced(state, service, service.previous_spec, now=now, sealed_auth=sealed_auth, update=update)
+
+
+def admit_removal(state: State, service: Service, *, now: datetime) -> Admitted[Service]:
+    """The name is free at once; the service's tasks stop and then the record goes."""
+    removed = service.model_copy(update={"removed": True, "updated_at": now})
+    claim = name_key("services", service.spec.name or "")
+    return Admitted(removed, (Unit((put(removed), Delete(claim, modified=state.version_of(claim)))),))
+
+
+def current_auth(state: State, service: Service, *, previous: bool = False) -> str | None:
+    """The sealed credential of the service's current (or previous) spec."""
+    number = service.previous_spec_version if previous else service.spec_version
+    revision = state.specs.get(f"{service.id}/{number}")
+    return revision.sealed_auth if revision else None
+
+
+def is_job(mode: ServiceMode) -> bool:
+    return mode.replicated_job is not None or mode.global_job is not None
+
+
+def _replaced(
+    state: State,
+    service: Service,
+    wish: ServiceSpec,
+    *,
+    now: datetime,
+    sealed_auth: str | None,
+    update: UpdateStatus | None,
+) -> Admitted[Service]:
+    job = is_job(wish.mode)
+    known = _known_revision(state, service, wish.task_template, job=job)
+    if known is not None:
+        wish = wish.model_copy(update={"task_template": known.template})
+    number = known.number if known else _next_number(state, service)
+    if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
+        return Admitted(service, ())
+    changed = {
+        "spec": wish,
+        "spec_version": number,
+        "previous_spec": service.spec,
+        "previous_spec_version": service.spec_version,
+        "update": update,
+        "updated_at": now,
+    }
+    if job and number != service.spec_version:
+        changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
+    after = service.model_copy(update=changed)
+    revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
+    return Admitted(after, (Unit((put(after), revision)),))
+
+
+def _revision_write(
+    known: SpecRevision | None, service_id: str, number: int, template: TaskSpec, now: datetime, auth: str | None
+) -> Write:
+    if known is None:
+        return put(_revision(service_id, number, template, now, auth), create=True)
+    if known.sealed_auth != auth:
+        # The wish is the same, only what pulls are made with is new: running tasks need not know.
+        return put(known.model_copy(update={"sealed_auth": auth, "updated_at": now}))
+    # The reaper may want to drop a revision that nobody used until now.
+    return Check(key_of(known), known.version)
+
+
+def _known_revision(state: State, service: Service, template: TaskSpec, *, job: bool) -> SpecRevision | None:
+    """A revision of the service that means the same as the template, the current one first."""
+    meaning = complete_template(template, is_job=job)
+    numbers = sorted(_numbers(state, service), key=lambda number: (number != service.spec_version, -number))
+    for number in numbers:
+        revision = state.specs[f"{service.id}/{number}"]
+        if complete_template(revision.template, is_job=job) == meaning:
+            return revision
+    return None
+
+
+def _next_number(state: State, service: Service) -> int:
+    return max(*_numbers(state, service), service.spec_version, service.previous_spec_version or 0) + 1
+
+
+def _numbers(state: State, service: Service) -> list[int]:
+    return [revision.number for revision in state.specs.values() if revision.service_id == service.id]
+
+
+def _revision(service_id: str, number: int, template: TaskSpec, now: datetime, auth: str | None) -> SpecRevision:
+    return SpecRevision(
+        id=f"{service_id}/{number}",
+        created_at=now,
+        updated_at=now,
+        service_id=service_id,
+        number=number,
+        template=template,
+        sealed_auth=auth,
+    )
+
+
+def _name_taken(name: str) -> Conflict:
+    return Conflict(f"name conflicts with an existing object: service {name} already exists")
+
+
+def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
+    """The spec as it may be stored: whole, sound, its networks named by id."""
+    refuse_unsupported(spec)
+    _check_mode(spec.mode)
+    wish = with_stored_defaults(spec)
+    check_template(wish.task_template)
+    check_ports(wish.endpoint_spec, wish.mode)
+    for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
+        _check_update_config(name, config, is_job=is_job(wish.mode))
+    networks = _resolved_networks(state, wish.task_template.networks)
+    return wish.model_copy(update={"task_template": wish.task_template.model_copy(update={"networks": networks})})
+
+
+def _mode_of(mode: ServiceMode) -> str:
+    return next(name for name in _MODES if getattr(mode, name) is not None)
+
+
+def _check_mode(mode: ServiceMode) -> None:
+    chosen = [name for name in _MODES if getattr(mode, name) is not None]
+    if len(chosen) > 1:
+        raise BadRequest(f"Mode: exactly one must be set, not {len(chosen)}")
+    if mode.replicated is not None and (mode.replicated.replicas or 0) < 0:
+        raise BadRequest(f"Mode.Replicated.Replicas must not be negative, and {mode.replicated.replicas} is")
+    if mode.replicated_job is not None:
+        for field in ("max_concurrent", "total_completions"):
+            value = getattr(mode.replicated_job, field)
+            if value is not None and value < 0:
+                raise BadRequest(f"Mode.ReplicatedJob.{field.title().replace('_', '')} must not be negative")
+
+
+def _check_update_config(name: str, config: UpdateConfig | None, *, is_job: bool) -> None:
+    if config is None:
+        return
+    if is_job:
+        raise BadRequest(f"{name}: a job is not updated in steps; leave it out")
+    for field in ("parallelism", "delay", "monitor"):
+        value = getattr(config, field)
+        if value is not None and value < 0:
+            raise BadRequest(f"{name}.{field.title()} must not be negative")
+    if config.max_failure_ratio is not None and not 0 <= config.max_failure_ratio <= 1:
+        raise BadRequest(f"{name}.MaxFailureRatio must be between 0 and 1")
+    if name == "RollbackConfig" and config.failure_action == "rollback":
+        raise BadRequest("RollbackConfig.FailureAction: a rollback cannot be rolled back; use pause or continue")
+
+
+def _resolved_networks(
+    state: State, wished: tuple[NetworkAttachmentConfig, ...] | None
+) -> tuple[NetworkAttachmentConfig, ...] | None:
+    if not wished:
+        return wished
+    resolved = tuple(
+        attachment.model_copy(update={"target": find_network_target(state, attachment.target or "").id})
+        for attachment in wished
+    )
+    if len({attachment.target for attachment in resolved}) < len(resolved):
+        raise BadRequest("TaskTemplate.Networks: a network is named twice")
+    return resolved

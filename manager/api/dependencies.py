@@ -1,0 +1,105 @@
+"""What endpoints ask for: the context, the picture of the cluster, leave to write, and not to stand in the way."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import timedelta
+from time import perf_counter
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Request
+
+from manager.admission.admitted import Admitted, Value
+from manager.api.context import ApiContext
+from manager.state import State
+from manager.store.errors import CommitConflict
+from swarmpy.clock import within
+from swarmpy.errors import BadRequest, Conflict, Unavailable
+from swarmpy.models.base import rfc3339
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+_ATTEMPTS = 5
+# Seconds for which one request may keep all others waiting.
+_PORTION = 0.005
+# A write of our own that came between is known this soon.
+_NEWS_WITHIN = timedelta(seconds=1)
+
+
+async def _context(request: Request) -> ApiContext:
+    context: ApiContext = request.app.state.context
+    return context
+
+
+Context = Annotated[ApiContext, Depends(_context)]
+
+
+async def _picture(context: Context) -> State:
+    """The state in memory; while the store is away, the last one known, and a header of the answer says so."""
+    if not context.ledger.synced.is_set():
+        raise Unavailable(
+            "this manager has not read the cluster's state from etcd yet"
+            + (f": {context.ledger.stale_reason}" if context.ledger.stale_reason else "; try again in a moment")
+        )
+    return context.ledger.state
+
+
+Picture = Annotated[State, Depends(_picture)]
+
+
+async def carry_out(context: ApiContext, admit: Callable[[], Admitted[Value]]) -> Value:
+    """Write what `admit` makes of the picture; when someone else wrote first, look again and repeat.
+
+    Raises `Unavailable` with the reason when nothing can be written, and whatever `admit` raises.
+    """
+    news = context.ledger.subscribe()
+    try:
+        for _ in range(_ATTEMPTS):
+            news.take()
+            admitted = admit()
+            _check_writable(context)
+            try:
+                await context.ledger.commit(admitted.units)
+                return admitted.value
+            except CommitConflict:
+                with suppress(TimeoutError):
+                    await within(context.clock, _NEWS_WITHIN, news.wait())
+        raise Conflict("others keep writing to the same objects; try again")
+    finally:
+        context.ledger.unsubscribe(news)
+
+
+def _check_writable(context: ApiContext) -> None:
+    """Say at once what a commit would find out after waiting."""
+    ledger = context.ledger
+    if ledger.stale_since is not None:
+        raise Unavailable(
+            f"the cluster cannot be changed: etcd is away since {rfc3339(ledger.stale_since)} "
+            f"({ledger.stale_reason}); what runs keeps running"
+        )
+    if not ledger.is_leading:
+        leader = ledger.state.nodes.get(ledger.state.leader)
+        who = f"; ask the leader, {leader.description.hostname}" if leader else ", and no leader is known; try again"
+        raise Unavailable(f"the cluster cannot be changed here: this manager does not lead{who}")
+
+
+async def in_portions(items: Sequence[Item], make: Callable[[Item], Made]) -> list[Made]:
+    """`make` of every item, with other work let in every few milliseconds. What an item refers to may be gone by the
+    time its turn comes; `make` must bear that."""
+    made: list[Made] = []
+    began = perf_counter()
+    for item in items:
+        made.append(make(item))
+        if perf_counter() - began > _PORTION:
+            await asyncio.sleep(0)
+            began = perf_counter()
+    return made
+
+
+def parse_version(kind: str, text: str | None) -> int:
+    """The `version` that an update was made from."""
+    try:
+        return int(text or "")
+    except ValueError as cause:
+        raise BadRequest(f"invalid {kind} version '{text or ''}': it must be the number that inspect shows") from cause

@@ -1,0 +1,61 @@
+"""Services as Docker shows them. Pure."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from manager.admission.defaults import with_shown_defaults
+from manager.objects import Service, Task
+from manager.state import State
+from swarmpy.models import service as docker
+from swarmpy.models.base import Version
+from swarmpy.states import TaskState
+
+
+def service_document(
+    service: Service, state: State, *, with_status: bool = False, insert_defaults: bool = False
+) -> dict[str, Any]:
+    """`insert_defaults` writes out what applies where the user said nothing."""
+    spec, endpoint = service.spec, service.spec.endpoint_spec
+    return docker.Service(
+        id=service.id,
+        version=Version(index=service.version),
+        created_at=service.created_at,
+        updated_at=service.updated_at,
+        spec=with_shown_defaults(spec) if insert_defaults else spec,
+        previous_spec=service.previous_spec,
+        endpoint=docker.Endpoint(spec=endpoint, ports=endpoint.ports if endpoint else None),
+        update_status=service.update,
+        service_status=service_status(service, state.tasks_of_service(service.id)) if with_status else None,
+        job_status=_job_status(service),
+    ).to_docker()
+
+
+def service_status(service: Service, tasks: Iterable[Task]) -> docker.ServiceStatus:
+    """Counts behind the REPLICAS column. Of a job only the current run counts."""
+    running = wanted = completed = 0
+    for task in tasks:
+        if task.job_iteration != service.job_iteration:
+            continue
+        running += task.state is TaskState.RUNNING and task.is_wanted
+        wanted += task.is_wanted
+        completed += task.state is TaskState.COMPLETE and service.job_iteration is not None
+    return docker.ServiceStatus(
+        running_tasks=running, desired_tasks=_desired(service, wanted, completed), completed_tasks=completed
+    )
+
+
+def _desired(service: Service, wanted: int, completed: int) -> int:
+    mode = service.spec.mode
+    if mode.replicated is not None:
+        return mode.replicated.replicas or 0
+    if mode.replicated_job is not None:
+        left = (mode.replicated_job.total_completions or 0) - completed
+        return max(0, min(mode.replicated_job.max_concurrent or left, left))
+    return wanted
+
+
+def _job_status(service: Service) -> docker.JobStatus | None:
+    """Its presence is how the CLI knows a job."""
+    if service.job_iteration is None:
+        return None
+    return docker.JobStatus(job_iteration=Version(index=service.job_iteration), last_execution=service.job_started_at)

@@ -1,0 +1,35 @@
+"""Stacks, which are no objects of their own: services and networks that carry one label. Pure."""
+
+from typing import Any
+
+from manager.api.lookup import visible_networks, visible_services
+from manager.api.views.services import service_status
+from manager.state import State
+from swarmpy.models.base import Labels
+
+STACK_LABEL = "com.docker.stack.namespace"
+
+
+def stack_of(labels: Labels | None) -> str:
+    """The stack's name; empty for what belongs to none."""
+    return (labels or {}).get(STACK_LABEL, "")
+
+
+def stack_documents(state: State) -> list[dict[str, Any]]:
+    """Per stack its counts, sorted by name: services, networks, and tasks running and wanted."""
+    stacks: dict[str, dict[str, Any]] = {}
+
+    def stack(name: str) -> dict[str, Any]:
+        empty = {"Name": name, "Services": 0, "Networks": 0, "RunningTasks": 0, "DesiredTasks": 0}
+        return stacks.setdefault(name, empty)
+
+    for service in visible_services(state):
+        if name := stack_of(service.spec.labels):
+            status = service_status(service, state.tasks_of_service(service.id))
+            stack(name)["Services"] += 1
+            stack(name)["RunningTasks"] += status.running_tasks
+            stack(name)["DesiredTasks"] += status.desired_tasks
+    for network in visible_networks(state):
+        if name := stack_of(network.spec.labels):
+            stack(name)["Networks"] += 1
+    return [stacks[name] for name in sorted(stacks)]

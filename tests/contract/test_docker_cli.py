@@ -1,0 +1,327 @@
+"""The real docker client against the API over a unix socket: every swarm command reads, writes and prints.
+
+The control loop does not run here; a test writes what it and the agents would.
+"""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.api import NODE_ID, Api, running_api
+from support.builders import T0, a_cluster, a_node, a_revision, a_task
+
+from manager.listening import HttpServer, listen_unix
+from manager.objects import Network, Node, Reason, ReasonCode, Service, Task
+from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec, Platform
+from swarmpy.models.resources import Resources
+from swarmpy.models.task import ContainerStatus, TaskStatus
+from swarmpy.states import Availability, NodeState, Role, TaskState
+
+DOCKER = shutil.which("docker")
+pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker client is not installed")
+
+STACK = """
+services:
+  web:
+    image: shop/web:1
+    deploy:
+      replicas: 2
+    networks: [front]
+  agent:
+    image: shop/agent:1
+    deploy:
+      mode: global
+networks:
+  front: {}
+"""
+
+
+@dataclass(frozen=True)
+class Said:
+    code: int
+    out: str
+    err: str
+
+
+class Swarm:
+    """The API on a socket, and the docker client pointed at it."""
+
+    def __init__(self, api: Api, socket: Path, home: Path) -> None:
+        self.api = api
+        self.home = home
+        self._socket = socket
+
+    async def docker(self, *words: str) -> Said:
+        assert DOCKER is not None
+        # A home of its own: contexts and plugins of the person who runs the tests stay out.
+        process = await asyncio.create_subprocess_exec(
+            DOCKER, "-H", f"unix://{self._socket}", *words,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            env={"PATH": os.environ["PATH"], "HOME": str(self.home), "DOCKER_CONFIG": str(self.home)},
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(20):
+                out, err = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return Said(process.returncode or 0, out.decode(), err.decode())
+
+    async def ok(self, *words: str) -> str:
+        said = await self.docker(*words)
+        assert said.code == 0, said.err
+        return said.out
+
+    def service(self, name: str) -> Service:
+        found = self.api.state.named("services", name)
+        assert found is not None
+        return self.api.state.services[found]
+
+    async def run_tasks(self, name: str) -> list[Task]:
+        """What scheduler and agents would make of a replicated service."""
+        service = self.service(name)
+        replicas = service.spec.mode.replicated.replicas if service.spec.mode.replicated else 0
+        tasks = [
+            a_task(
+                f"{name[-8:]}{slot}".rjust(25, "0").replace("_", "0"), service, slot=slot, node=NODE_ID, networks=()
+            ).model_copy(
+                update={
+                    "service_name": name,
+                    "spec_version": service.spec_version,
+                    "status": TaskStatus(
+                        timestamp=T0,
+                        state=TaskState.RUNNING,
+                        message="started",
+                        container_status=ContainerStatus(container_id="c" * 64),
+                    ),
+                }
+            )
+            for slot in range(1, (replicas or 0) + 1)
+        ]
+        await self.api.keep(*tasks)
+        return tasks
+
+
+def manager_node() -> Node:
+    return a_node(NODE_ID).model_copy(
+        update={
+            "spec": NodeSpec(role=Role.MANAGER),
+            "description": NodeDescription(
+                hostname="manager-1",
+                platform=Platform(architecture="x86_64", os="linux"),
+                resources=Resources(nano_cpus=2_000_000_000, memory_bytes=4 << 30),
+                engine=EngineDescription(engine_version="20.10.24"),
+            ),
+            "addr": "127.0.0.1",
+        }
+    )
+
+
+@pytest.fixture
+async def swarm(tmp_path: Path) -> AsyncIterator[Swarm]:
+    # Socket paths are short, those of pytest are not.
+    with tempfile.TemporaryDirectory(prefix="swarmpy-") as folder:
+        socket = Path(folder) / "api.sock"
+        async with running_api() as api:
+            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
+            serving = asyncio.create_task(server.run_until_stopped())
+            try:
+                await api.keep(a_cluster(history_limit=5), manager_node())
+                yield Swarm(api, socket, tmp_path)
+            finally:
+                server.stop()
+                await serving
+
+
+async def test_nodes_are_listed_inspected_and_updated(swarm: Swarm) -> None:
+    listed = await swarm.ok("node", "ls")
+    assert "manager-1" in listed
+    assert "Leader" in listed
+    assert f"{NODE_ID} *" in listed
+
+    assert "Architecture:" in await swarm.ok("node", "inspect", "--pretty", "self")
+
+    await swarm.ok("node", "update", "--availability", "drain", "--label-add", "rack=1", "manager-1")
+    node = swarm.api.state.nodes[NODE_ID]
+    assert node.spec.availability is Availability.DRAIN
+    assert node.spec.labels == {"rack": "1"}
+
+
+async def test_a_node_that_is_down_is_removed_and_others_are_not(swarm: Swarm) -> None:
+    await swarm.api.keep(a_node("worker-1"), a_node("worker-2", state=NodeState.DOWN))
+
+    refused = await swarm.docker("node", "rm", "worker-1")
+    assert refused.code == 1
+    assert "node worker-1 is not down and can't be removed" in refused.err
+
+    await swarm.ok("node", "rm", "worker-2")
+    assert "worker-2" not in swarm.api.state.nodes
+
+
+async def test_a_service_is_created_listed_and_inspected(swarm: Swarm) -> None:
+    created = await swarm.docker(
+        "service", "create", "-d", "--name", "web", "--replicas", "2", "--env", "A=1", "shop/web:1"
+    )
+    assert created.code == 0, created.err
+    await swarm.run_tasks("web")
+
+    assert "2/2" in await swarm.ok("service", "ls", "--format", "{{.Name}} {{.Mode}} {{.Replicas}}")
+    pretty = await swarm.ok("service", "inspect", "--pretty", "web")
+    assert "Service Mode:\tReplicated" in pretty
+    assert "shop/web:1" in pretty
+    tasks = await swarm.ok("service", "ps", "web")
+    assert "web.1" in tasks
+    assert "manager-1" in tasks
+    assert "web.2" in await swarm.ok("node", "ps", "self")
+
+
+async def test_a_waiting_task_says_why(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "--constraint", "node.labels.gpu==1", "shop/web:1")
+    service = swarm.service("web")
+    reason = Reason(code=ReasonCode.NO_NODE, text="no suitable node (1 node lacks the label gpu)", since=T0)
+    await swarm.api.keep(a_task("t1", service, node="", state=TaskState.PENDING, reason=reason))
+
+    assert reason.text in await swarm.ok("service", "ps", "--no-trunc", "web")
+
+
+async def test_a_service_is_updated_scaled_rolled_back_and_removed(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
+
+    await swarm.ok("service", "update", "-d", "--image", "shop/web:2", "web")
+    assert swarm.service("web").spec_version == 2
+    await swarm.ok("service", "scale", "-d", "web=5")
+    assert swarm.service("web").spec.mode.replicated.replicas == 5  # type: ignore[union-attr]
+    await swarm.ok("service", "rollback", "-d", "web")
+    assert swarm.service("web").spec.mode.replicated.replicas == 1  # type: ignore[union-attr]
+
+    service_id = swarm.service("web").id
+    await swarm.ok("service", "rm", "web")
+    assert swarm.api.state.services[service_id].removed
+    assert "no such service" in (await swarm.docker("service", "inspect", "web")).err.lower()
+
+
+async def test_waiting_for_convergence_ends_when_the_tasks_run(swarm: Swarm) -> None:
+    creating = asyncio.create_task(
+        swarm.docker("service", "create", "--name", "web", "--update-monitor", "10ms", "shop/web:1")
+    )
+    changes = swarm.api.ledger.subscribe()
+    while swarm.api.state.named("services", "web") is None:
+        await changes.wait()
+        changes.take()
+    swarm.api.ledger.unsubscribe(changes)
+    await swarm.run_tasks("web")
+
+    said = await creating
+    assert said.code == 0, said.err
+    assert "converged" in said.out
+
+
+async def test_logs_are_printed_with_the_task_and_node_they_come_from(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
+    (task,) = await swarm.run_tasks("web")
+    swarm.api.logs.scripts[task.id] = [(1, b"hello\n"), (2, b"oops\n")]
+
+    said = await swarm.docker("service", "logs", "web")
+    assert said.code == 0, said.err
+    assert said.out.startswith("web.1.")
+    assert "@manager-1    | hello" in said.out
+    assert "| oops" in said.err
+
+
+async def test_a_stack_is_deployed_twice_listed_and_removed(swarm: Swarm) -> None:
+    file = swarm.home / "stack.yaml"
+    file.write_text(STACK)
+    deploy = ("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", str(file), "shop")
+    await swarm.ok(*deploy)
+    await swarm.run_tasks("shop_web")
+    before = {service.id: service.version for service in swarm.api.state.services.values()}
+
+    await swarm.ok(*deploy)
+    assert {service.id: service.version for service in swarm.api.state.services.values()} == before
+
+    assert "shop" in await swarm.ok("stack", "ls")
+    assert "shop_web.1" in await swarm.ok("stack", "ps", "shop")
+    services = await swarm.ok("stack", "services", "shop")
+    assert "2/2" in services
+    assert "shop_agent" in services
+    assert (await swarm.api.get("/stacks")).json[0]["Services"] == 2
+
+    await swarm.ok("stack", "rm", "shop")
+    assert all(service.removed for service in swarm.api.state.services.values())
+    assert all(network.removed for network in swarm.api.state.networks.values())
+
+
+async def test_networks_are_created_listed_inspected_and_removed(swarm: Swarm) -> None:
+    await swarm.ok("network", "create", "-d", "overlay", "--subnet", "10.9.0.0/16", "--label", "a=b", "front")
+    assert "overlay" in await swarm.ok("network", "ls", "--filter", "name=front")
+    assert '"Scope": "swarm"' in await swarm.ok("network", "inspect", "front")
+
+    refused = await swarm.docker("network", "create", "-d", "bridge", "back")
+    assert refused.code == 1
+    assert "Driver bridge: the only driver is overlay" in refused.err
+
+    await swarm.ok("network", "rm", "front")
+    assert all(isinstance(network, Network) and network.removed for network in swarm.api.state.networks.values())
+
+
+async def test_what_is_not_carried_out_is_refused_by_name(swarm: Swarm) -> None:
+    published = await swarm.docker("service", "create", "-d", "-p", "8080:80", "shop/web:1")
+    assert published.code == 1
+    assert "published port 8080: ingress mode is not carried out yet; use mode: host" in published.err
+
+    secret = swarm.home / "secret"
+    secret.write_text("x")
+    assert "secrets are not carried out yet" in (await swarm.docker("secret", "create", "key", str(secret))).err
+    assert "join tokens" in (await swarm.docker("swarm", "join-token", "worker")).err
+    assert "already part of a swarm" in (await swarm.docker("swarm", "init")).err
+
+
+async def test_info_and_version_tell_of_a_swarm(swarm: Swarm) -> None:
+    assert (
+        await swarm.ok("info", "--format", "{{.Swarm.LocalNodeState}} {{.Swarm.ControlAvailable}}") == "active true\n"
+    )
+    assert "Is Manager: true" in await swarm.ok("info")
+    assert "API version:      1.45" in await swarm.ok("version")
+
+
+async def test_inspect_without_a_kind_finds_a_service_after_all_else(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
+    assert '"Image": "shop/web:1"' in await swarm.ok("inspect", "web")
+    assert (await swarm.docker("inspect", "nothing")).code == 1
+
+
+async def test_empty_lists_are_lists(swarm: Swarm) -> None:
+    for words in (
+        ("ps",),
+        ("images",),
+        ("volume", "ls"),
+        ("secret", "ls"),
+        ("config", "ls"),
+        ("service", "ls"),
+        ("system", "df"),
+    ):
+        assert (await swarm.docker(*words)).code == 0
+
+
+async def test_events_of_the_past_are_told(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
+    told = await swarm.ok(
+        "events", "--since", "2029-12-31T00:00:00Z", "--until", "2030-01-01T00:00:00Z", "--filter", "type=service"
+    )
+    assert "service create" in told
+    assert "name=web" in told
+
+
+async def test_the_revision_of_a_task_is_shown_as_its_spec(swarm: Swarm) -> None:
+    await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
+    (task,) = await swarm.run_tasks("web")
+    assert a_revision(swarm.service("web")).template.container_spec is not None
+    assert "shop/web:1" in await swarm.ok(
+        "inspect", "--type", "task", "--format", "{{.Spec.ContainerSpec.Image}}", task.id
+    )
