@@ -15,6 +15,8 @@ DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 DEFAULT_STATUS_ADDRESS = "127.0.0.1:2378"
 # Linux refuses longer socket paths (sun_path, 108 bytes with the closing zero).
 SOCKET_PATH_LIMIT = 107
+API_SOCKET = "swarmpy.sock"
+AGENT_SOCKET = "agent.sock"
 
 
 class EtcdSettings(Document):
@@ -94,7 +96,8 @@ class AgentSettings(Document):
 
 
 class NodeSettings(Document):
-    """Of `swarmpy up`."""
+    """Of `swarmpy up`. Without `etcd` the node runs its own member. What lasts lies in `data_dir`; `run_dir` holds the
+    sockets and may vanish between two runs."""
 
     data_dir: Path = DEFAULT_DATA_DIR
     run_dir: Path = DEFAULT_RUN_DIR
@@ -105,3 +108,42 @@ class NodeSettings(Document):
     labels: Labels = Field(default_factory=dict)
     debug: bool = False
     log_json: bool = False
+
+    @property
+    def api_socket(self) -> Path:
+        return self.run_dir / API_SOCKET
+
+    @property
+    def agent_socket(self) -> Path:
+        return self.run_dir / AGENT_SOCKET
+
+    @property
+    def etcd_socket(self) -> Path:
+        # etcd takes a socket only in the form host:port, and makes a file of that name.
+        return self.run_dir / "etcd" / "client.sock:1"
+
+    @field_validator("data_dir", "run_dir")
+    @classmethod
+    def found_from_anywhere(cls, path: Path) -> Path:
+        if not path.is_absolute():
+            raise ValueError(f"{path} is not an absolute path")
+        return path
+
+    @field_validator("status_address")
+    @classmethod
+    def the_page_stays_on_this_machine(cls, address: str) -> str:
+        host, _, port = address.rpartition(":")
+        if not port.isdecimal() or not 0 < int(port) < 65536:
+            raise ValueError(f"status address {address} is not HOST:PORT, such as {DEFAULT_STATUS_ADDRESS}")
+        if host != "localhost" and not re.match(r"127\.|\[::1\]$", host):
+            raise ValueError(f"status address {address} is not on loopback: the page has no TLS, reach it by ssh -L")
+        return address
+
+    @model_validator(mode="after")
+    def every_socket_path_fits(self) -> Self:
+        # The longest of the node's sockets decides.
+        if len(str(self.etcd_socket)) > SOCKET_PATH_LIMIT:
+            raise ValueError(
+                f"socket path longer than {SOCKET_PATH_LIMIT} characters: {self.etcd_socket}; use a shorter --run-dir"
+            )
+        return self

@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from swarmpy.models.base import Document, Labels, TaskStateName
 from swarmpy.models.node import NodeDescription
+from swarmpy.models.port import PortConfig
 from swarmpy.models.task import TaskSpec, TaskStatus
 
 PROTOCOL = 1
@@ -36,7 +37,8 @@ class TaskNetworkAssignment(Document):
 
 
 class TaskAssignment(Document):
-    """All an agent needs to run one task. `pull_auth` is a secret: X-Registry-Auth as the client sent it."""
+    """All an agent needs to run one task. `ports` are those published on this node (mode host). `pull_auth` is a
+    secret: X-Registry-Auth as the client sent it."""
 
     id: str
     service_id: str
@@ -48,6 +50,7 @@ class TaskAssignment(Document):
     spec: TaskSpec
     service_labels: Labels = Field(default_factory=dict)
     networks: tuple[TaskNetworkAssignment, ...] = ()
+    ports: tuple[PortConfig, ...] = ()
     pull_auth: str | None = Field(default=None, repr=False)
     is_job: bool = False
 

@@ -1,0 +1,110 @@
+"""Composition root of the agent: builds its parts, and runs them until the first of them fails."""
+
+from datetime import timedelta
+
+from agent.cache import Cache, Memory, memory_of
+from agent.channel import Connect, open_channel
+from agent.engine.docker import DockerEngine
+from agent.engine.port import Engine, EngineInfo
+from agent.runner import Runner
+from agent.session import Session
+from agent.streams import LogStreams
+from agent.task.templates import NodeFacts
+from agent.together import together
+from agent.watcher import Watcher
+from swarmpy.clock import Clock
+from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
+from swarmpy.logs import logger
+from swarmpy.models.node import EngineDescription, NodeDescription, Platform, Plugin
+from swarmpy.models.resources import Resources
+from swarmpy.settings import AgentSettings
+
+log = logger("agent")
+
+FIRST_PAUSE = timedelta(milliseconds=250)
+LONGEST_PAUSE = timedelta(seconds=5)
+SAY_AGAIN_EVERY = 30.0
+
+
+async def run(
+    settings: AgentSettings, clock: Clock, engine: Engine | None = None, connect: Connect = open_channel
+) -> None:
+    """Until cancelled. What runs keeps running afterwards. An agent whose engine does not answer registers with no
+    manager, says so in its log, and tries again: a node that can run nothing is not ready."""
+    engine = engine or DockerEngine(settings.docker_host)
+    try:
+        await _serve(settings, clock, engine, connect)
+    finally:
+        await engine.close()
+
+
+async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect: Connect) -> None:
+    info = await wait_until_engine_answers(engine, clock)
+    log.info("engine.found", host=settings.docker_host, version=info.version)
+    cache = Cache(settings.data_dir, settings.node_id, clock)
+    runner = Runner(engine, clock, settings.node_id)
+    runner.on_change = cache.mark_stale
+    runner.describe_node(_node_facts(settings, info))
+    watcher = Watcher(engine, clock, settings.node_id, runner, settings.relist_every)
+    streams = LogStreams(engine, runner, connect)
+
+    async def describe() -> NodeDescription:
+        info = await engine.describe()
+        runner.describe_node(_node_facts(settings, info))
+        return described(settings, info)
+
+    session = Session(settings, clock, runner, describe, connect, streams)
+    runner.on_report = session.report
+    await _adopt(runner, cache.load(), clock)
+    try:
+        await together(runner.run(), watcher.run(), session.run(), _keep(cache, runner, settings.node_id))
+    finally:
+        await streams.close_all()
+        await cache.save(memory_of(settings.node_id, runner.assigned, runner.records()))
+
+
+async def wait_until_engine_answers(engine: Engine, clock: Clock) -> EngineInfo:
+    pause, said_at = FIRST_PAUSE, -SAY_AGAIN_EVERY + clock.monotonic()
+    while True:
+        try:
+            return await engine.describe()
+        except (Unavailable, TimedOut) as error:
+            if clock.monotonic() - said_at >= SAY_AGAIN_EVERY:
+                log.error("engine.not_reachable", error=str(error))
+                said_at = clock.monotonic()
+        await clock.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _adopt(runner: Runner, memory: Memory, clock: Clock) -> None:
+    records = {record.task_id: record for record in memory.records}
+    while True:
+        try:
+            return await runner.adopt(memory.assigned(), records)
+        except SwarmpyError as error:
+            log.warning("engine.away", error=str(error))
+            await clock.sleep(FIRST_PAUSE)
+
+
+async def _keep(cache: Cache, runner: Runner, node_id: str) -> None:
+    while True:
+        await cache.wait_until_stale()
+        await cache.save(memory_of(node_id, runner.assigned, runner.records()))
+
+
+def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:
+    """What the cluster is told of this node."""
+    return NodeDescription(
+        hostname=settings.hostname,
+        platform=Platform(architecture=info.architecture, os=info.os),
+        resources=Resources(nano_cpus=info.nano_cpus, memory_bytes=info.memory_bytes),
+        engine=EngineDescription(
+            engine_version=info.version,
+            labels={**info.labels, **settings.labels},
+            plugins=tuple(Plugin(type=kind, name=name) for kind, name in info.plugins),
+        ),
+    )
+
+
+def _node_facts(settings: AgentSettings, info: EngineInfo) -> NodeFacts:
+    return NodeFacts(settings.hostname, info.os, info.architecture, info.api_version)

@@ -1,0 +1,164 @@
+"""Engine JSON to our values and back, for the Docker adapter. Pure: what the engine writes where, and no calls."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from agent.engine.port import EngineEvent, EngineInfo, LogLine, News
+from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
+from agent.task.names import TASK_LABEL, network_id_of, network_labels, network_name
+from swarmpy.models.port import PortConfig, Protocol, PublishMode
+from swarmpy.wire import NetworkAssignment
+
+LIVES = {
+    "created": Life.CREATED,
+    "running": Life.RUNNING,
+    "paused": Life.RUNNING,
+    "restarting": Life.RUNNING,
+    "removing": Life.REMOVING,
+    "exited": Life.EXITED,
+    "dead": Life.EXITED,
+}
+_HEALTHS = {health.value: health for health in Health}
+# The listing gives health only inside its text for people: "Up 3 seconds (health: starting)".
+_LISTED_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+_PLUGIN_TYPES = ("Volume", "Network", "Log")
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def engine_info(info: Mapping[str, Any], api_version: str) -> EngineInfo:
+    plugins = info.get("Plugins") or {}
+    major, minor = api_version.split(".")
+    labels = dict(label.partition("=")[::2] for label in info.get("Labels") or ())
+    architecture = info.get("Architecture", "")
+    return EngineInfo(
+        hostname=info.get("Name", ""),
+        os=info.get("OSType", "linux"),
+        architecture=_ARCHITECTURES.get(architecture, architecture),
+        nano_cpus=int(info.get("NCPU", 0)) * 1_000_000_000,
+        memory_bytes=int(info.get("MemTotal", 0)),
+        version=info.get("ServerVersion", ""),
+        api_version=(int(major), int(minor)),
+        labels=labels,
+        plugins=tuple((kind, name) for kind in _PLUGIN_TYPES for name in plugins.get(kind) or ()),
+    )
+
+
+def listed(container: Mapping[str, Any]) -> ListedContainer:
+    found = _LISTED_HEALTH.search(container.get("Status", ""))
+    return ListedContainer(
+        id=container["Id"],
+        task_id=container.get("Labels", {}).get(TASK_LABEL, ""),
+        life=LIVES.get(container.get("State", ""), Life.EXITED),
+        health=_HEALTHS[found.group(1)] if found else None,
+    )
+
+
+def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
+    state, config = inspected["State"], inspected["Config"]
+    health = state.get("Health") or {}
+    outputs = [entry.get("Output", "") for entry in health.get("Log") or ()]
+    settings = inspected.get("NetworkSettings") or {}
+    return ContainerFacts(
+        id=inspected["Id"],
+        task_id=(config.get("Labels") or {}).get(TASK_LABEL, ""),
+        life=LIVES.get(state.get("Status", ""), Life.EXITED),
+        exit_code=state.get("ExitCode", 0),
+        oom_killed=bool(state.get("OOMKilled")),
+        error=state.get("Error", ""),
+        pid=state.get("Pid", 0),
+        health=_HEALTHS.get(health.get("Status", "")),
+        health_output=outputs[-1].strip() if outputs else "",
+        stop_signal=config.get("StopSignal") or "SIGTERM",
+        addresses=dict(_addresses(settings.get("Networks") or {})),
+        ports=tuple(_ports(settings.get("Ports") or {})),
+    )
+
+
+def _addresses(networks: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, endpoint in networks.items():
+        id = network_id_of(name)
+        if id and endpoint.get("IPAddress"):
+            yield id, f"{endpoint['IPAddress']}/{endpoint['IPPrefixLen']}"
+
+
+def _ports(ports: Mapping[str, list[dict[str, str]] | None]) -> Iterator[PortConfig]:
+    for key, bindings in sorted(ports.items()):
+        target, _, protocol = key.partition("/")
+        # One binding for IPv4 and one for IPv6 say the same.
+        for published in sorted({int(binding["HostPort"]) for binding in bindings or () if binding.get("HostPort")}):
+            yield PortConfig(
+                protocol=Protocol(protocol),
+                target_port=int(target),
+                published_port=published,
+                publish_mode=PublishMode.HOST,
+            )
+
+
+def engine_event(event: Mapping[str, Any]) -> EngineEvent | None:
+    """None for what says nothing to us."""
+    actor = event.get("Actor") or {}
+    attributes = actor.get("Attributes") or {}
+    action = str(event.get("Action", ""))
+    news = {
+        "die": News.DIED,
+        "destroy": News.DESTROYED,
+        "health_status: healthy": News.HEALTHY,
+        "health_status: unhealthy": News.UNHEALTHY,
+    }.get(action)
+    if news is None:
+        return None
+    exit_code = int(attributes.get("exitCode") or 0)
+    return EngineEvent(news, str(actor.get("ID", "")), attributes.get(TASK_LABEL, ""), exit_code)
+
+
+def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
+    options = {"com.docker.network.driver.mtu": str(network.mtu)} if network.mtu else {}
+    return {
+        "name": network_name(network),
+        "driver": "bridge",
+        "ipam": {"Driver": "default", "Config": [{"Subnet": network.subnet, "Gateway": network.gateway}]},
+        "internal": network.internal,
+        "options": options,
+        "labels": network_labels(network, node_id),
+        "check_duplicate": True,
+    }
+
+
+def is_same_network(existing: Mapping[str, Any], network: NetworkAssignment) -> bool:
+    configs = (existing.get("IPAM") or {}).get("Config") or []
+    subnets = {config.get("Subnet") for config in configs}
+    return subnets == {network.subnet} and bool(existing.get("Internal")) == network.internal
+
+
+class LogFrames:
+    """Cuts the engine's log stream into lines. Without a TTY the engine frames each line: one byte stream number,
+    three of nothing, four of length. With one there are no frames, only bytes."""
+
+    def __init__(self, *, tty: bool) -> None:
+        self._tty = tty
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[LogLine]:
+        self._rest += data
+        return self._lines() if self._tty else self._frames()
+
+    def end(self) -> list[LogLine]:
+        rest, self._rest = self._rest, b""
+        return [LogLine(1, rest)] if rest and self._tty else []
+
+    def _lines(self) -> list[LogLine]:
+        *lines, self._rest = self._rest.split(b"\n")
+        return [LogLine(1, line + b"\n") for line in lines]
+
+    def _frames(self) -> list[LogLine]:
+        frames, at = [], 0
+        while len(self._rest) - at >= 8:
+            size = int.from_bytes(self._rest[at + 4 : at + 8], "big")
+            if len(self._rest) - at - 8 < size:
+                break
+            stream = 2 if self._rest[at] == 2 else 1
+            frames.append(LogLine(stream, self._rest[at + 8 : at + 8 + size]))
+            at += 8 + size
+        self._rest = self._rest[at:]
+        return frames

@@ -1,0 +1,175 @@
+"""Carries instructions out on the engine: each becomes the event that says how it went.
+
+Errors that mean "try again" are raised as they are (`Unavailable`, `TimedOut`); the runner tries again.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+
+from agent.engine.port import Engine
+from agent.flights import Flights
+from agent.task.container import create_request
+from agent.task.events import (
+    Created,
+    Event,
+    Exited,
+    ImageReady,
+    NetworksReady,
+    PullProgressed,
+    Refused,
+    Removed,
+    Started,
+    Vanished,
+)
+from agent.task.facts import ContainerFacts, Life
+from agent.task.instructions import (
+    CreateContainer,
+    Instruction,
+    JoinNetworks,
+    PullImage,
+    RemoveContainer,
+    SignalContainer,
+    StartContainer,
+    WakeAfter,
+)
+from agent.task.pull import PullProgress
+from agent.task.run import TaskRun
+from agent.task.templates import NodeFacts
+from swarmpy.clock import Clock
+from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, TimedOut, Unavailable
+from swarmpy.wire import NetworkAssignment
+
+Tell = Callable[[Event], None]
+PROGRESS_EVERY = 1.0
+
+
+class Performer:
+    """`networks` are those provided on this node now; the runner changes them, the performer reads them."""
+
+    def __init__(self, engine: Engine, clock: Clock, node_id: str, networks: Mapping[str, NetworkAssignment]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._node_id = node_id
+        self._networks = networks
+        self._flights = Flights()
+        self._listeners: dict[tuple[str, str | None], dict[str, Tell]] = {}
+        self._there: set[str] = set()
+        self.node = NodeFacts(hostname="", os="linux", architecture="")
+
+    async def perform(self, run: TaskRun, instruction: Instruction, tell: Tell) -> Event | None:
+        """The outcome; `tell` is for what happens on the way."""
+        try:
+            match instruction:
+                case PullImage():
+                    return await self._pull(run, tell)
+                case JoinNetworks():
+                    await self._join(run)
+                    return NetworksReady()
+                case CreateContainer():
+                    return await self._create(run)
+                case StartContainer(container_id):
+                    return await self._start(container_id)
+                case SignalContainer(container_id, signal):
+                    return await self._signal(container_id, signal)
+                case RemoveContainer(container_id):
+                    return await self._remove(container_id)
+                case WakeAfter(seconds, event):
+                    await self._clock.sleep(timedelta(seconds=seconds))
+                    return event
+        except (Unavailable, TimedOut):
+            raise
+        except SwarmpyError as error:
+            return Refused(str(error))
+
+    def forget_networks(self) -> None:
+        """The engine was away, or a network was removed: look again before the next task joins."""
+        self._there.clear()
+
+    async def close(self) -> None:
+        await self._flights.close()
+
+    async def _pull(self, run: TaskRun, tell: Tell) -> Event:
+        # What cannot be created need not be pulled: a refusal comes at once.
+        request = create_request(run.assignment, self.node, self._networks)
+        image = str(request.config["Image"])
+        key = (image, run.assignment.pull_auth)
+        listeners = self._listeners.setdefault(key, {})
+        listeners[run.id] = tell
+        try:
+            await self._flights.share(key, lambda: self._engine.ensure_image(*key, self._progress_for(key)))
+        finally:
+            listeners.pop(run.id, None)
+            if not listeners:
+                self._listeners.pop(key, None)
+        return ImageReady()
+
+    def _progress_for(self, key: tuple[str, str | None]) -> Callable[[PullProgress], None]:
+        last = -PROGRESS_EVERY + self._clock.monotonic()
+
+        def on_progress(progress: PullProgress) -> None:
+            nonlocal last
+            now = self._clock.monotonic()
+            if now - last < PROGRESS_EVERY:
+                return
+            last = now
+            for tell in list(self._listeners.get(key, {}).values()):
+                tell(PullProgressed(progress.text()))
+
+        return on_progress
+
+    async def _join(self, run: TaskRun) -> None:
+        for part in run.assignment.networks:
+            if part.network_id not in self._there:
+                await self._flights.share(part.network_id, partial(self._provide, part.network_id))
+
+    async def _provide(self, network_id: str) -> None:
+        network = self._networks.get(network_id)
+        if network is None:
+            raise BadRequest(f"network {network_id} is not provided on this node")
+        await self._engine.ensure_network(network, self._node_id)
+        self._there.add(network_id)
+
+    async def _create(self, run: TaskRun) -> Event:
+        request = create_request(run.assignment, self.node, self._networks)
+        try:
+            return Created(await self._engine.create(request))
+        except Conflict:
+            # A creation whose answer was lost: the container is ours by its label.
+            found = await self._engine.find(request.name)
+            if found is None or found.task_id != run.id:
+                raise
+            return Created(found.id)
+        except NotFound:
+            if not request.networks:
+                raise
+            # A network that was there has been removed by hand.
+            self.forget_networks()
+            await self._join(run)
+            return Created(await self._engine.create(request))
+
+    async def _start(self, container_id: str) -> Event:
+        try:
+            await self._engine.start(container_id)
+            return Started(await self._engine.inspect(container_id))
+        except NotFound:
+            return Vanished()
+
+    async def _signal(self, container_id: str, signal: str) -> Event | None:
+        try:
+            await self._engine.signal(container_id, signal)
+        except NotFound:
+            return Vanished()
+        except Conflict:
+            return _ended(await self._engine.inspect(container_id))
+        return None
+
+    async def _remove(self, container_id: str) -> Event:
+        await self._engine.remove(container_id)
+        return Removed()
+
+
+def _ended(facts: ContainerFacts) -> Event | None:
+    if facts.life is Life.RUNNING:
+        return None
+    return Exited(facts.exit_code, facts.oom_killed, facts.error)

@@ -1,0 +1,209 @@
+"""The agent's word with a manager: registration, assignments down, reports up, beats; again and again.
+
+A gap or a lost connection means a new session, never a stopped task. Owns what has not been told yet.
+Nothing on the event loop waits for the engine or the disk, so nothing keeps a beat from being sent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from agent.channel import Channel, ChannelClosed, Connect
+from agent.runner import Runner
+from agent.streams import LogStreams
+from agent.task.assign import amended, from_full
+from agent.together import together
+from swarmpy.clock import Clock, within
+from swarmpy.errors import BadRequest, Conflict, SwarmpyError, Unavailable
+from swarmpy.idgen import jitter
+from swarmpy.logs import logger
+from swarmpy.models.node import NodeDescription
+from swarmpy.settings import AgentSettings
+from swarmpy.wire import (
+    Applied,
+    Beat,
+    Beaten,
+    Changes,
+    CloseStream,
+    Described,
+    FromAgent,
+    FromManager,
+    Full,
+    Hello,
+    OpenLogs,
+    Refused,
+    Reports,
+    TaskReport,
+    Welcome,
+    from_manager,
+)
+
+log = logger("session")
+
+Describe = Callable[[], Awaitable[NodeDescription]]
+
+PATH = "/agent/session"
+FIRST_PAUSE = timedelta(milliseconds=100)
+LONGEST_PAUSE = timedelta(seconds=5)
+ANSWER_WITHIN = timedelta(seconds=10)
+# Reports of one change come close together: wait this long for company after the first.
+GATHER = timedelta(milliseconds=20)
+DESCRIBE_EVERY = timedelta(seconds=20)
+# A manager that answers no beat for as many of them, and at least this long, is gone.
+SILENT_BEATS = 4
+SILENCE = 5.0
+
+
+class Session:
+    """`run` keeps one session at a time with one of the managers."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        clock: Clock,
+        runner: Runner,
+        describe: Describe,
+        connect: Connect,
+        streams: LogStreams,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._runner = runner
+        self._describe = describe
+        self._connect = connect
+        self._streams = streams
+        self._description: NodeDescription | None = None
+        self._untold: dict[str, TaskReport] = {}
+        self._something_to_tell = asyncio.Event()
+        self._id = ""
+        self._beat_every = 1.0
+        self._heard_at = 0.0
+        self._welcomed = False
+
+    def report(self, report: TaskReport) -> None:
+        """To be told soon; of one task only the latest is."""
+        self._untold[report.task_id] = report
+        self._something_to_tell.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises `BadRequest` when the manager will never have this agent."""
+        pause, tried = FIRST_PAUSE, 0
+        while True:
+            address = self._settings.managers[tried % len(self._settings.managers)]
+            self._welcomed = False
+            try:
+                await self._one_session(address)
+            except Conflict as gap:
+                log.info("session.renewed", reason=str(gap))
+            except (Unavailable, ChannelClosed, TimeoutError) as error:
+                self._log_loss(address, error, first=tried == 0)
+            finally:
+                self._runner.attend(False)
+            pause, tried = (FIRST_PAUSE, 0) if self._welcomed else (min(2 * pause, LONGEST_PAUSE), tried + 1)
+            await self._clock.sleep(pause * (1 + 0.2 * jitter()))
+
+    def _log_loss(self, address: str, error: Exception, *, first: bool) -> None:
+        if self._welcomed or first:
+            log.warning("manager.away", manager=address, error=str(error) or "no answer in time")
+
+    async def _one_session(self, address: str) -> None:
+        channel = await self._connect(address, PATH)
+        try:
+            await self._register(channel)
+            self._welcomed = True
+            self._heard_at = self._clock.monotonic()
+            self._runner.attend(True)
+            log.info("session.opened", manager=address, session=self._id)
+            await together(
+                self._listen(channel, address), self._beat(channel), self._tell(channel), self._describe_again(channel)
+            )
+        finally:
+            await channel.close()
+
+    async def _register(self, channel: Channel) -> None:
+        description = await self._describe()
+        # Hello tells the truth about all tasks: what was to be told before is in it.
+        self._untold.clear()
+        hello = Hello(
+            node_id=self._settings.node_id,
+            addr=self._settings.addr,
+            description=description,
+            reports=self._runner.reports(),
+        )
+        await self._send(channel, hello)
+        answer = await within(self._clock, ANSWER_WITHIN, _receive(channel))
+        match answer:
+            case Welcome():
+                self._id, self._beat_every = answer.session_id, answer.beat_every
+                self._description = description
+            case Refused():
+                raise _refusal(answer)
+            case _:
+                raise Unavailable(f"the manager answered hello with {answer.type}")
+
+    async def _listen(self, channel: Channel, address: str) -> None:
+        while True:
+            message = await _receive(channel)
+            self._heard_at = self._clock.monotonic()
+            match message:
+                case Full():
+                    self._runner.apply(from_full(message), full=True)
+                    await self._send(channel, Applied(session_id=self._id, revision=message.revision))
+                case Changes():
+                    self._runner.apply(amended(self._runner.assigned, message), full=False)
+                    await self._send(channel, Applied(session_id=self._id, revision=message.revision))
+                case Beaten():
+                    self._beat_every = message.beat_every
+                case OpenLogs():
+                    self._streams.open(address, message)
+                case CloseStream():
+                    self._streams.close(message.stream_id)
+                case Refused():
+                    raise _refusal(message)
+
+    async def _beat(self, channel: Channel) -> None:
+        while True:
+            await self._send(channel, Beat(session_id=self._id))
+            await self._clock.sleep(timedelta(seconds=self._beat_every))
+            silent = self._clock.monotonic() - self._heard_at
+            if silent > max(SILENCE, SILENT_BEATS * self._beat_every):
+                raise Unavailable(f"nothing was heard of the manager for {silent:.0f} s")
+
+    async def _tell(self, channel: Channel) -> None:
+        while True:
+            await self._something_to_tell.wait()
+            await self._clock.sleep(GATHER)
+            self._something_to_tell.clear()
+            reports, self._untold = tuple(self._untold.values()), {}
+            if reports:
+                await self._send(channel, Reports(session_id=self._id, reports=reports))
+
+    async def _describe_again(self, channel: Channel) -> None:
+        while True:
+            await self._clock.sleep(DESCRIBE_EVERY)
+            try:
+                description = await self._describe()
+            except SwarmpyError:
+                continue  # the runner tells that the engine is away
+            if description != self._description:
+                self._description = description
+                await self._send(channel, Described(session_id=self._id, description=description))
+
+    async def _send(self, channel: Channel, message: FromAgent) -> None:
+        await channel.send(message.model_dump_json())
+
+
+def _refusal(message: Refused) -> SwarmpyError:
+    if message.retry:
+        return Unavailable(message.reason)
+    return BadRequest(f"the manager refuses this agent: {message.reason}")
+
+
+async def _receive(channel: Channel) -> FromManager:
+    frame = await channel.receive()
+    try:
+        return from_manager.validate_json(frame)
+    except ValidationError as error:
+        raise Unavailable(f"the manager sent what this agent does not understand: {error.errors()[0]['msg']}") from None

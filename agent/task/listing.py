@@ -1,0 +1,55 @@
+"""What a listing of the engine shows that the runs do not know. Pure."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import Enum, auto
+
+from agent.task.facts import Health, Life, ListedContainer
+from agent.task.run import Phase, TaskRun
+
+
+class Look(Enum):
+    """How a container differs from its run."""
+
+    GONE = auto()
+    EXITED = auto()
+    HEALTHY = auto()
+    UNHEALTHY = auto()
+    REVIVED = auto()
+
+
+def unlike(runs: Mapping[str, TaskRun], found: Iterable[ListedContainer]) -> Iterator[tuple[str, Look]]:
+    """The runs, by id, whose container stands otherwise than they think."""
+    by_id = {container.id: container for container in found}
+    for run in runs.values():
+        if run.container_id is None:
+            continue
+        look = _look(run, by_id.get(run.container_id))
+        if look is not None:
+            yield run.id, look
+
+
+def _look(run: TaskRun, container: ListedContainer | None) -> Look | None:
+    if container is None:
+        return Look.GONE
+    if run.phase in (Phase.CHECKING, Phase.RUNNING, Phase.STOPPING) and container.life is Life.EXITED:
+        return Look.EXITED
+    if run.phase is Phase.CHECKING and container.health is Health.HEALTHY:
+        return Look.HEALTHY
+    if run.phase in (Phase.CHECKING, Phase.RUNNING) and container.health is Health.UNHEALTHY:
+        return Look.UNHEALTHY
+    if run.phase is Phase.DONE and container.life is Life.RUNNING:
+        return Look.REVIVED
+    return None
+
+
+def strays(runs: Mapping[str, TaskRun], found: Iterable[ListedContainer]) -> tuple[ListedContainer, ...]:
+    """Containers with this node's label that are no run's. One that is being created, or adopted, has its run."""
+    return tuple(container for container in found if _is_stray(runs.get(container.task_id), container))
+
+
+def _is_stray(run: TaskRun | None, container: ListedContainer) -> bool:
+    if run is None:
+        return True
+    if run.container_id is None:
+        return run.phase is Phase.DONE
+    return run.container_id != container.id

@@ -1,0 +1,50 @@
+"""Mounts in the engine's form, with templates filled in. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agent.task.templates import Value, expand
+from swarmpy.errors import Unsupported
+from swarmpy.models.mount import Mount, MountType
+
+
+def engine_mount(mount: Mount, fields: Mapping[str, Value], api_version: tuple[int, int]) -> dict[str, Any]:
+    """Raises `Unsupported` for what this agent, or an engine that old, does not carry out: the engine itself would
+    leave an option that it does not know out without a word."""
+    kind = mount.type or MountType.VOLUME
+    where = f"mount at {mount.target}"
+    if kind in (MountType.NPIPE, MountType.CLUSTER):
+        raise Unsupported(f"{where}: mounts of type {kind.value} are not carried out")
+    _refuse_what_is_too_new(mount, where, api_version)
+    body = mount.to_docker()
+    body["Type"] = kind.value
+    body["Target"] = expand(mount.target or "", fields, where)
+    if mount.source is not None:
+        body["Source"] = expand(mount.source, fields, where)
+    options = mount.volume_options
+    if options is not None and options.labels:
+        body["VolumeOptions"]["Labels"] = {k: expand(v, fields, where) for k, v in options.labels.items()}
+    if options is not None and options.driver_config is not None and options.driver_config.options:
+        filled = {k: expand(v, fields, where) for k, v in options.driver_config.options.items()}
+        body["VolumeOptions"]["DriverConfig"]["Options"] = filled
+    return body
+
+
+def _refuse_what_is_too_new(mount: Mount, where: str, api_version: tuple[int, int]) -> None:
+    bind, volume, tmpfs = mount.bind_options, mount.volume_options, mount.tmpfs_options
+    asked = (
+        ("BindOptions.CreateMountpoint", (1, 42), bind and bind.create_mountpoint),
+        ("BindOptions.ReadOnlyNonRecursive", (1, 44), bind and bind.read_only_non_recursive),
+        ("BindOptions.ReadOnlyForceRecursive", (1, 44), bind and bind.read_only_force_recursive),
+        ("VolumeOptions.Subpath", (1, 45), volume and volume.subpath),
+        ("TmpfsOptions.Options", (1, 46), tmpfs and tmpfs.options),
+    )
+    for name, since, value in asked:
+        if value:
+            require_api(f"{where}: {name}", since, api_version)
+
+
+def require_api(what: str, since: tuple[int, int], api_version: tuple[int, int]) -> None:
+    if api_version < since:
+        need, have = (".".join(map(str, version)) for version in (since, api_version))
+        raise Unsupported(f"{what} needs engine API {need}, and the engine of this node speaks {have}")
