@@ -22,11 +22,12 @@ from agent.engine.docker_wire import (
     container_facts,
     engine_event,
     engine_info,
-    is_same_network,
+    engine_network,
     listed,
     network_body,
 )
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, OnProgress
+from agent.engine.ranges import obstacle
 from agent.task.container import CreateRequest
 from agent.task.facts import ContainerFacts, ListedContainer
 from agent.task.names import NODE_LABEL, network_name
@@ -130,12 +131,11 @@ class DockerEngine:
         body = network_body(network, node_id)
         try:
             await self._call(client.create_network, **body, limit=SLOW)
-        except Conflict:
-            existing = await self._call(client.inspect_network, network_name(network))
-            if not is_same_network(existing, network):
-                raise Conflict(
-                    f"network {network_name(network)} is on the engine already, with another range"
-                ) from None
+        except Conflict as refusal:
+            existing = map(engine_network, await self._call(client.networks))
+            why = obstacle(existing, network_name(network), network)
+            if why is not None:
+                raise Conflict(why or str(refusal)) from None
 
     async def networks(self, node_id: str) -> tuple[str, ...]:
         client = await self._connected()

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from typing import Any
 
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, News
+from agent.engine.ranges import EngineNetwork
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.names import TASK_LABEL, network_id_of, network_labels, network_name
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
@@ -125,10 +127,10 @@ def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
     }
 
 
-def is_same_network(existing: Mapping[str, Any], network: NetworkAssignment) -> bool:
-    configs = (existing.get("IPAM") or {}).get("Config") or []
-    subnets = {config.get("Subnet") for config in configs}
-    return subnets == {network.subnet} and bool(existing.get("Internal")) == network.internal
+def engine_network(listed: Mapping[str, Any]) -> EngineNetwork:
+    configs = (listed.get("IPAM") or {}).get("Config") or []
+    subnets = frozenset(ip_network(config["Subnet"]) for config in configs if config.get("Subnet"))
+    return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")))
 
 
 class LogFrames:

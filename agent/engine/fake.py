@@ -12,6 +12,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, News, OnProgress
+from agent.engine.ranges import EngineNetwork, obstacle
 from agent.task.container import CreateRequest
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.names import NODE_LABEL, TASK_LABEL, network_id_of, network_name
@@ -150,9 +151,13 @@ class FakeEngine:
 
     async def ensure_network(self, network: NetworkAssignment, node_id: str) -> None:
         await self._answering()
-        there = self._networks.setdefault(network_name(network), _Network(network, node_id))
-        if there.wish.subnet != network.subnet:
-            raise Conflict(f"network {network_name(network)} is on the engine already, with another range: remove it")
+        existing = [
+            EngineNetwork(name, frozenset({ip_network(made.wish.subnet)}), made.wish.internal)
+            for name, made in self._networks.items()
+        ]
+        if why := obstacle(existing, network_name(network), network):
+            raise Conflict(why)
+        self._networks.setdefault(network_name(network), _Network(network, node_id))
 
     async def networks(self, node_id: str) -> tuple[str, ...]:
         await self._answering()

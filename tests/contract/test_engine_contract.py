@@ -233,6 +233,15 @@ async def test_a_network_with_another_range_is_in_the_way(bench: EngineBench) ->
         await bench.engine.ensure_network(other, bench.node_id)
 
 
+async def test_a_network_that_overlaps_another_is_refused_and_the_other_is_named(bench: EngineBench) -> None:
+    network = bench.a_network()
+    await bench.engine.ensure_network(network, bench.node_id)
+    other = network.model_copy(update={"id": id_from_number(77), "name": "other"})
+
+    with pytest.raises(Conflict, match=f"network other cannot have .*{network_name(network)} overlaps it"):
+        await bench.engine.ensure_network(other, bench.node_id)
+
+
 async def test_a_network_goes_once_nobody_uses_it(bench: EngineBench) -> None:
     network = bench.a_network()
     await bench.engine.ensure_network(network, bench.node_id)
