@@ -95,7 +95,9 @@ def earliest(*times: datetime | None) -> datetime | None:
 
 def combined(decisions: Iterable[Decision]) -> Decision:
     """The sum of decisions about different objects."""
-    parts = tuple(decisions)
+    parts = [decision for decision in decisions if decision or decision.again_at]
+    if len(parts) < 2:
+        return parts[0] if parts else Decision()
     return Decision(
         create=tuple(x for d in parts for x in d.create),
         desire=tuple(x for d in parts for x in d.desire),

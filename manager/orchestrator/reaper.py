@@ -1,0 +1,112 @@
+"""What is no longer needed: tasks past the history limit, removed services and networks, wishes nobody runs."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from manager.objects import Cluster, ReasonCode, Service, Task
+from manager.orchestrator.decision import Decision, DropTask, SetDesired, combined
+from manager.orchestrator.jobs import is_job
+from manager.orchestrator.keep import View, policy_of
+from manager.orchestrator.reasons import reason
+from manager.orchestrator.restart import crashes
+from manager.orchestrator.slots import Slot, by_age, is_out_of_reach, is_placed
+from manager.orchestrator.update import needed_for_update
+from manager.state import State
+from swarmpy.states import TaskState
+
+HISTORY_LIMIT = 5
+
+
+def history_limit(cluster: Cluster | None) -> int | None:
+    """Finished tasks to keep in each slot; None is all of them (a negative setting)."""
+    orchestration = cluster.spec.orchestration if cluster else None
+    limit = orchestration.task_history_retention_limit if orchestration else None
+    if limit is None:
+        return HISTORY_LIMIT
+    return limit if limit >= 0 else None
+
+
+def reap_tasks(state: State, service: Service, now: datetime) -> Decision:
+    """Records of the service's tasks that go now: removed ones that have stopped, and history past the limit."""
+    view = View(state, service, now)
+    limit = history_limit(state.cluster)
+    gone: list[Task] = []
+    places: dict[tuple[int, str], list[Task]] = {}
+    for task in state.tasks_of_service(service.id):
+        if task.desired_state is TaskState.REMOVE:
+            if has_stopped(state, task):
+                gone.append(task)
+        else:
+            places.setdefault((task.slot, "" if task.slot else task.node_id), []).append(task)
+    if limit is not None:
+        for (number, node_id), tasks in places.items():
+            if len(tasks) > limit:
+                slot = Slot(service.id, number, node_id, tuple(sorted(tasks, key=by_age)))
+                gone += _past(view, slot, limit)
+    return Decision(drop=tuple(DropTask(task.id) for task in gone))
+
+
+def has_stopped(state: State, task: Task) -> bool:
+    """Nothing of the task is left that anyone could still confirm. An agent that comes back removes what its
+    assignments no longer name."""
+    return task.state.is_finished or not is_placed(task) or is_out_of_reach(state, task.node_id)
+
+
+def reap_removed_service(state: State, service: Service, now: datetime) -> Decision:
+    """Stop the tasks of a removed service; when the last has gone, the record and its wishes go too."""
+    tasks = list(state.tasks_of_service(service.id))
+    why = reason(ReasonCode.SERVICE_REMOVED, "the service was removed", now)
+    desire = tuple(
+        SetDesired(task.id, TaskState.REMOVE, why if task.is_wanted else task.reason)
+        for task in tasks
+        if task.desired_state is not TaskState.REMOVE
+    )
+    if tasks:
+        return combined([Decision(desire=desire), reap_tasks(state, service, now)])
+    specs = tuple(spec.id for spec in state.specs.values() if spec.service_id == service.id)
+    return Decision(drop_services=(service.id,), drop_specs=specs)
+
+
+def reap_specs(state: State) -> Decision:
+    """Wishes that no task was made from and no service would go back to."""
+    needed = {f"{task.service_id}/{task.spec_version}" for task in state.tasks.values()}
+    for service in state.services.values():
+        needed |= {f"{service.id}/{service.spec_version}", f"{service.id}/{service.previous_spec_version}"}
+    return Decision(drop_specs=tuple(spec_id for spec_id in state.specs if spec_id not in needed))
+
+
+def reap_networks(state: State, network_ids: Iterable[str]) -> Decision:
+    """Removed networks that no task is on any more."""
+    removed = {n for n in network_ids if (network := state.networks.get(n)) is not None and network.removed}
+    if not removed:
+        return Decision()
+    used = {attachment.network_id for task in state.tasks.values() if task.is_live for attachment in task.networks}
+    return Decision(drop_networks=tuple(sorted(removed - used)))
+
+
+def _past(view: View, slot: Slot, limit: int) -> list[Task]:
+    """The oldest finished tasks above the limit, but none that a decision to come is made from."""
+    finished = [task for task in slot.tasks if task.state.is_finished]
+    surplus = len(finished) - limit
+    if surplus <= 0:
+        return []
+    needed = _needed(view, slot)
+    return [task for task in finished if task.id not in needed][:surplus]
+
+
+def _needed(view: View, slot: Slot) -> set[str]:
+    """The newest task, which the next attempt follows; crashes that count against the policy's attempts; failures
+    that count in a running update; a job's completed run, or it would run twice."""
+    last = slot.tasks[-1]
+    policy = policy_of(view, last)
+    counted = crashes(slot.tasks, policy, view.now) if policy.max_attempts else ()
+    return {last.id, *(task.id for task in counted)} | {
+        task.id
+        for task in slot.tasks
+        if needed_for_update(view.service, task)
+        or (
+            is_job(view.service)
+            and task.state is TaskState.COMPLETE
+            and task.job_iteration == view.service.job_iteration
+        )
+    }

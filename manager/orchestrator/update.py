@@ -1,0 +1,218 @@
+"""Rolling updates and rollbacks: which slots move on to the present wish now, and how the whole stands.
+
+Progress is read from the tasks in the store, so that whoever leads goes on where the last one stopped. How a slot
+moves is `keep.renew`'s.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from manager.objects import Service, Task
+from manager.orchestrator.decision import earliest
+from manager.orchestrator.keep import View, policy_of
+from manager.orchestrator.reasons import outcome
+from manager.orchestrator.restart import ended_by_itself
+from manager.orchestrator.slots import ROLLING_BACK, Slot, is_current
+from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
+from swarmpy.models.task import RestartCondition
+from swarmpy.states import TaskState
+
+# How long a renewed slot may take to run before the update counts it as failed.
+PROGRESS_DEADLINE = timedelta(minutes=10)
+MONITOR = timedelta(seconds=5)
+
+_OVER = frozenset({UpdateState.COMPLETED, UpdateState.ROLLBACK_COMPLETED})
+_MOVING = frozenset({UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED})
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """`renew` are the slots to move on now; `service` is its record when the update's status changed."""
+
+    renew: tuple[Slot, ...] = ()
+    service: Service | None = None
+    again_at: datetime | None = None
+
+
+def is_dirty(service: Service, slot: Slot) -> bool:
+    """Nothing of the present wish was begun in the slot. One that was tried and failed is not dirty any more."""
+    last = slot.last
+    if last is None or is_current(service, last):
+        return False
+    return not any(is_current(service, task) for task in slot.wanted)
+
+
+def plan_update(view: View, slots: Sequence[Slot]) -> Rollout:
+    """The next step of the service's update, if it has one. `slots` are those that the service keeps."""
+    service = view.service
+    dirty = [slot for slot in slots if is_dirty(service, slot)]
+    status = service.update
+    if status is None or status.state in _OVER or status.started_at is None:
+        if not dirty:
+            return Rollout()
+        begun = UpdateStatus(state=UpdateState.UPDATING, started_at=view.now, message="update in progress")
+        service = service.model_copy(update={"update": begun})
+        first = _Progress(replace(view, service=service), tuple(slots), view.now).next_step(dirty)
+        return replace(first, service=service)
+    if status.state not in _MOVING:
+        return Rollout()
+    progress = _Progress(view, tuple(slots), status.started_at)
+    if blamed := progress.failure():
+        return Rollout(service=_failed(view, status, blamed))
+    return progress.next_step(dirty)
+
+
+@dataclass(frozen=True, slots=True)
+class _Progress:
+    """The update so far. `since` is when it began."""
+
+    view: View
+    slots: tuple[Slot, ...]
+    since: datetime
+
+    @property
+    def config(self) -> UpdateConfig:
+        service = self.view.service
+        rolling_back = service.update is not None and service.update.state in ROLLING_BACK
+        return (service.spec.rollback_config if rolling_back else service.spec.update_config) or UpdateConfig()
+
+    @property
+    def monitor(self) -> timedelta:
+        return MONITOR if self.config.monitor is None else _duration(self.config.monitor)
+
+    @property
+    def delay(self) -> timedelta:
+        return _duration(self.config.delay)
+
+    def failure(self) -> str:
+        """Whom the update fails for, and why; empty while it does not fail."""
+        if self.config.failure_action is FailureAction.CONTINUE:
+            return ""
+        failed = [task for slot in self.slots for task in slot.kept if self._failed_early(task)]
+        late = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) <= self.view.now]
+        share = (len(failed) + len(late)) / max(1, sum(map(self._takes_part, self.slots)))
+        if share <= (self.config.max_failure_ratio or 0.0):
+            return ""
+        if failed:
+            return f"failure or early termination of task {failed[-1].id}"
+        why = late[-1].reason.text if (late and late[-1].reason) else outcome(late[-1])
+        return f"task {late[-1].id}, which does not run after {PROGRESS_DEADLINE.seconds // 60} minutes: {why}"
+
+    def next_step(self, dirty: Sequence[Slot]) -> Rollout:
+        now = self.view.now
+        moving = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) > now]
+        fresh = [task for slot in self.slots for task in slot.wanted if self._is_running(task) and self._is_new(task)]
+        cooling = [_at(task.started_at, now) + self.delay for task in fresh]
+        resting = [due for due in cooling if due > now]
+        deadlines = [self._deadline(task) for task in moving]
+        if dirty:
+            width = self.config.parallelism if self.config.parallelism is not None else 1
+            free = max(0, (width or len(self.slots)) - len(moving) - len(resting))
+            return Rollout(renew=_first(dirty, free), again_at=earliest(*resting, *deadlines))
+        watched = [_at(task.started_at, now) + self.monitor for task in fresh]
+        still = [due for due in watched if due > now]
+        if moving or still:
+            return Rollout(again_at=earliest(*still, *deadlines))
+        return Rollout(service=_completed(self.view))
+
+    def _takes_part(self, slot: Slot) -> bool:
+        return is_dirty(self.view.service, slot) or any(self._is_new(task) for task in slot.kept)
+
+    def _is_new(self, task: Task) -> bool:
+        return task.created_at >= self.since and is_current(self.view.service, task)
+
+    def _is_running(self, task: Task) -> bool:
+        return task.state is TaskState.RUNNING
+
+    def _failed_early(self, task: Task) -> bool:
+        """Ended by itself before it ran, or while the monitor watched it. An end that the restart policy calls good
+        is no failure."""
+        if not self._is_new(task) or not ended_by_itself(task):
+            return False
+        if task.state is TaskState.COMPLETE and policy_of(self.view, task).condition not in _ANY:
+            return False
+        if task.started_at is None:
+            return True
+        return _at(task.finished_at, self.view.now) - task.started_at <= self.monitor
+
+    def _moving_task(self, slot: Slot) -> Task | None:
+        """The task on its first way to RUNNING. A slot that has failed already is left to its restart policy."""
+        if any(self._is_new(task) and (self._is_running(task) or ended_by_itself(task)) for task in slot.kept):
+            return None
+        return next((task for task in slot.wanted if self._is_new(task)), None)
+
+    def _deadline(self, task: Task) -> datetime:
+        return task.created_at + PROGRESS_DEADLINE
+
+
+_ANY = (None, RestartCondition.ANY)
+
+
+def needed_for_update(service: Service, task: Task) -> bool:
+    """Whether the running update still counts this finished task."""
+    status = service.update
+    if status is None or status.state not in _MOVING or status.started_at is None:
+        return False
+    config = service.spec.rollback_config if status.state in ROLLING_BACK else service.spec.update_config
+    counts = config is None or config.failure_action is not FailureAction.CONTINUE
+    return counts and task.created_at >= status.started_at and is_current(service, task) and ended_by_itself(task)
+
+
+def _first(dirty: Iterable[Slot], count: int) -> tuple[Slot, ...]:
+    """Slots in which nothing runs lose nothing: they go first."""
+    return tuple(sorted(dirty, key=lambda slot: (any(t.state is TaskState.RUNNING for t in slot.wanted), slot.place)))[
+        :count
+    ]
+
+
+def _failed(view: View, status: UpdateStatus, blamed: str) -> Service:
+    service = view.service
+    rolling_back = status.state is UpdateState.ROLLBACK_STARTED
+    config = service.spec.rollback_config if rolling_back else service.spec.update_config
+    wants_rollback = config is not None and config.failure_action is FailureAction.ROLLBACK
+    if wants_rollback and not rolling_back and _can_roll_back(service):
+        return _rolled_back(view, f"update rolled back due to {blamed}")
+    state = UpdateState.ROLLBACK_PAUSED if rolling_back else UpdateState.PAUSED
+    message = f"{'rollback' if rolling_back else 'update'} paused due to {blamed}"
+    return service.model_copy(update={"update": status.model_copy(update={"state": state, "message": message})})
+
+
+def _can_roll_back(service: Service) -> bool:
+    return service.previous_spec is not None and service.previous_spec_version != service.spec_version
+
+
+def _rolled_back(view: View, message: str) -> Service:
+    service = view.service
+    update = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=view.now, message=message)
+    return service.model_copy(
+        update={
+            "spec": service.previous_spec,
+            "spec_version": service.previous_spec_version,
+            "previous_spec": None,
+            "previous_spec_version": None,
+            "update": update,
+        }
+    )
+
+
+def _completed(view: View) -> Service:
+    status = view.service.update or UpdateStatus()
+    rolling_back = status.state is UpdateState.ROLLBACK_STARTED
+    done = status.model_copy(
+        update={
+            "state": UpdateState.ROLLBACK_COMPLETED if rolling_back else UpdateState.COMPLETED,
+            "completed_at": view.now,
+            "message": "rollback completed" if rolling_back else "update completed",
+        }
+    )
+    return view.service.model_copy(update={"update": done})
+
+
+def _at(moment: datetime | None, now: datetime) -> datetime:
+    """By the agent's clock, which may be ahead of ours."""
+    return now if moment is None else min(moment, now)
+
+
+def _duration(nanoseconds: int | None) -> timedelta:
+    return timedelta(microseconds=(nanoseconds or 0) / 1000)

@@ -1,0 +1,227 @@
+"""Ranges of networks: never twice the same, and a reason where there is none left."""
+
+from collections.abc import Mapping
+from ipaddress import IPv4Network
+
+from support.builders import T0, a_network, a_service, a_state, a_task, a_template, at
+
+from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, task_networks
+from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Task
+from manager.state import State
+from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
+from swarmpy.models.task import NetworkAttachmentConfig
+from swarmpy.states import TaskState
+
+
+def allocated(
+    *objects: AnyObject,
+    pools: tuple[str, ...] = DEFAULT_POOLS,
+    routes: tuple[str, ...] = (),
+    joining: Mapping[str, set[str]] | None = None,
+    sweep: bool = True,
+) -> State:
+    """The state as it is when what was decided is written."""
+    state = a_state(a_service(), *objects)
+    decision = allocate_networks(state, pools, routes, T0, joining=joining, sweep=sweep)
+    for network in decision.replace:
+        assert isinstance(network, Network)
+        state.networks[network.id] = network
+    return state
+
+
+def net(state: State, name: str = "net") -> Network:
+    return state.networks[name]
+
+
+def shares(network: Network) -> dict[str, str]:
+    return {share.node_id: share.subnet for share in network.node_subnets}
+
+
+def on(node: str, name: str = "net", task_id: str = "", **fields: object) -> Task:
+    return a_task(task_id or f"{name}-{node}", node=node, networks=(name,), **fields)  # type: ignore[arg-type]
+
+
+def test_a_network_gets_a_vni_a_range_and_a_gateway() -> None:
+    network = net(allocated(a_network()))
+
+    assert (network.vni, network.subnet, network.gateway) == (FIRST_VNI, "10.0.0.0/16", "10.0.0.1")
+    assert network.reason is None
+
+
+def test_networks_share_neither_vni_nor_range() -> None:
+    state = allocated(a_network("b", created_at=at(1)), a_network("a", created_at=at(2)))
+
+    assert (net(state, "b").vni, net(state, "b").subnet) == (4097, "10.0.0.0/16")
+    assert (net(state, "a").vni, net(state, "a").subnet) == (4098, "10.1.0.0/16")
+
+
+def test_what_is_allocated_stays_as_it_is() -> None:
+    state = allocated(a_network(vni=5000, subnet="10.9.0.0/16", gateway="10.9.0.1"))
+
+    assert net(state).vni == 5000
+    assert not allocate_networks(state, DEFAULT_POOLS, (), T0)
+
+
+def test_routes_of_the_machines_are_left_alone_but_a_default_route_is_none() -> None:
+    assert net(allocated(a_network(), routes=("0.0.0.0/0", "10.0.3.7/24"))).subnet == "10.1.0.0/16"
+
+
+def test_a_wished_subnet_and_gateway_are_taken() -> None:
+    config = IPAMConfig(subnet="172.30.0.0/20", gateway="172.30.0.254")
+    spec = NetworkCreate(name="net", ipam=IPAM(config=(config,)))
+    network = net(allocated(a_network().model_copy(update={"spec": spec})))
+
+    assert (network.subnet, network.gateway) == ("172.30.0.0/20", "172.30.0.254")
+
+
+def test_a_wished_subnet_that_overlaps_is_refused_by_name() -> None:
+    taken = a_network("other", vni=4097, subnet="172.30.0.0/16")
+    reason = net(allocated(taken, a_network(wished_subnet="172.30.4.0/24"))).reason
+
+    assert reason is not None
+    assert (reason.code, reason.since) == (ReasonCode.NO_ADDRESS, T0)
+    assert reason.text == "subnet 172.30.4.0/24 overlaps network other: choose another"
+
+
+def test_a_wished_subnet_that_a_machine_routes_is_refused() -> None:
+    reason = net(allocated(a_network(wished_subnet="192.168.1.0/24"), routes=("192.168.0.0/16",))).reason
+
+    assert reason is not None and "route 192.168.0.0/16 of a node" in reason.text
+
+
+def test_a_range_is_not_chosen_over_one_that_someone_wished_for() -> None:
+    state = allocated(a_network("auto"), a_network("wish", wished_subnet="10.0.7.0/24", created_at=at(9)))
+
+    assert net(state, "auto").subnet == "10.1.0.0/16"
+    assert net(state, "wish").subnet == "10.0.7.0/24"
+
+
+def test_a_crowded_pool_gives_smaller_ranges_before_it_gives_none() -> None:
+    names = ["a", "b", "c"]
+    state = allocated(*(a_network(name) for name in names), pools=("10.5.0.0/23",))
+
+    assert [net(state, name).subnet for name in names] == ["10.5.0.0/24", "10.5.1.0/24", ""]
+    reason = net(state, "c").reason
+    assert reason is not None
+    assert reason.text == "no free range is left in 10.5.0.0/23: remove networks, or add a pool"
+
+
+def test_a_reason_goes_when_there_is_room_again() -> None:
+    crowded = allocated(a_network("a"), a_network("b"), pools=("10.5.0.0/24",))
+    lacking = net(crowded, "b")
+
+    assert lacking.reason is not None
+    assert net(allocated(lacking, pools=("10.5.0.0/24",)), "b").reason is None
+
+
+def test_removed_networks_get_nothing_and_keep_their_range_until_they_are_gone() -> None:
+    removed = a_network("old", vni=4097, subnet="10.0.0.0/16", removed=True)
+    state = allocated(removed, a_network(), a_network("new-but-removed", removed=True))
+
+    assert net(state).subnet == "10.1.0.0/16"
+    assert net(state, "new-but-removed").subnet == ""
+
+
+def test_each_node_with_a_task_gets_its_own_share_beside_the_addresses_of_services() -> None:
+    network = net(allocated(a_network(), on("n1"), on("n2")))
+
+    assert shares(network) == {"n1": "10.0.1.0/24", "n2": "10.0.2.0/24"}
+    assert [share.gateway for share in network.node_subnets] == ["10.0.1.1", "10.0.2.1"]
+
+
+def test_a_node_whose_tasks_are_placed_in_this_pass_gets_its_share_with_them() -> None:
+    state = allocated(a_network(), joining={"net": {"n1"}}, sweep=False)
+
+    assert shares(net(state)) == {"n1": "10.0.1.0/24"}
+
+
+def test_shares_are_given_back_when_no_task_is_left_but_only_in_a_sweep() -> None:
+    held = NodeSubnet(node_id="n1", subnet="10.0.1.0/24", gateway="10.0.1.1")
+    network = a_network(vni=4097, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
+    gone = on("n1", state=TaskState.SHUTDOWN, desired=TaskState.SHUTDOWN)
+
+    assert shares(net(allocated(network, gone))) == {}
+    assert shares(net(allocated(network, gone, sweep=False))) == {"n1": "10.0.1.0/24"}
+    assert shares(net(allocated(network, on("n1", desired=TaskState.SHUTDOWN)))) == {"n1": "10.0.1.0/24"}
+
+
+def test_a_share_given_back_can_be_given_again() -> None:
+    held = NodeSubnet(node_id="n2", subnet="10.0.2.0/24", gateway="10.0.2.1")
+    network = a_network(vni=4097, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
+
+    assert shares(net(allocated(network, on("n2"), on("n3")))) == {"n2": "10.0.2.0/24", "n3": "10.0.1.0/24"}
+
+
+def test_small_wished_subnets_are_cut_smaller() -> None:
+    network = net(allocated(a_network(wished_subnet="172.30.0.0/24"), on("n1")))
+    tiny = net(allocated(a_network(wished_subnet="172.30.0.0/28"), on("n1")))
+
+    assert shares(network) == {"n1": "172.30.0.16/28"}
+    assert shares(tiny) == {"n1": "172.30.0.0/28"}
+
+
+def test_shares_stay_inside_the_wished_range_of_addresses() -> None:
+    config = IPAMConfig(subnet="172.30.0.0/16", ip_range="172.30.8.0/21")
+    spec = NetworkCreate(name="net", ipam=IPAM(config=(config,)))
+    network = a_network().model_copy(update={"spec": spec})
+
+    assert shares(net(allocated(network, on("n1")))) == {"n1": "172.30.8.128/25"}
+
+
+def test_a_wished_subnet_that_is_full_says_so_and_the_others_keep_their_shares() -> None:
+    nodes = [f"n{number:02}" for number in range(16)]
+    network = net(allocated(a_network(wished_subnet="172.30.0.0/24"), *(on(node) for node in nodes)))
+
+    assert len(network.node_subnets) == 15
+    assert network.reason is not None
+    assert network.reason.text == "172.30.0.0/24 has no room for 16 nodes: choose a wider subnet"
+
+
+def test_a_network_of_the_pool_that_is_full_takes_further_room_that_is_nobody_elses() -> None:
+    nodes = [f"n{number:03}" for number in range(257)]
+    state = allocated(a_network("other", vni=5000, subnet="10.1.0.0/16"), a_network(), *(on(node) for node in nodes))
+
+    ranges = [IPv4Network(subnet) for subnet in shares(net(state)).values()]
+    assert len(set(ranges)) == 257
+    assert net(state).reason is None
+    assert not any(piece.overlaps(IPv4Network("10.1.0.0/16")) for piece in ranges)
+    beyond = [str(piece) for piece in ranges if not piece.subnet_of(IPv4Network("10.0.0.0/16"))]
+    assert beyond == ["10.2.0.0/24", "10.2.1.0/24"]
+
+
+def test_a_network_that_has_all_of_the_pool_says_when_that_is_full() -> None:
+    nodes = [f"n{number:02}" for number in range(16)]
+    network = net(allocated(a_network(), *(on(node) for node in nodes), pools=("10.5.0.0/24",)))
+
+    assert len(network.node_subnets) == 15
+    assert network.reason is not None and "no room for 16 nodes" in network.reason.text
+
+
+def test_room_that_a_full_network_took_is_not_given_to_another() -> None:
+    outside = NodeSubnet(node_id="n1", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    grown = a_network("grown", vni=4097, subnet="10.0.0.0/16", node_subnets=(outside,))
+
+    assert net(allocated(grown, on("n1", "grown"), a_network())).subnet == "10.2.0.0/16"
+
+
+def test_a_vni_that_became_free_is_given_again() -> None:
+    later = a_network("later", vni=4098, subnet="10.1.0.0/16")
+
+    assert net(allocated(later, a_network())).vni == 4097
+
+
+def test_a_task_is_on_the_networks_of_its_wish_under_its_aliases() -> None:
+    template = a_template(
+        networks=(
+            NetworkAttachmentConfig(target="net", aliases=("www",)),
+            NetworkAttachmentConfig(target="back"),
+            NetworkAttachmentConfig(),
+        )
+    )
+
+    attachments = task_networks(a_service(), template)
+    assert [(attachment.network_id, attachment.aliases) for attachment in attachments] == [
+        ("net", ("www",)),
+        ("back", ()),
+    ]
+    assert task_networks(a_service(), a_template()) == ()
