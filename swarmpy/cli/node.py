@@ -1,0 +1,115 @@
+"""`swarmpy node`: list, look at, label, pause, drain and remove nodes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from swarmpy.cli.options import (
+    connected,
+    filter_option,
+    format_option,
+    no_trunc_option,
+    parse_filters,
+    print_inspected,
+    print_rows,
+    quiet_option,
+)
+from swarmpy.cli.views import NODE_COLUMNS, node_row
+from swarmpy.client import Client
+from swarmpy.errors import BadRequest
+
+
+@click.group()
+def node() -> None:
+    """Look at, label, drain and remove nodes."""
+
+
+@node.command("ls")
+@filter_option
+@quiet_option
+@no_trunc_option
+@format_option
+def list_nodes(filters: Sequence[str], quiet: bool, no_trunc: bool, form: str) -> None:
+    """List nodes; the star marks the one that answers."""
+    with connected() as client:
+        nodes = client.get("/nodes", filters=parse_filters(filters))
+        if quiet:
+            for item in nodes:
+                click.echo(item["ID"])
+            return
+        self_id = client.get("/info")["Swarm"]["NodeID"]
+    nodes.sort(key=lambda item: (item["Description"].get("Hostname", ""), item["ID"]))
+    print_rows(NODE_COLUMNS, [node_row(item, self_id, whole=no_trunc) for item in nodes], form)
+
+
+@node.command("ps")
+@click.argument("names", nargs=-1, metavar="[NODE...]")
+@filter_option
+@no_trunc_option
+@quiet_option
+@format_option
+def list_tasks(names: Sequence[str], filters: Sequence[str], no_trunc: bool, quiet: bool, form: str) -> None:
+    """List the tasks on nodes, without a name on the one that answers."""
+    from swarmpy.cli.tasks import print_tasks
+
+    with connected() as client:
+        ids = [_find(client, name)["ID"] for name in names or ("self",)]
+        print_tasks(client, parse_filters(filters) | {"node": ids}, form=form, quiet=quiet, whole=no_trunc)
+
+
+@node.command()
+@click.argument("names", nargs=-1, required=True, metavar="NODE|self...")
+@format_option
+def inspect(names: Sequence[str], form: str) -> None:
+    """Show nodes whole, as the API has them."""
+    with connected() as client:
+        print_inspected([_find(client, name) for name in names], form)
+
+
+@node.command()
+@click.argument("name", metavar="NODE")
+@click.option("--availability", type=click.Choice(["active", "pause", "drain"]), help="Take tasks; no new ones; none.")
+@click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated.")
+@click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label; may be repeated.")
+def update(name: str, availability: str | None, label_add: Sequence[str], label_rm: Sequence[str]) -> None:
+    """Change what a node may do and its labels."""
+    with connected() as client:
+        found = _find(client, name)
+        spec = found["Spec"] | {"Labels": relabelled(found["Spec"].get("Labels") or {}, label_add, label_rm)}
+        if availability is not None:
+            spec["Availability"] = availability
+        client.post(f"/nodes/{found['ID']}/update", spec, version=str(found["Version"]["Index"]))
+    click.echo(name)
+
+
+def relabelled(labels: dict[str, str], added: Sequence[str], removed: Sequence[str]) -> dict[str, str]:
+    after = dict(labels)
+    for key in removed:
+        if key not in after:
+            raise BadRequest(f"--label-rm {key}: the node has no such label")
+        del after[key]
+    for item in added:
+        key, _, value = item.partition("=")
+        if not key:
+            raise BadRequest(f"--label-add {item!r} has no key; write KEY=VALUE")
+        after[key] = value
+    return after
+
+
+@node.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@click.option("-f", "--force", is_flag=True, help="Also a node that is up.")
+def remove(names: Sequence[str], force: bool) -> int:
+    """Forget nodes that are gone."""
+    from swarmpy.cli.removal import remove_each
+
+    with connected() as client:
+        return remove_each(names, lambda name: client.delete(f"/nodes/{name}", force=str(force).lower()))
+
+
+def _find(client: Client, name: str) -> dict[str, Any]:
+    if name == "self":
+        name = client.get("/info")["Swarm"]["NodeID"]
+    found: dict[str, Any] = client.get(f"/nodes/{name}")
+    return found

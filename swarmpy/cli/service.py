@@ -1,0 +1,143 @@
+"""`swarmpy service`: list, look at, scale and remove services."""
+
+from collections.abc import Sequence
+
+import click
+
+from swarmpy.cli.options import (
+    JSON,
+    connected,
+    filter_option,
+    format_option,
+    no_trunc_option,
+    parse_filters,
+    print_inspected,
+    print_rows,
+    quiet_option,
+)
+from swarmpy.cli.views import SERVICE_COLUMNS, mode_of, service_row
+from swarmpy.client import Object
+from swarmpy.errors import BadRequest
+
+
+@click.group()
+def service() -> None:
+    """Look at, scale and remove services."""
+
+
+@service.command("ls")
+@filter_option
+@quiet_option
+@format_option
+def list_services(filters: Sequence[str], quiet: bool, form: str) -> None:
+    """List services with how many of their tasks run."""
+    with connected() as client:
+        services = client.get("/services", filters=parse_filters(filters), status="true")
+    services.sort(key=lambda item: item["Spec"]["Name"])
+    if quiet:
+        for item in services:
+            click.echo(item["ID"][:12])
+    else:
+        print_rows(SERVICE_COLUMNS, [service_row(item) for item in services], form)
+
+
+@service.command("ps")
+@click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+@filter_option
+@no_trunc_option
+@quiet_option
+@format_option
+def list_tasks(names: Sequence[str], filters: Sequence[str], no_trunc: bool, quiet: bool, form: str) -> None:
+    """List the tasks of services, earlier attempts below the newest."""
+    from swarmpy.cli.tasks import print_tasks
+
+    with connected() as client:
+        found = [client.get(f"/services/{name}") for name in names]
+        wanted = parse_filters(filters) | {"service": [item["ID"] for item in found]}
+        print_tasks(client, wanted, form=form, quiet=quiet, whole=no_trunc)
+
+
+@service.command()
+@click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+@format_option
+def inspect(names: Sequence[str], form: str) -> None:
+    """Show services whole, as the API has them."""
+    with connected() as client:
+        print_inspected([client.get(f"/services/{name}", insertDefaults="true") for name in names], form)
+
+
+@service.command()
+@click.argument("wishes", nargs=-1, required=True, metavar="SERVICE=REPLICAS...")
+@click.option("-d", "--detach", is_flag=True, help="Do not wait until the tasks run.")
+@click.option("--timeout", default="10m", show_default=True, metavar="TIME", help="How long to wait, such as 90s.")
+@format_option
+def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
+    """Set how many replicas services shall have, and wait until they run."""
+    from swarmpy.cli.waiting import Waited, parse_timeout, tasks_of, wait_until_converged
+
+    wanted = parse_scale(wishes)
+    limit = parse_timeout(timeout)
+    with connected() as client:
+        # All are looked at before any is changed.
+        found = [(client.get(f"/services/{name}"), count) for name, count in wanted.items()]
+        for item, _ in found:
+            _check_scalable(item["Spec"])
+        names = {item["ID"]: item["Spec"]["Name"] for item, _ in found}
+        before = frozenset(task["ID"] for task in tasks_of(client, list(names)))
+        for item, count in found:
+            spec, version = _scaled(item["Spec"], count), str(item["Version"]["Index"])
+            client.post(f"/services/{item['ID']}/update", spec, version=version, registryAuthFrom="spec")
+            click.echo(f"{item['Spec']['Name']} scaled to {count}", err=form == JSON)
+        if detach:
+            return 0
+        return wait_until_converged(client, Waited(names, before, frozenset(names)), limit=limit, form=form)
+
+
+def _check_scalable(spec: Object) -> None:
+    if mode_of(spec) not in ("replicated", "replicated job"):
+        raise BadRequest(f"service {spec['Name']} is {mode_of(spec)}: only replicas can be scaled")
+
+
+def parse_scale(wishes: Sequence[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for wish in wishes:
+        name, equals, count = wish.rpartition("=")
+        if not equals or not name or not count.isdecimal():
+            raise BadRequest(f"{wish!r} is not of the form SERVICE=REPLICAS, such as web=3")
+        counts[name] = int(count)
+    return counts
+
+
+def _scaled(spec: Object, count: int) -> Object:
+    mode = spec["Mode"]
+    if "ReplicatedJob" in mode:
+        # As docker does: so many completions are wanted, at most as many at a time as before.
+        return spec | {"Mode": {"ReplicatedJob": mode["ReplicatedJob"] | {"TotalCompletions": count}}}
+    return spec | {"Mode": {"Replicated": {"Replicas": count}}}
+
+
+@service.command("rm")
+@click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+def remove(names: Sequence[str]) -> int:
+    """Remove services and stop their tasks."""
+    from swarmpy.cli.removal import remove_each
+
+    with connected() as client:
+        return remove_each(names, lambda name: client.delete(f"/services/{name}"))
+
+
+@service.command()
+@click.argument("name", metavar="SERVICE|TASK")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes.")
+@click.option("-n", "--tail", default="all", show_default=True, metavar="NUMBER", help="Last lines of each task.")
+@click.option("--since", default="", metavar="TIME", help="A time (2030-01-31T12:00:00Z) or an age (42m).")
+@click.option("-t", "--timestamps", is_flag=True, help="Begin lines with their time.")
+@click.option("--raw", is_flag=True, help="Lines as the containers wrote them.")
+@no_trunc_option
+def logs(name: str, follow: bool, tail: str, since: str, timestamps: bool, raw: bool, no_trunc: bool) -> None:
+    """Show the logs of a service, or of one task."""
+    from swarmpy.cli.logs import LogWish, show_logs
+
+    wish = LogWish(follow=follow, tail=tail, since=since, timestamps=timestamps, raw=raw, whole=no_trunc)
+    with connected() as client:
+        show_logs(client, name, wish)

@@ -1,0 +1,119 @@
+"""Watching services until they have converged, failed, or the time is up; the exit code says which."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import click
+
+from swarmpy.cli.convergence import Memory, Phase, ServiceVerdict, Verdict, look
+from swarmpy.cli.logs import last_lines
+from swarmpy.cli.progress import Progress, progress_for
+from swarmpy.client import Client, Object
+from swarmpy.clock import SystemClock
+from swarmpy.errors import BadRequest, SwarmpyError, TimedOut, Unavailable
+from swarmpy.stack.units import parse_duration
+
+FAILED = 1
+INTERRUPTED = 130
+_LOOK_EVERY = 0.2
+# Looking takes at most this part of the time: a look at ten thousand tasks is no small thing for a manager.
+_SHARE = 0.2
+_LOG_LINES = 10
+
+
+def parse_timeout(text: str) -> timedelta:
+    try:
+        limit = timedelta(microseconds=parse_duration(text) / 1000)
+    except ValueError as error:
+        raise BadRequest(f"--timeout: {error}") from error
+    if limit <= timedelta(0):
+        raise BadRequest(f"--timeout {text}: must be more than nothing; --detach does not wait")
+    return limit
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """`services` are names by id; `before` the tasks there were before the change; `changed` the services changed."""
+
+    services: dict[str, str]
+    before: frozenset[str]
+    changed: frozenset[str]
+
+
+def wait_until_converged(client: Client, waited: Waited, *, limit: timedelta, form: str) -> int:
+    """0 when all run, 1 when one has failed. Raises `TimedOut` with the reasons when the time is up."""
+    clock = SystemClock()
+    memory = Memory(clock.now(), waited.services, waited.before, waited.changed)
+    try:
+        with progress_for(form) as progress:
+            verdict = _watch(client, memory, clock.now() + limit, progress)
+    except KeyboardInterrupt:
+        click.echo("swarmpy: interrupted; the deployment goes on in the cluster", err=True)
+        return INTERRUPTED
+    for service in verdict.failed:
+        _tell_failure(client, service)
+    if verdict.failed:
+        return FAILED
+    if not verdict.is_over:
+        raise TimedOut(_late(verdict, limit))
+    return 0
+
+
+def tasks_of(client: Client, service_ids: Sequence[str]) -> list[Object]:
+    """Tasks made from the services' present specs."""
+    if not service_ids:
+        return []
+    tasks: list[Object] = client.get("/tasks", filters={"service": service_ids, "_up-to-date": ["true"]})
+    return tasks
+
+
+def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progress) -> Verdict:
+    """The last verdict before the deadline."""
+    clock = SystemClock()
+    while True:
+        began = time.monotonic()
+        try:
+            seen = _seen(client, memory)
+        except Unavailable as error:
+            # Another manager takes over, or this one comes back; the deployment itself goes on.
+            if clock.now() >= deadline:
+                raise
+            progress.note(f"waiting: {error}")
+        else:
+            memory, verdict = look(memory, *seen, clock.now())
+            progress.show(verdict)
+            if verdict.is_over or clock.now() >= deadline:
+                return verdict
+        time.sleep(max(_LOOK_EVERY, (time.monotonic() - began) / _SHARE))
+
+
+def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], list[Object]]:
+    ids = list(memory.names)
+    return client.get("/services", filters={"id": ids}), tasks_of(client, ids), client.get("/nodes")
+
+
+def _tell_failure(client: Client, service: ServiceVerdict) -> None:
+    click.echo(f"swarmpy: {service.name} failed: {service.text}", err=True)
+    for reason in service.reasons:
+        click.echo(f"  {reason}", err=True)
+    for task_id in service.failing:
+        try:
+            lines = last_lines(client, task_id, _LOG_LINES)
+        except SwarmpyError as error:
+            click.echo(f"  no log of task {task_id}: {error}", err=True)
+            continue
+        if lines:
+            click.echo(f"  last lines of task {task_id}:", err=True)
+        for line in lines:
+            click.echo(f"  | {line}", err=True)
+
+
+def _late(verdict: Verdict, limit: timedelta) -> str:
+    missing = [service for service in verdict.services if service.phase is not Phase.CONVERGED]
+    lines = [f"not there after {limit.total_seconds():g} s; what was asked for stays asked for"]
+    for service in missing:
+        lines.append(f"  {service.name}: {service.text}")
+        lines.extend(f"    {reason}" for reason in service.reasons)
+    return "\n".join(lines)

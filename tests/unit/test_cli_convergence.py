@@ -1,0 +1,262 @@
+"""When a deployment is over, and how it went: a table of outcomes, each a few looks at a cluster."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from swarmpy.cli.convergence import MOST_FAILURES, STEADY, Memory, Phase, ServiceVerdict, look
+
+START = datetime(2030, 1, 1, tzinfo=UTC)
+Document = dict[str, Any]
+
+HEALTHCHECK = {"Test": ["CMD", "true"]}
+
+
+def service(
+    mode: Document | None = None, *, restart: str = "", update: str = "", health: bool = False, **fields: Any
+) -> Document:
+    template: Document = {"ContainerSpec": {"Image": "web:1"} | ({"Healthcheck": HEALTHCHECK} if health else {})}
+    if restart:
+        template["RestartPolicy"] = {"Condition": restart}
+    spec = {"Name": "web", "Mode": mode or {"Replicated": {"Replicas": 2}}, "TaskTemplate": template}
+    status = {"UpdateStatus": {"State": update, "Message": "so it is"}} if update else {}
+    return {"ID": "web", "Spec": spec, **status, **fields}
+
+
+def task(
+    slot: int, state: str = "running", *, attempt: int = 1, desired: str = "running", node: str = "n1", **fields: Any
+) -> Document:
+    """A later attempt is a newer one."""
+    status = {"State": state} | ({"Err": fields.pop("err")} if "err" in fields else {})
+    place = {"Slot": slot} if slot else {}
+    created = (START + timedelta(seconds=attempt)).isoformat()
+    return {
+        "ID": f"web-{slot or node}-{attempt}",
+        "ServiceID": "web",
+        "NodeID": node,
+        "CreatedAt": created,
+        "DesiredState": desired,
+        "Status": status,
+        **place,
+        **fields,
+    }
+
+
+def node(node_id: str = "n1", state: str = "ready") -> Document:
+    return {"ID": node_id, "Description": {"Hostname": f"host-{node_id}"}, "Status": {"State": state}}
+
+
+class Watch:
+    """Looks at a cluster, one after the other."""
+
+    def __init__(self, *, changed: bool = True, before: Sequence[str] = ()) -> None:
+        names = {"web": "web"}
+        self.memory = Memory(START, names, frozenset(before), frozenset(names) if changed else frozenset())
+
+    def look(
+        self, seconds: float, of: Document | None, tasks: Sequence[Document], nodes: Sequence[Document] = (node(),)
+    ) -> ServiceVerdict:
+        now = START + timedelta(seconds=seconds)
+        self.memory, verdict = look(self.memory, [of] if of else [], tasks, nodes, now)
+        return verdict.services[0]
+
+
+BOTH = [task(1), task(2)]
+JOB_OVER: Document = {"JobStatus": {"JobIteration": {"Index": 3}}}
+TWO_JOBS: Document = {"ReplicatedJob": {"TotalCompletions": 2, "MaxConcurrent": 1}}
+THIS_RUN: Document = {"JobIteration": {"Index": 3}}
+GAVE_UP: Document = {"Reason": {"Code": "gave-up", "Text": "no attempts left"}}
+SCALED_DOWN: Document = {"Reason": {"Code": "scaled-down", "Text": "fewer are wished"}}
+
+# What there is -> what it means at once, on the first look after a change.
+OUTCOMES: Mapping[str, tuple[Document, list[Document], Phase]] = {
+    "nothing is there yet": (service(), [], Phase.WAITING),
+    "one of two runs": (service(), [task(1), task(2, "starting")], Phase.WAITING),
+    "all run, for how long is not known yet": (service(), BOTH, Phase.STEADYING),
+    "all run and are healthy": (service(health=True), BOTH, Phase.CONVERGED),
+    "none is wished": (service({"Replicated": {"Replicas": 0}}), [], Phase.CONVERGED),
+    "more run than are wished, the others were told to stop": (
+        service(health=True),
+        [*BOTH, task(3, "running", desired="shutdown", **SCALED_DOWN)],
+        Phase.CONVERGED,
+    ),
+    "a waiting task has no node": (service(), [task(1), task(2, "pending")], Phase.WAITING),
+    "the image is not there, first attempt": (service(), [task(1, "rejected"), task(2)], Phase.WAITING),
+    "an attempt failed, the next one runs": (
+        service(health=True),
+        [task(1, "failed", desired="shutdown"), task(1, attempt=2), task(2)],
+        Phase.CONVERGED,
+    ),
+    "a one-shot task ended well": (
+        service({"Replicated": {"Replicas": 1}}, restart="none"),
+        [task(1, "complete", desired="shutdown")],
+        Phase.CONVERGED,
+    ),
+    "a task that is restarted on failure ended well": (
+        service({"Replicated": {"Replicas": 1}}, restart="on-failure"),
+        [task(1, "complete")],
+        Phase.CONVERGED,
+    ),
+    "a task that is always restarted ended": (
+        service({"Replicated": {"Replicas": 1}}, restart="any"),
+        [task(1, "complete")],
+        Phase.WAITING,
+    ),
+    "a one-shot task failed": (service(restart="none"), [task(1, "failed", err="exit 7"), task(2)], Phase.FAILED),
+    "a one-shot task was rejected": (service(restart="none"), [task(1, "rejected"), task(2)], Phase.FAILED),
+    "the attempts are used up": (service(), [task(1, "failed", **GAVE_UP), task(2)], Phase.FAILED),
+    "a task failed that is restarted on failure": (service(restart="on-failure"), [task(1, "failed")], Phase.WAITING),
+    "an update is under way": (service(update="updating", health=True), BOTH, Phase.WAITING),
+    "an update is over": (service(update="completed"), BOTH, Phase.CONVERGED),
+    "an update is over, a task is away": (service(update="completed"), [task(1)], Phase.WAITING),
+    "an update was paused": (service(update="paused"), BOTH, Phase.FAILED),
+    "an update is being rolled back": (service(update="rollback_started"), BOTH, Phase.WAITING),
+    "an update was rolled back": (service(update="rollback_completed"), BOTH, Phase.FAILED),
+    "a roll back was paused": (service(update="rollback_paused"), BOTH, Phase.FAILED),
+    "a task runs on a node that is down": (
+        service(health=True),
+        [task(1), task(2, node="gone")],
+        Phase.WAITING,
+    ),
+    "a global service runs on its nodes": (
+        service({"Global": {}}, health=True),
+        [task(0, node="n1"), task(0, node="n2")],
+        Phase.CONVERGED,
+    ),
+    "a global service lacks one": (
+        service({"Global": {}}),
+        [task(0, node="n1"), task(0, "preparing", node="n2")],
+        Phase.WAITING,
+    ),
+    "a global service has no tasks yet": (service({"Global": {}}), [], Phase.WAITING),
+    "a job is half done": (
+        service(TWO_JOBS, **JOB_OVER),
+        [task(1, "complete", **THIS_RUN), task(2, **THIS_RUN)],
+        Phase.WAITING,
+    ),
+    "a job is done": (
+        service(TWO_JOBS, **JOB_OVER),
+        [task(1, "complete", **THIS_RUN), task(2, "complete", **THIS_RUN)],
+        Phase.CONVERGED,
+    ),
+    "a job was done in its former run": (
+        service(TWO_JOBS, **JOB_OVER),
+        [task(1, "complete", JobIteration={"Index": 2}), task(2, "complete", **THIS_RUN)],
+        Phase.WAITING,
+    ),
+    "a job's task failed for good": (
+        service(TWO_JOBS, restart="none", **JOB_OVER),
+        [task(1, "failed", **THIS_RUN)],
+        Phase.FAILED,
+    ),
+    "a global job is done": (
+        service({"GlobalJob": {}}, **JOB_OVER),
+        [task(0, "complete", **THIS_RUN)],
+        Phase.CONVERGED,
+    ),
+}
+
+
+@pytest.mark.parametrize("story", OUTCOMES)
+def test_what_there_is_means_one_thing(story: str) -> None:
+    of, tasks, phase = OUTCOMES[story]
+    nodes = [node("n1"), node("n2"), node("gone", "down")]
+    assert Watch().look(1, of, tasks, nodes).phase is phase
+
+
+def test_a_service_that_was_removed_meanwhile_has_failed() -> None:
+    verdict = Watch().look(1, None, [])
+    assert (verdict.phase, verdict.text) == (Phase.FAILED, "was removed meanwhile")
+
+
+def test_running_counts_once_it_has_lasted() -> None:
+    watch = Watch()
+    assert watch.look(1, service(), BOTH).phase is Phase.STEADYING
+    assert watch.look(1 + STEADY.total_seconds() - 0.1, service(), BOTH).phase is Phase.STEADYING
+    assert watch.look(1 + STEADY.total_seconds(), service(), BOTH).phase is Phase.CONVERGED
+
+
+def test_a_crash_while_it_is_watched_starts_the_watch_again() -> None:
+    watch = Watch()
+    watch.look(1, service(), BOTH)
+    assert watch.look(3, service(), [task(1), task(2, "failed")]).phase is Phase.WAITING
+    assert watch.look(6.5, service(), [task(1), task(2, attempt=2)]).phase is Phase.STEADYING
+    assert watch.look(11.5, service(), [task(1), task(2, attempt=2)]).phase is Phase.CONVERGED
+
+
+def test_a_replacement_between_two_looks_starts_the_watch_again() -> None:
+    watch = Watch()
+    watch.look(1, service(), BOTH)
+    assert watch.look(6.5, service(), [task(1), task(2, attempt=2)]).phase is Phase.STEADYING
+
+
+def test_how_long_to_watch_is_the_services_wish() -> None:
+    slow = service(health=True)
+    slow["Spec"]["UpdateConfig"] = {"Monitor": 20_000_000_000}
+    watch = Watch()
+    assert watch.look(1, slow, BOTH).phase is Phase.STEADYING
+    assert watch.look(20, slow, BOTH).phase is Phase.STEADYING
+    assert watch.look(21, slow, BOTH).phase is Phase.CONVERGED
+
+
+def test_what_was_not_changed_is_not_watched() -> None:
+    assert Watch(changed=False).look(0, service(), BOTH).phase is Phase.CONVERGED
+
+
+def test_a_former_roll_back_says_nothing_about_an_unchanged_service() -> None:
+    assert Watch(changed=False).look(0, service(update="rollback_completed"), BOTH).phase is Phase.CONVERGED
+
+
+def test_a_service_that_keeps_crashing_has_failed_even_though_old_attempts_are_forgotten() -> None:
+    watch, of = Watch(), service({"Replicated": {"Replicas": 1}})
+    for attempt in range(1, MOST_FAILURES):
+        verdict = watch.look(attempt, of, [task(1, "failed", attempt=attempt, desired="shutdown")])
+        assert verdict.phase is Phase.WAITING
+    verdict = watch.look(60, of, [task(1, "failed", attempt=MOST_FAILURES, err="exit 3"), task(1, "ready", attempt=9)])
+    assert verdict.phase is Phase.FAILED
+    assert verdict.text == f"web.1 keeps failing: {MOST_FAILURES} attempts, the last one: exit 3"
+    assert verdict.failing == (f"web-1-{MOST_FAILURES}",)
+
+
+def test_failures_from_before_the_change_do_not_count() -> None:
+    old = [task(1, "failed", attempt=attempt, desired="shutdown") for attempt in range(1, MOST_FAILURES + 1)]
+    watch = Watch(before=[attempt["ID"] for attempt in old])
+    assert watch.look(1, service(), [*old, task(1, attempt=9), task(2)]).phase is Phase.STEADYING
+
+
+def test_failures_in_different_slots_are_not_added_up() -> None:
+    many = service({"Replicated": {"Replicas": 10}})
+    tasks = [task(slot, "failed") for slot in range(1, 10)]
+    assert Watch().look(1, many, tasks).phase is Phase.WAITING
+
+
+def test_a_global_service_that_no_node_takes_is_content_after_a_while() -> None:
+    watch, of = Watch(), service({"Global": {}})
+    assert watch.look(4.9, of, []).phase is Phase.WAITING
+    verdict = watch.look(5, of, [])
+    assert (verdict.phase, verdict.text) == (Phase.CONVERGED, "no node takes it")
+
+
+def test_a_waiting_task_says_why_per_node() -> None:
+    reason = {"Code": "no-node", "Text": "no node fits", "Nodes": {"n1": "lacks 512 MiB", "n2": "is drained"}}
+    verdict = Watch().look(1, service(), [task(1), task(2, "pending", Reason=reason)], [node("n1"), node("n2")])
+    assert verdict.reasons == (
+        "web.2 pending: no node fits",
+        "  1 node (host-n1): lacks 512 MiB",
+        "  1 node (host-n2): is drained",
+    )
+    assert verdict.text == "1/2 running, pending"
+
+
+def test_the_failed_task_is_named_with_its_reason() -> None:
+    verdict = Watch().look(1, service(restart="none"), [task(1, "failed", err="exited with code 7"), task(2)])
+    assert verdict.text == "web.1 failed: exited with code 7"
+    assert verdict.failing == ("web-1-1",)
+
+
+def test_a_paused_update_names_the_task_that_failed_last() -> None:
+    watch = Watch()
+    watch.look(1, service(update="updating"), [task(2, "failed", attempt=1), task(1, "failed", attempt=2)])
+    assert watch.look(2, service(update="paused"), BOTH).failing == ("web-1-2",)

@@ -1,0 +1,79 @@
+"""What an update would change, beside what the manager holds."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.stackfiles import planned, service_lines
+
+from manager.admission.defaults import with_shown_defaults, with_stored_defaults
+from swarmpy.stack.diff import changes
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+FULL = """
+command: a b
+environment: {A: 1}
+healthcheck: {test: ok, interval: 2s}
+volumes: ['/a:/b', 'v:/c']
+ports: [{mode: host, target: 80}]
+networks: [b, a]
+deploy: {replicas: 3, update_config: {delay: 1s}, resources: {limits: {memory: 64m}}}
+"""
+REST = "volumes: {v: }\nnetworks: {a: , b: }\n"
+IDS = {"shop_a": "id-2", "shop_b": "id-1", "shop_default": "id-0"}
+
+
+def wish(lines: str = FULL) -> dict[str, Any]:
+    return planned(service_lines(lines) + REST).services[0].to_docker()
+
+
+def stored(lines: str = FULL) -> dict[str, Any]:
+    """As the manager keeps such a wish: completed, networks by id."""
+    spec = with_stored_defaults(planned(service_lines(lines) + REST).services[0]).to_docker()
+    for attachment in spec["TaskTemplate"]["Networks"]:
+        attachment["Target"] = IDS[attachment["Target"]]
+    return spec
+
+
+@pytest.mark.parametrize("lines", [FULL, "user: me", "deploy: {mode: global}", "deploy: {mode: replicated-job}"])
+def test_the_same_file_changes_nothing(lines: str) -> None:
+    assert changes(wish(lines), stored(lines), IDS) == ()
+
+
+def test_the_order_in_which_the_manager_lists_networks_means_nothing() -> None:
+    kept = stored()
+    kept["TaskTemplate"]["Networks"].reverse()
+    assert changes(wish(), kept, IDS) == ()
+
+
+def test_a_forced_update_is_no_wish_of_the_file() -> None:
+    kept = stored()
+    kept["TaskTemplate"]["ForceUpdate"] = 4
+    assert changes(wish(), kept, IDS) == ()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields"),
+    [
+        ("user: a", "user: b", ("TaskTemplate.ContainerSpec.User",)),
+        ("user: a", "tty: true", ("TaskTemplate.ContainerSpec.TTY", "TaskTemplate.ContainerSpec.User")),
+        ("environment: [A=1]", "environment: [A=2]", ("TaskTemplate.ContainerSpec.Env",)),
+        ("deploy: {replicas: 1}", "deploy: {replicas: 0}", ("Mode.Replicated.Replicas",)),
+        ("deploy: {replicas: 3}", "user: ''", ("Mode.Replicated.Replicas",)),
+        ("deploy: {replicas: 1}", "user: ''", ()),
+        ("deploy: {mode: global}", "user: ''", ("Mode.Global", "Mode.Replicated")),
+        ("deploy: {endpoint_mode: dnsrr}", "user: ''", ("EndpointSpec.Mode",)),
+        ("deploy: {endpoint_mode: vip}", "user: ''", ()),
+        ("networks: [a]", "networks: [b]", ("TaskTemplate.Networks",)),
+        ("labels: [a=1]", "labels: [a=]", ("TaskTemplate.ContainerSpec.Labels.a",)),
+        ("deploy: {update_config: {parallelism: 0}}", "deploy: {update_config: {}}", ("UpdateConfig.Parallelism",)),
+    ],
+)
+def test_a_change_is_named(before: str, after: str, fields: tuple[str, ...]) -> None:
+    assert changes(wish(after), stored(before), IDS) == fields
+
+
+def test_shown_defaults_are_more_than_stored_ones() -> None:
+    """The comparison is with the stored form; the shown one says more than any file."""
+    shown = with_shown_defaults(with_stored_defaults(planned(service_lines("user: a")).services[0])).to_docker()
+    assert changes(wish("user: a"), shown, IDS) != ()
