@@ -1,0 +1,94 @@
+"""What the control loop must look at: marked by changes and by time, taken in portions."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from manager.objects import Cluster, Network, Node, Service, Task
+from manager.orchestrator.decision import earliest
+from manager.orchestrator.plan import Dirty, services_to_look_at
+from manager.state import Changed, State
+from swarmpy.states import TaskState
+
+# On their way up and nothing to decide about: what they wait for, the agent does.
+_UNDER_WAY = frozenset({TaskState.ASSIGNED, TaskState.ACCEPTED, TaskState.PREPARING, TaskState.STARTING})
+
+
+class DirtySet:
+    """`services` in order of marking; each may have a time at which it is due again."""
+
+    def __init__(self) -> None:
+        self.networks = False
+        self._services: dict[str, None] = {}
+        self._nodes: set[str] = set()
+        self._due: dict[str, datetime] = {}
+
+    def mark(self, changes: Iterable[Changed], state: State) -> None:
+        for change in changes:
+            some = change.after or change.before
+            match some:
+                case Service():
+                    self._services[some.id] = None
+                case Task() if _matters(change):
+                    self._services[some.service_id] = None
+                case Node():
+                    self._nodes.add(some.id)
+                case Network():
+                    self.networks = True
+                case Cluster():
+                    # Its settings (the history limit) are every service's.
+                    self.mark_all(state)
+
+    def mark_service(self, service_id: str) -> None:
+        self._services[service_id] = None
+
+    def mark_all(self, state: State) -> None:
+        self._services.update(dict.fromkeys(state.services))
+        self.networks = True
+
+    def mark_due(self, now: datetime) -> None:
+        for service_id in [service_id for service_id, due in self._due.items() if due <= now]:
+            del self._due[service_id]
+            self._services[service_id] = None
+
+    def look_again(self, service_id: str, at: datetime | None) -> None:
+        """What the last look at the service said; it replaces what an earlier one did."""
+        if at is None:
+            self._due.pop(service_id, None)
+        else:
+            self._due[service_id] = at
+
+    def take(self, state: State, limit: int) -> tuple[str, ...]:
+        """The next services to look at; those that are gone are left out."""
+        if self._nodes:
+            touched = services_to_look_at(state, Dirty(nodes=frozenset(self._nodes)))
+            self._services.update(dict.fromkeys(sorted(touched)))
+            self._nodes.clear()
+        taken = list(self._services)[:limit]
+        for service_id in taken:
+            del self._services[service_id]
+        for service_id in taken:
+            if service_id not in state.services:
+                self._due.pop(service_id, None)
+        return tuple(service_id for service_id in taken if service_id in state.services)
+
+    def take_networks(self) -> bool:
+        """Whether any network was marked."""
+        taken, self.networks = self.networks, False
+        return taken
+
+    def __bool__(self) -> bool:
+        return bool(self._services or self._nodes or self.networks)
+
+    @property
+    def next_due(self) -> datetime | None:
+        return earliest(*self._due.values())
+
+
+def _matters(change: Changed) -> bool:
+    before, after = change.before, change.after
+    if not isinstance(before, Task) or not isinstance(after, Task):
+        return True
+    if (before.desired_state, before.node_id, before.reason) != (after.desired_state, after.node_id, after.reason):
+        return True
+    is_under_way = before.state in _UNDER_WAY and after.state in _UNDER_WAY
+    return before.state != after.state and not is_under_way

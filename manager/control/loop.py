@@ -1,0 +1,222 @@
+"""The control loop: look, decide, place, allocate, commit, look again. One instance leads one term.
+
+Level-triggered: changes and times only say where to look; what is decided comes from the state alone, and now and
+then everything is looked at. Holds no rule of its own: deciders are the orchestrator's, places the scheduler's.
+"""
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import islice
+
+from manager.control.bootstrap import first_cluster
+from manager.control.dirty import DirtySet
+from manager.control.draft import Draft
+from manager.control.scheduling import allocate, schedule
+from manager.control.view_keeper import ViewKeeper
+from manager.dispatcher.sessions import Sessions
+from manager.ledger import Ledger, Subscription
+from manager.orchestrator.decision import Decision
+from manager.orchestrator.liveness import reconcile_nodes
+from manager.orchestrator.plan import Surroundings, reconcile_service
+from manager.orchestrator.reaper import reap_networks, reap_specs
+from manager.store.codec import put
+from manager.store.errors import CommitConflict
+from manager.store.port import Unit
+from swarmpy.clock import Clock, within
+from swarmpy.idgen import Mint
+from swarmpy.logs import logger
+from swarmpy.settings import ManagerSettings
+
+log = logger("control")
+
+
+class ControlLoop:
+    """`run` ends with the term. Errors that nobody foresaw come out of it, and end the process.
+
+    An unanswered write ends the term too (`Unavailable`): it may still take effect, and a picture that lacks it
+    must not be decided upon.
+    """
+
+    # Changes of one deploy come close together: wait this long for company after the first.
+    GATHER = timedelta(milliseconds=2)
+    # In seconds. Waiting tasks are tried again no more often than this, however often room is freed.
+    RETRY_EVERY = 0.2
+    # A service whose look takes longer than this is looked at for a fifth of the time at most.
+    SLOW_LOOK = 0.01
+    SERVICES_AT_ONCE = 200
+    TASKS_AT_ONCE = 500
+
+    def __init__(self, ledger: Ledger, clock: Clock, mint: Mint, sessions: Sessions, settings: ManagerSettings) -> None:
+        self._ledger = ledger
+        self._state = ledger.state
+        self._clock = clock
+        self._mint = mint
+        self._sessions = sessions
+        self._settings = settings
+        self._dirty = DirtySet()
+        self._keeper = ViewKeeper(ledger.state)
+        self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
+        self._rest_until: dict[str, datetime] = {}
+        self._next_beat = self._next_resync = self._next_retry = self._last_breath = clock.monotonic()
+        self._must_sweep = True
+
+    async def run(self) -> None:
+        changes = self._ledger.subscribe()
+        try:
+            if self._state.cluster is None:
+                await self._ledger.commit([Unit((put(first_cluster(self._mint(), self._clock.now()), create=True),))])
+            while True:
+                self._take(changes)
+                await self._pass()
+                await self._wait(changes)
+        finally:
+            self._ledger.unsubscribe(changes)
+
+    # when to look
+
+    async def _wait(self, changes: Subscription) -> None:
+        """Until there is something to look at."""
+        if self._dirty:
+            await asyncio.sleep(0)
+            return
+        try:
+            await within(self._clock, self._until_next(), changes.wait())
+        except TimeoutError:
+            return
+        await self._clock.sleep(self.GATHER)
+
+    def _until_next(self) -> timedelta:
+        tick = self._clock.monotonic()
+        times = [self._next_beat, self._next_resync]
+        if self._keeper.wants_retry:
+            times.append(self._next_retry)
+        ahead = timedelta(seconds=min(times) - tick)
+        due = self._dirty.next_due
+        # Never nothing: what is due in less than a clock's step must not become a busy loop.
+        return max(self.GATHER, ahead if due is None else min(ahead, due - self._clock.now()))
+
+    def _take(self, changes: Subscription) -> None:
+        if changes.overflowed:
+            changes.overflowed = False
+            log.warning("control.fell_behind")
+            self._keeper = ViewKeeper(self._state)
+            self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
+            self._dirty.mark_all(self._state)
+        taken = changes.take()
+        self._keeper.apply(taken)
+        self._dirty.mark(taken, self._state)
+
+    # one pass
+
+    async def _pass(self) -> None:
+        now, tick = self._clock.now(), self._clock.monotonic()
+        if tick >= self._next_beat:
+            self._next_beat = tick + self._settings.beat_every.total_seconds()
+            await self._judge_nodes(now)
+        is_resync = tick >= self._next_resync
+        if is_resync:
+            self._next_resync = tick + self._settings.resync_every.total_seconds()
+            self._dirty.mark_all(self._state)
+            self._must_sweep = True
+        self._dirty.mark_due(now)
+        is_retry = self._keeper.wants_retry and tick >= self._next_retry
+        if not (self._dirty or is_retry):
+            return
+        draft = Draft(self._state, self._mint, now)
+        networks = self._dirty.take_networks()
+        services = await self._decide(draft, now, with_specs=is_resync)
+        if is_retry or networks:
+            self._next_retry = tick + self.RETRY_EVERY
+            waiting = [*self._keeper.take_waiting(), *draft.new]
+        else:
+            waiting = list(draft.new)
+        placed = await schedule(draft, self._state, self._keeper, waiting, now)
+        if networks or self._must_sweep or any(task.networks for task in placed):
+            allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep)
+            self._must_sweep = False
+        await self._commit(draft, services)
+
+    async def _judge_nodes(self, now: datetime) -> None:
+        """Who is silent. A write of its own: what follows for tasks is the next pass's business."""
+        sessions = self._sessions
+        decision = reconcile_nodes(
+            self._state, sessions.heard_at(), sessions.listening_since(), now, sessions.silence_allowed()
+        )
+        for node in decision.replace:
+            log.info("node.state_changed", node=node.id, to=getattr(node, "state", ""))
+        draft = Draft(self._state, self._mint, now)
+        draft.add(decision)
+        try:
+            await self._ledger.commit(list(draft.units()))
+        except CommitConflict:
+            return  # the next beat looks again
+
+    async def _decide(self, draft: Draft, now: datetime, *, with_specs: bool) -> tuple[str, ...]:
+        services = self._dirty.take(self._state, self.SERVICES_AT_ONCE)
+        for service_id in services:
+            service = self._state.services.get(service_id)
+            if service is None:
+                continue
+            rest = self._rest_until.get(service_id)
+            if rest is not None and now < rest:
+                self._dirty.look_again(service_id, rest)
+                continue
+            started = self._clock.monotonic()
+            decision = reconcile_service(self._state, service, now, self._around)
+            self._dirty.look_again(service_id, decision.again_at)
+            self._note_cost(service_id, self._clock.monotonic() - started, now)
+            for part in _portions(decision, self.TASKS_AT_ONCE):
+                draft.add(part)
+                await self._breathe()
+        if with_specs:
+            draft.add(reap_specs(self._state))
+        removed = [network.id for network in self._state.networks.values() if network.removed]
+        if removed:
+            draft.add(reap_networks(self._state, removed))
+        return services
+
+    def _note_cost(self, service_id: str, cost: float, now: datetime) -> None:
+        if cost > self.SLOW_LOOK:
+            self._rest_until[service_id] = now + timedelta(seconds=5 * cost)
+        else:
+            self._rest_until.pop(service_id, None)
+
+    async def _breathe(self) -> None:
+        """Let sessions and the API have their turn."""
+        if self._clock.monotonic() - self._last_breath > self.SLOW_LOOK:
+            await asyncio.sleep(0)
+            self._last_breath = self._clock.monotonic()
+
+    # writing
+
+    async def _commit(self, draft: Draft, services: Iterable[str]) -> None:
+        units = draft.units()
+        refused: list[Unit] = []
+        while portion := list(islice(units, self.TASKS_AT_ONCE)):
+            try:
+                await self._ledger.commit(portion)
+            except CommitConflict as conflict:
+                refused += conflict.refused
+        if refused:
+            self._look_again_after(refused, services)
+
+    def _look_again_after(self, refused: Iterable[Unit], services: Iterable[str]) -> None:
+        """Someone wrote first: what was decided for these services no longer holds."""
+        keys = (write.key for unit in refused for write in unit.writes)
+        self._keeper.restore(key.removeprefix("tasks/") for key in keys if key.startswith("tasks/"))
+        for service_id in services:
+            self._dirty.mark_service(service_id)
+        self._dirty.networks = self._must_sweep = True
+
+
+def _portions(decision: Decision, size: int) -> Iterator[Decision]:
+    """The decision in parts, so that a great many new tasks do not hold up the event loop."""
+    if len(decision.create) <= size:
+        yield decision
+        return
+    yield replace(decision, create=())
+    creates = iter(decision.create)
+    while part := tuple(islice(creates, size)):
+        yield Decision(create=part)

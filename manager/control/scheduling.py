@@ -1,0 +1,134 @@
+"""The placing part of a pass: every task that awaits a node gets one, and its networks what they need there; or it
+gets a reason.
+
+Owns how tasks are grouped and what becomes of an outcome. The choices are the scheduler's and the allocator's.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+from manager.allocator.networks import DEFAULT_POOLS, allocate_networks
+from manager.control.draft import Draft
+from manager.control.view_keeper import ViewKeeper, is_waiting
+from manager.objects import Reason, ReasonCode, Task
+from manager.orchestrator.reasons import network_reason, no_node, reason, waiting_reason
+from manager.state import State
+from scheduler.place import Placed, Refused, TaskGroup, place_in_slices
+from scheduler.requirements import Requirements
+from swarmpy.errors import BadRequest
+from swarmpy.models.task import TaskStatus
+from swarmpy.states import TaskState
+
+# Tasks placed between two breaths: some milliseconds of work.
+SLICE = 200
+
+
+async def schedule(
+    draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[str], now: datetime
+) -> tuple[Task, ...]:
+    """Places in the draft, reserves in the view; returns what was placed. Where the draft is not written after all:
+    `keeper.restore`."""
+    assigned: list[Task] = []
+    groups = _groups(draft, state, keeper, task_ids, now)
+    for outcomes in place_in_slices(keeper.view, groups, now, SLICE):
+        for outcome in outcomes:
+            if isinstance(outcome, Placed):
+                assigned.append(_assign(draft, state, outcome, now))
+            else:
+                _refuse(draft, state, outcome, now)
+        await asyncio.sleep(0)
+    return tuple(assigned)
+
+
+def allocate(
+    draft: Draft, state: State, keeper: ViewKeeper, placed: Iterable[Task], now: datetime, *, sweep: bool
+) -> None:
+    """Give networks their ranges, and each node its share of the networks that its new tasks are on. A task for
+    whose node a network has no room is taken back, and waits."""
+    joining: dict[str, set[str]] = {}
+    on_networks = [task for task in placed if task.networks]
+    for task in on_networks:
+        for attachment in task.networks:
+            joining.setdefault(attachment.network_id, set()).add(task.node_id)
+    decision = allocate_networks(state, DEFAULT_POOLS, (), now, joining=joining, sweep=sweep)
+    draft.add(decision)
+    for task in on_networks:
+        lacking = next((lack for n in task.networks if (lack := _lack(draft, n.network_id, task.node_id))), "")
+        if lacking:
+            _take_back(draft, state, keeper, task, lacking, now)
+
+
+def _lack(draft: Draft, network_id: str, node_id: str) -> str:
+    """Why the node has no share of the network; empty when it has one."""
+    network = draft.network(network_id)
+    if network is None:
+        return f"network {network_id} does not exist any more"
+    if any(share.node_id == node_id for share in network.node_subnets):
+        return ""
+    return f"network {network.spec.name}: {network.reason.text if network.reason else 'it is being removed'}"
+
+
+def _take_back(draft: Draft, state: State, keeper: ViewKeeper, task: Task, lacking: str, now: datetime) -> None:
+    """A global service's task keeps its node: that was never the scheduler's choice."""
+    keeper.view.remove_task(task.id)
+    node_id = task.node_id if task.slot == 0 else ""
+    _hold(
+        draft, state, task.model_copy(update={"node_id": node_id, "generic": ()}), _no_address(task, lacking, now), now
+    )
+
+
+def _no_address(task: Task, lacking: str, now: datetime) -> Reason:
+    return reason(ReasonCode.NO_ADDRESS, lacking, now, known=task.reason)
+
+
+def _hold(draft: Draft, state: State, task: Task, lack: Reason, now: datetime) -> None:
+    """It waits. One that must wait for something else first says that; the lack may be over by then."""
+    why = waiting_reason(state, task.model_copy(update={"reason": lack}), now) or lack
+    if task.state is TaskState.PENDING:
+        draft.set_reason(task, why)
+    else:
+        draft.set_state(task, TaskState.PENDING, "waits", why)
+
+
+def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[str], now: datetime) -> list[TaskGroup]:
+    """Tasks alike, in order of their arrival; those that no longer wait are left out."""
+    groups: dict[tuple[object, ...], tuple[Task, Requirements, list[str]]] = {}
+    for task_id in task_ids:
+        task = draft.task(task_id)
+        if task is None or not is_waiting(task):
+            continue
+        lacking = network_reason(state, task)
+        if lacking:
+            _hold(draft, state, task, _no_address(task, lacking, now), now)
+            continue
+        try:
+            asked = keeper.requirements_of(task)
+        except BadRequest as error:
+            _refuse(draft, state, Refused((task_id,), str(error), {}), now)
+            continue
+        key = (task.service_id, task.spec_version, task.node_id, task.ports)
+        groups.setdefault(key, (task, asked, []))[2].append(task_id)
+    return [
+        TaskGroup(first.service_id, first.spec_version, asked, tuple(ids), first.node_id)
+        for first, asked, ids in groups.values()
+    ]
+
+
+def _assign(draft: Draft, state: State, placed: Placed, now: datetime) -> Task:
+    task = _known(draft, placed.task_id)
+    status = TaskStatus(timestamp=now, state=TaskState.ASSIGNED, message="assigned to a node")
+    assigned = task.model_copy(update={"node_id": placed.node_id, "generic": placed.generic, "status": status})
+    return draft.put_task(assigned, reason=waiting_reason(state, assigned, now))
+
+
+def _refuse(draft: Draft, state: State, refused: Refused, now: datetime) -> None:
+    for task_id in refused.task_ids:
+        task = _known(draft, task_id)
+        _hold(draft, state, task, no_node(refused.text, refused.nodes, now, task.reason), now)
+
+
+def _known(draft: Draft, task_id: str) -> Task:
+    task = draft.task(task_id)
+    assert task is not None
+    return task

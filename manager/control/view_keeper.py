@@ -1,0 +1,145 @@
+"""Keeps the scheduler's `ClusterView` in step with the state, change by change, and knows which tasks await a node."""
+
+from collections.abc import Iterable, Sequence
+
+from manager.allocator.ports import host_ports
+from manager.objects import AnyObject, Node, Service, Task
+from manager.state import Changed, State
+from scheduler.ranking import removal_order
+from scheduler.reasons import breach, feasible_nodes
+from scheduler.view import ClusterView, PlacedTask, Requirements, node_info, requirements
+from swarmpy.errors import BadRequest
+from swarmpy.models.port import PortConfig
+from swarmpy.states import NodeState, TaskState
+
+_FAILURES = frozenset({TaskState.FAILED, TaskState.REJECTED})
+_CACHED = 10_000
+
+
+class ViewKeeper:
+    """Changes go in with `apply`; `view` is for the scheduler."""
+
+    def __init__(self, state: State) -> None:
+        self.view = ClusterView()
+        self._waiting: dict[str, None] = {}  # in order of arrival
+        self._has_room_changed = True
+        self._state = state
+        self._requirements: dict[tuple[str, tuple[PortConfig, ...]], Requirements] = {}
+        self.apply(Changed("", None, value) for value in state.objects())
+
+    @property
+    def wants_retry(self) -> bool:
+        """Tasks wait, and what did not fit when they were tried last may fit now."""
+        return self._has_room_changed and bool(self._waiting)
+
+    def take_waiting(self) -> tuple[str, ...]:
+        """The tasks to try now."""
+        self._has_room_changed = False
+        return tuple(self._waiting)
+
+    def apply(self, changes: Iterable[Changed]) -> None:
+        for change in changes:
+            if isinstance(change.after or change.before, Task):
+                self._apply_task(change.before, change.after)
+            elif isinstance(change.after or change.before, Node):
+                self._apply_node(change.before, change.after)
+
+    def restore(self, task_ids: Iterable[str]) -> None:
+        """Give back the room of tasks whose placement was not written after all."""
+        for task_id in task_ids:
+            self.view.remove_task(task_id)
+            self._apply_task(None, self._state.tasks.get(task_id))
+
+    def requirements_of(self, task: Task) -> Requirements:
+        """Raises `BadRequest` where a wish makes no sense: the API lets none such in, an older one may have."""
+        key = (f"{task.service_id}/{task.spec_version}", task.ports)
+        known = self._requirements.get(key)
+        if known is None:
+            if len(self._requirements) >= _CACHED:
+                self._requirements.clear()
+            known = self._requirements[key] = requirements(self._state.spec_of(task).template, task.ports)
+        return known
+
+    # what deciders ask the scheduler
+
+    def eligible(self, service: Service) -> frozenset[str]:
+        """The nodes where a global service belongs."""
+        try:
+            asked = requirements(service.spec.task_template, host_ports(service.spec))
+        except BadRequest:
+            return frozenset()
+        return frozenset(feasible_nodes(self.view, asked))
+
+    def removal_order(self, tasks: Sequence[Task]) -> Sequence[Task]:
+        by_id = {task.id: task for task in tasks}
+        ordered = removal_order(self.view, [(task.id, task.node_id, task.service_id) for task in tasks])
+        return [by_id[task_id] for task_id in ordered]
+
+    def unfit(self, task: Task) -> str | None:
+        """The rule that a running task breaks where it is, since its node has changed."""
+        try:
+            return breach(self.view, task.node_id, self.requirements_of(task))
+        except BadRequest:
+            return None
+
+    # keeping in step
+
+    def _apply_node(self, before: AnyObject | None, after: AnyObject | None) -> None:
+        self._has_room_changed = True
+        if isinstance(after, Node):
+            ready = after.state is NodeState.READY
+            message = after.message or after.state.value
+            info = node_info(after.id, after.spec, after.description, ready=ready, addr=after.addr, message=message)
+            self.view.put_node(info)
+        elif before is not None:
+            self.view.drop_node(before.id)
+
+    def _apply_task(self, before: AnyObject | None, after: AnyObject | None) -> None:
+        old = before if isinstance(before, Task) else None
+        new = after if isinstance(after, Task) else None
+        if new is not None and is_waiting(new):
+            self._waiting[new.id] = None
+        elif some := new or old:
+            self._waiting.pop(some.id, None)
+        if new is not None and _holds_room(new):
+            if old is None or not _holds_room(old) or _place_of(old) != _place_of(new):
+                self.view.add_task(self.placed(new))
+                self._has_room_changed |= not new.is_wanted
+        elif (some := new or old) and self.view.task(some.id):
+            self.view.remove_task(some.id)
+            self._has_room_changed = True
+        if new is not None and new.state in _FAILURES and (old is None or old.state not in _FAILURES) and new.node_id:
+            at = new.finished_at or new.updated_at
+            self.view.record_failure(new.node_id, new.service_id, new.spec_version, at)
+
+    def _requirements_or_none(self, task: Task) -> Requirements:
+        """A task that runs holds its room by whatever it asked for, if that can still be read."""
+        try:
+            return self.requirements_of(task)
+        except (BadRequest, KeyError):
+            return Requirements()
+
+    def placed(self, task: Task) -> PlacedTask:
+        return PlacedTask(
+            id=task.id,
+            service_id=task.service_id,
+            spec_version=task.spec_version,
+            node_id=task.node_id,
+            requirements=self._requirements_or_none(task),
+            generic=task.generic,
+            leaving=not task.is_wanted,
+            name=f"{task.service_name}.{task.slot or task.node_id}",
+        )
+
+
+def is_waiting(task: Task) -> bool:
+    """Wanted, and without a node that it was assigned to."""
+    return task.state < TaskState.ASSIGNED and task.is_wanted
+
+
+def _holds_room(task: Task) -> bool:
+    return task.state >= TaskState.ASSIGNED and task.is_live
+
+
+def _place_of(task: Task) -> tuple[object, ...]:
+    return task.node_id, task.is_wanted, task.ports, task.generic

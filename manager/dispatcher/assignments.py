@@ -1,0 +1,159 @@
+"""What one node must run and provide, as its agent is told: the whole set, and the differences between two sets. Pure.
+
+A task is part of the set from the moment it is assigned until its record is dropped, so that a stopped container
+stays (for its logs) as long as its task is remembered. Does not send anything.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from manager.objects import Network, Task
+from manager.state import State
+from swarmpy.models.base import Labels
+from swarmpy.models.service import ServiceMode
+from swarmpy.states import TaskState
+from swarmpy.wire import Changes, Full, NetworkAssignment, TaskAssignment, TaskNetworkAssignment
+
+# The credential as the client sent it; None when it cannot be read.
+Unseal = Callable[[str], str | None]
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentSet:
+    """All that one node is told at one revision."""
+
+    tasks: Mapping[str, TaskAssignment] = field(default_factory=lambda: MappingProxyType({}))
+    networks: Mapping[str, NetworkAssignment] = field(default_factory=lambda: MappingProxyType({}))
+    node_labels: Labels = field(default_factory=dict)
+    node_availability: str = "active"
+
+    def as_full(self, revision: int) -> Full:
+        return Full(
+            revision=revision,
+            tasks=tuple(self.tasks.values()),
+            networks=tuple(self.networks.values()),
+            node_labels=self.node_labels,
+            node_availability=self.node_availability,
+        )
+
+
+def assignment_set(state: State, node_id: str, unseal: Unseal) -> AssignmentSet:
+    """Everything, from nothing."""
+    empty = with_node(AssignmentSet(), state, node_id)
+    tasks = [task.id for task in state.tasks_of_node(node_id)]
+    return revised(empty, state, node_id, tasks, state.networks, unseal)
+
+
+def with_node(known: AssignmentSet, state: State, node_id: str) -> AssignmentSet:
+    """The set with the node's labels and availability as they are now."""
+    node = state.nodes.get(node_id)
+    if node is None:
+        return known
+    return replace(known, node_labels=node.spec.labels or {}, node_availability=node.spec.availability.value)
+
+
+def revised(
+    known: AssignmentSet, state: State, node_id: str, tasks: Iterable[str], networks: Iterable[str], unseal: Unseal
+) -> AssignmentSet:
+    """The set with these tasks and networks as they are now. Costs no more than what is named."""
+    return replace(
+        known,
+        tasks=_amended(known.tasks, {id: _task_on(state, node_id, id, unseal) for id in tasks}),
+        networks=_amended(known.networks, {id: _network_on(state, node_id, id) for id in networks}),
+    )
+
+
+def changes_between(before: AssignmentSet, now: AssignmentSet, after: int, revision: int) -> Changes | None:
+    """What turns the first set into the second; None when they are equal."""
+    changes = Changes(
+        after=after,
+        revision=revision,
+        tasks=tuple(task for id, task in now.tasks.items() if before.tasks.get(id) != task),
+        dropped_tasks=tuple(id for id in before.tasks if id not in now.tasks),
+        networks=tuple(network for id, network in now.networks.items() if before.networks.get(id) != network),
+        dropped_networks=tuple(id for id in before.networks if id not in now.networks),
+    )
+    return changes if changes.tasks or changes.dropped_tasks or changes.networks or changes.dropped_networks else None
+
+
+def nodes_told_of(before: Network | None, after: Network | None) -> set[str]:
+    """The nodes whose assignments a changed network changes."""
+    old = {part.node_id: part for part in before.node_subnets} if before else {}
+    new = {part.node_id: part for part in after.node_subnets} if after else {}
+    if before is None or after is None or _shared(before) != _shared(after):
+        return {*old, *new}
+    return {node_id for node_id in {*old, *new} if old.get(node_id) != new.get(node_id)}
+
+
+def _shared(network: Network) -> tuple[object, ...]:
+    return network.vni, network.spec.internal, network.spec.options, network.spec.labels
+
+
+def _amended(known: Mapping[str, _T], news: Mapping[str, _T | None]) -> Mapping[str, _T]:
+    if all(known.get(id) == value for id, value in news.items()):
+        return known
+    amended = dict(known)
+    for id, value in news.items():
+        if value is None:
+            amended.pop(id, None)
+        else:
+            amended[id] = value
+    return MappingProxyType(amended)
+
+
+def _task_on(state: State, node_id: str, task_id: str, unseal: Unseal) -> TaskAssignment | None:
+    task = state.tasks.get(task_id)
+    if task is None or task.node_id != node_id or task.state < TaskState.ASSIGNED:
+        return None
+    service = state.services.get(task.service_id)
+    wish = state.spec_of(task)
+    return TaskAssignment(
+        id=task.id,
+        service_id=task.service_id,
+        service_name=task.service_name,
+        slot=task.slot,
+        node_id=node_id,
+        spec_version=task.spec_version,
+        desired_state=_desired(task),
+        spec=wish.template,
+        service_labels=(service.spec.labels or {}) if service else {},
+        networks=tuple(TaskNetworkAssignment(network_id=n.network_id, aliases=n.aliases) for n in task.networks),
+        ports=task.ports,
+        pull_auth=unseal(wish.sealed_auth) if wish.sealed_auth and task.is_wanted else None,
+        is_job=service is not None and _is_job(service.spec.mode),
+    )
+
+
+def _desired(task: Task) -> TaskState:
+    """A finished attempt is never run again, whatever the agent has forgotten."""
+    return max(task.desired_state, TaskState.SHUTDOWN) if task.state.is_finished else task.desired_state
+
+
+def _is_job(mode: ServiceMode) -> bool:
+    return mode.replicated_job is not None or mode.global_job is not None
+
+
+def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignment | None:
+    network = state.networks.get(network_id)
+    part = next((p for p in network.node_subnets if p.node_id == node_id), None) if network else None
+    if network is None or part is None:
+        return None
+    return NetworkAssignment(
+        id=network.id,
+        name=network.spec.name,
+        subnet=part.subnet,
+        gateway=part.gateway,
+        vni=network.vni,
+        internal=bool(network.spec.internal),
+        mtu=_mtu(network),
+        labels=network.spec.labels or {},
+    )
+
+
+def _mtu(network: Network) -> int | None:
+    """Docker's option; what is no number was refused when the network was made."""
+    text = (network.spec.options or {}).get("com.docker.network.driver.mtu", "")
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,78 @@
+"""One registration of an agent: what it was told, and what it must be told next."""
+
+import asyncio
+from collections.abc import Iterable
+
+from manager.dispatcher.assignments import (
+    AssignmentSet,
+    Unseal,
+    assignment_set,
+    changes_between,
+    revised,
+    with_node,
+)
+from manager.dispatcher.channel import Channel
+from manager.state import State
+from swarmpy.wire import Refused
+
+
+class Session:
+    """`told` is the set that the agent has been sent, as of `revision`."""
+
+    def __init__(self, session_id: str, node_id: str, channel: Channel) -> None:
+        self.id = session_id
+        self.node_id = node_id
+        self.channel = channel
+        self.applied: int | None = None
+        self._told = AssignmentSet()
+        self._revision = 0
+        self._tasks: set[str] = set()
+        self._networks: set[str] = set()
+        self._node_changed = False
+        self._everything = True
+        self._dismissed = ""
+        self._wake = asyncio.Event()
+        self._wake.set()
+
+    def touch(
+        self, *, tasks: Iterable[str] = (), networks: Iterable[str] = (), node: bool = False, everything: bool = False
+    ) -> None:
+        """These may have changed for this node; the agent is told soon."""
+        self._tasks.update(tasks)
+        self._networks.update(networks)
+        self._node_changed |= node
+        self._everything |= everything
+        self._wake.set()
+
+    def dismiss(self, reason: str) -> None:
+        """The agent is told why it has no place here, and the session ends."""
+        self._dismissed = reason
+        self._wake.set()
+
+    async def tell(self, state: State, unseal: Unseal) -> None:
+        """Send the whole set, then differences, until the channel closes."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if self._dismissed:
+                await self.channel.send(Refused(reason=self._dismissed, retry=False))
+                return
+            before, after, revision = self._told, self._revision, state.revision
+            self._told, self._revision = self._now(state, unseal), revision
+            if self._everything or self._node_changed:
+                self._everything = self._node_changed = False
+                await self.channel.send(self._told.as_full(revision))
+            elif changes := changes_between(before, self._told, after, revision):
+                await self.channel.send(changes)
+            else:
+                self._revision = after
+
+    def _now(self, state: State, unseal: Unseal) -> AssignmentSet:
+        tasks, networks = self._tasks, self._networks
+        self._tasks, self._networks = set(), set()
+        if self._everything:
+            return assignment_set(state, self.node_id, unseal)
+        known = with_node(self._told, state, self.node_id) if self._node_changed else self._told
+        if self._node_changed and known == self._told:
+            self._node_changed = False
+        return revised(known, state, self.node_id, tasks, networks, unseal)

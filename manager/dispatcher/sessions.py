@@ -1,0 +1,293 @@
+"""The agents' sessions with the leader: registration, beats, assignments down, reports up.
+
+Owns who is connected and who was heard when. Does not judge silence (the orchestrator does), nor decide what a node
+runs.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from manager.ca.sealing import Sealer
+from manager.control.together import together
+from manager.dispatcher.assignments import nodes_told_of
+from manager.dispatcher.channel import Channel, ChannelClosed
+from manager.dispatcher.registration import described, registered
+from manager.dispatcher.report_writer import ReportWriter
+from manager.dispatcher.session import Session
+from manager.ledger import Ledger
+from manager.objects import Network, Node, Task
+from manager.state import Changed
+from manager.store.codec import put
+from manager.store.errors import CommitConflict
+from manager.store.port import Unit
+from swarmpy.clock import Clock
+from swarmpy.errors import BadRequest, LeadershipLost, Unavailable
+from swarmpy.idgen import Mint
+from swarmpy.logs import logger
+from swarmpy.settings import ManagerSettings
+from swarmpy.states import Role
+from swarmpy.wire import (
+    PROTOCOL,
+    Applied,
+    Beat,
+    Beaten,
+    Described,
+    FromAgent,
+    FromManager,
+    Goodbye,
+    Hello,
+    Refused,
+    Reports,
+    Welcome,
+)
+
+log = logger("dispatcher")
+
+
+class Sessions:
+    """`reports` writes what agents say of their tasks. Only the leader serves; others send agents elsewhere."""
+
+    # Above this many beats a second in all, each node beats slower.
+    BEATS_PER_SECOND = 500
+
+    def __init__(
+        self, ledger: Ledger, clock: Clock, mint: Mint, settings: ManagerSettings, reports: ReportWriter, sealer: Sealer
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._mint = mint
+        self._settings = settings
+        self._reports = reports
+        self._sealer = sealer
+        self._sessions: dict[str, Session] = {}
+        self._applied: dict[str, int] = {}
+        self._heard: dict[str, float] = {}
+        # Silence before this counts for nobody: we were not there to hear.
+        self._listening_since = 0.0
+        self._serving = False
+
+    # what others ask
+
+    def is_connected(self, node_id: str) -> bool:
+        return node_id in self._sessions
+
+    def applied_revision(self, node_id: str) -> int | None:
+        return self._applied.get(node_id)
+
+    def heard_at(self) -> Mapping[str, datetime]:
+        """When each node was last heard in this term. Blind to steps of the wall clock."""
+        return {node_id: self._at(tick) for node_id, tick in self._heard.items()}
+
+    def listening_since(self) -> datetime:
+        """From when on silence counts: since this manager leads, or last woke from a pause; not before `lead` runs."""
+        return self._at(self._listening_since) if self._serving else self._clock.now()
+
+    def silence_allowed(self) -> timedelta:
+        """After this a node counts as down: three beats at least, also where beats are slow."""
+        return max(self._settings.node_grace, timedelta(seconds=3 * self._beat_every()))
+
+    async def send(self, node_id: str, message: FromManager) -> None:
+        """To the node's agent, now. Raises `Unavailable` when it has no session."""
+        session = self._sessions.get(node_id)
+        if session is None:
+            raise Unavailable(f"the agent of node {self._name_of(node_id)} is not connected; see `swarmpy node ls`")
+        try:
+            await session.channel.send(message)
+        except ChannelClosed as cause:
+            raise Unavailable(f"the agent of node {self._name_of(node_id)} has just left; try again") from cause
+
+    # the leader's part
+
+    async def lead(self) -> None:
+        """Accept agents and keep them told, until cancelled; then send all away, to find the next leader."""
+        self._heard.clear()
+        self._applied.clear()
+        self._listening_since = self._clock.monotonic()
+        self._serving = True
+        try:
+            await together(self._route(), self._notice_own_pauses(), self._reports.run())
+        finally:
+            self._serving = False
+            sessions, self._sessions = tuple(self._sessions.values()), {}
+            await asyncio.gather(*(session.channel.close() for session in sessions))
+
+    async def _route(self) -> None:
+        changes = self._ledger.subscribe()
+        try:
+            while True:
+                await changes.wait()
+                taken = changes.take()
+                if changes.overflowed:
+                    changes.overflowed = False
+                    for session in self._sessions.values():
+                        session.touch(everything=True)
+                for change in taken:
+                    self._touch_sessions(change)
+        finally:
+            self._ledger.unsubscribe(changes)
+
+    def _touch_sessions(self, change: Changed) -> None:
+        before, after = change.before, change.after
+        some = after or before
+        if isinstance(some, Task):
+            for node_id in {task.node_id for task in (before, after) if isinstance(task, Task)}:
+                if session := self._sessions.get(node_id):
+                    session.touch(tasks=(some.id,))
+        elif isinstance(some, Network):
+            old = before if isinstance(before, Network) else None
+            new = after if isinstance(after, Network) else None
+            for node_id in nodes_told_of(old, new):
+                if session := self._sessions.get(node_id):
+                    session.touch(networks=(some.id,))
+        elif isinstance(some, Node) and (session := self._sessions.get(some.id)):
+            if after is None:
+                session.dismiss("this node was removed from the cluster; join it again to use it")
+            else:
+                session.touch(node=True)
+
+    async def _notice_own_pauses(self) -> None:
+        """A manager that was stopped for a while has heard nobody: that is not the nodes' silence."""
+        period = self._settings.beat_every
+        last = self._clock.monotonic()
+        while True:
+            await self._clock.sleep(period)
+            now = self._clock.monotonic()
+            if now - last > 2 * period.total_seconds():
+                log.warning("dispatcher.paused", seconds=round(now - last, 1))
+                self._listening_since = now
+            last = now
+
+    # one agent
+
+    async def serve(self, channel: Channel) -> None:
+        """One connection, from its Hello to its end."""
+        try:
+            session = await self._open(channel)
+            if session is not None:
+                await self._converse(session)
+        except ChannelClosed:
+            pass
+        except BadRequest as error:
+            log.warning("session.refused", reason=str(error))
+            await _refuse(channel, str(error), retry=True)
+        finally:
+            await channel.close()
+
+    async def _open(self, channel: Channel) -> Session | None:
+        hello = await channel.receive()
+        if not isinstance(hello, Hello):
+            await _refuse(channel, "the first message must be a hello", retry=False)
+            return None
+        if hello.protocol != PROTOCOL:
+            reason = f"this manager speaks protocol {PROTOCOL}, the agent {hello.protocol}; install the same version"
+            await _refuse(channel, reason, retry=False)
+            return None
+        try:
+            self._must_serve()
+            await self._register(hello)
+            self._must_serve()
+        except Unavailable as error:
+            await _refuse(channel, str(error), retry=True)
+            return None
+        session = Session(self._mint(), hello.node_id, channel)
+        await self._replace(session)
+        self._hear(session, hello)
+        cluster = self._ledger.state.cluster
+        cluster_id = cluster.id if cluster else ""
+        await channel.send(Welcome(session_id=session.id, cluster_id=cluster_id, beat_every=self._beat_every()))
+        log.info("session.opened", node=hello.node_id, hostname=hello.description.hostname)
+        return session
+
+    def _must_serve(self) -> None:
+        if not self._serving:
+            raise LeadershipLost("this manager does not lead the cluster")
+
+    async def _replace(self, session: Session) -> None:
+        old = self._sessions.get(session.node_id)
+        self._sessions[session.node_id] = session
+        if old is not None:
+            log.info("session.replaced", node=session.node_id)
+            await old.channel.close()
+
+    async def _converse(self, session: Session) -> None:
+        try:
+            await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
+        finally:
+            if self._sessions.get(session.node_id) is session:
+                del self._sessions[session.node_id]
+                log.info("session.closed", node=session.node_id)
+
+    async def _listen(self, session: Session) -> None:
+        while True:
+            message = await session.channel.receive()
+            if isinstance(message, Hello) or message.session_id != session.id:
+                raise BadRequest("the message belongs to another session")
+            self._hear(session, message)
+            match message:
+                case Beat():
+                    await session.channel.send(Beaten(beat_every=self._beat_every()))
+                case Described():
+                    await self._describe(session, message)
+                case Goodbye():
+                    log.info("session.ended", node=session.node_id, reason=message.reason)
+                    return
+
+    def _hear(self, session: Session, message: FromAgent) -> None:
+        self._heard[session.node_id] = self._clock.monotonic()
+        match message:
+            case Hello() | Reports():
+                self._reports.add(session.node_id, message.reports)
+            case Applied():
+                session.applied = self._applied[session.node_id] = message.revision
+
+    def _beat_every(self) -> float:
+        return max(self._settings.beat_every.total_seconds(), len(self._sessions) / self.BEATS_PER_SECOND)
+
+    # the node's record
+
+    async def _register(self, hello: Hello) -> None:
+        role = Role.MANAGER if hello.node_id == self._settings.node_id else Role.WORKER
+        await self._write_node(lambda: registered(self._known(hello.node_id), hello, role, self._clock.now()))
+
+    async def _describe(self, session: Session, news: Described) -> None:
+        node_id = session.node_id
+        try:
+            await self._write_node(lambda: described(self._known(node_id), news.description, self._clock.now()))
+        except Unavailable as error:
+            # The term ends with the store; the agent tells the next leader, in its hello.
+            log.info("node.not_described", node=node_id, reason=str(error))
+            await session.channel.close()
+
+    async def _write_node(self, decide: Callable[[], Node | None]) -> None:
+        while (node := decide()) is not None:
+            try:
+                await self._ledger.commit([Unit((put(node, create=node.version == 0),))])
+            except CommitConflict:
+                continue
+            return
+
+    def _unseal(self, sealed: str) -> str | None:
+        """Without the credential the pull may still succeed; if not, its error says more than ours could."""
+        try:
+            return self._sealer.unseal(sealed).decode()
+        except Unavailable as error:
+            log.warning("credential.not_unsealed", reason=str(error))
+            return None
+
+    def _at(self, tick: float) -> datetime:
+        return self._clock.now() - timedelta(seconds=self._clock.monotonic() - tick)
+
+    def _known(self, node_id: str) -> Node | None:
+        return self._ledger.state.nodes.get(node_id)
+
+    def _name_of(self, node_id: str) -> str:
+        node = self._known(node_id)
+        return node.description.hostname or node_id if node else node_id
+
+
+async def _refuse(channel: Channel, reason: str, *, retry: bool) -> None:
+    try:
+        await channel.send(Refused(reason=reason, retry=retry))
+    except ChannelClosed:
+        return

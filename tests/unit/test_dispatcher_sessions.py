@@ -1,0 +1,323 @@
+"""One agent's session, message by message: who is let in, what is told, what is heard."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TypeVar
+
+from support.cluster import Cluster, ManagerProcess, cluster_of
+from support.scripted_agent import MemoryChannel, description
+
+from swarmpy.models.task import TaskStatus
+from swarmpy.states import Availability, NodeState, Role, TaskState
+from swarmpy.wire import (
+    Applied,
+    Beat,
+    Beaten,
+    Changes,
+    Described,
+    FromAgent,
+    FromManager,
+    Full,
+    Goodbye,
+    Hello,
+    Refused,
+    Reports,
+    TaskReport,
+    Welcome,
+)
+
+M = TypeVar("M")
+
+
+class Caller:
+    """An agent's end of a connection, with no will of its own."""
+
+    def __init__(self, cluster: Cluster, manager: ManagerProcess) -> None:
+        self.channel = MemoryChannel()
+        self.heard: list[FromManager] = []
+        self._cluster = cluster
+        self._serving = asyncio.create_task(manager.serve(self.channel))
+        self._hearing = asyncio.create_task(self._hear())
+
+    async def say(self, message: FromAgent) -> None:
+        self.channel.say(message)
+        await self._cluster.settle()
+
+    async def hello(self, node: str = "n1", **fields: object) -> None:
+        await self.say(Hello.model_validate({"node_id": node, "description": description(node), **fields}))
+
+    @property
+    def session_id(self) -> str:
+        return self.only(Welcome).session_id
+
+    def only(self, kind: type[M]) -> M:
+        found = [message for message in self.heard if isinstance(message, kind)]
+        assert len(found) == 1, f"{len(found)} messages {kind.__name__}"
+        return found[0]
+
+    @property
+    def is_over(self) -> bool:
+        return self._serving.done()
+
+    async def hang_up(self) -> None:
+        self.channel.drop()
+        await asyncio.gather(self._serving, self._hearing, return_exceptions=True)
+
+    async def _hear(self) -> None:
+        while True:
+            self.heard.append(await self.channel.hear())
+
+
+@asynccontextmanager
+async def calling(*, managers: int = 1) -> AsyncIterator[tuple[Cluster, Caller]]:
+    async with cluster_of(managers=managers, agents=0) as cluster:
+        caller = Caller(cluster, cluster.leader)
+        try:
+            yield cluster, caller
+        finally:
+            await caller.hang_up()
+
+
+async def test_an_agent_that_says_hello_becomes_a_ready_node_and_is_told_everything() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello(addr="10.9.9.9")
+
+        node = cluster.node("n1")
+        assert (node.state, node.addr, node.spec.role) == (NodeState.READY, "10.9.9.9", Role.WORKER)
+        assert node.description == description("n1")
+        assert [type(message) for message in caller.heard[:2]] == [Welcome, Full]
+
+
+async def test_the_manager_s_own_machine_is_a_manager_node() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello(node="m1")
+
+        assert cluster.node("m1").spec.role is Role.MANAGER
+
+
+async def test_a_known_node_keeps_what_operators_said_of_it() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.set_availability("n1", Availability.DRAIN)
+        again = Caller(cluster, cluster.leader)
+        await again.hello(addr="10.1.1.1")
+
+        assert (cluster.node("n1").spec.availability, cluster.node("n1").addr) == (Availability.DRAIN, "10.1.1.1")
+        await again.hang_up()
+
+
+async def test_a_session_opened_again_writes_nothing_when_nothing_changed() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        revision = cluster.database.revision
+        again = Caller(cluster, cluster.leader)
+        await again.hello()
+
+        assert cluster.database.revision == revision
+        await again.hang_up()
+
+
+async def test_a_new_session_ends_the_old_one_of_the_same_node() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        again = Caller(cluster, cluster.leader)
+        await again.hello()
+
+        assert caller.is_over
+        assert not again.is_over
+        assert cluster.leader.manager.sessions.is_connected("n1")
+        await again.hang_up()
+        await cluster.settle()
+        assert not cluster.leader.manager.sessions.is_connected("n1")
+
+
+async def test_a_manager_that_does_not_lead_sends_agents_on() -> None:
+    async with cluster_of(managers=2, agents=0) as cluster:
+        follower = next(process for process in cluster.managers.values() if not process.is_leading)
+        caller = Caller(cluster, follower)
+        await caller.hello()
+
+        refusal = caller.only(Refused)
+        assert refusal.retry
+        assert caller.is_over
+        await caller.hang_up()
+
+
+async def test_another_protocol_is_refused_for_good_and_in_words() -> None:
+    async with calling() as (_, caller):
+        await caller.hello(protocol=99)
+
+        refusal = caller.only(Refused)
+        assert not refusal.retry
+        assert "protocol 1" in refusal.reason
+
+
+async def test_a_connection_must_begin_with_hello() -> None:
+    async with calling() as (_, caller):
+        await caller.say(Beat(session_id="x"))
+
+        assert isinstance(caller.only(Refused), Refused)
+        assert caller.is_over
+
+
+async def test_words_of_another_session_end_this_one() -> None:
+    async with calling() as (_, caller):
+        await caller.hello()
+        await caller.say(Beat(session_id="another"))
+
+        assert caller.is_over
+
+
+async def test_a_beat_is_answered_at_once() -> None:
+    async with calling() as (_, caller):
+        await caller.hello()
+        await caller.say(Beat(session_id=caller.session_id))
+
+        assert caller.only(Beaten) == Beaten(beat_every=1.0)
+
+
+async def test_silence_makes_the_node_down_and_a_beat_makes_it_ready_again() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.advance(8)
+        assert cluster.node("n1").state is NodeState.DOWN
+        await caller.say(Beat(session_id=caller.session_id))
+        await cluster.advance(1)
+
+        assert cluster.node("n1").state is NodeState.READY
+
+
+async def test_what_changes_is_told_as_a_difference_from_what_was_told_before() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        full, changes = caller.only(Full), caller.only(Changes)
+
+        assert changes.after == full.revision
+        assert changes.revision > full.revision
+        assert [task.service_name for task in changes.tasks] == ["web"]
+
+
+async def test_what_does_not_concern_the_node_is_not_told() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        other = Caller(cluster, cluster.leader)
+        await other.hello(node="n2")
+        count = len(caller.heard)
+        await cluster.set_availability("n2", Availability.PAUSE)
+
+        assert len(caller.heard) == count
+        await other.hang_up()
+
+
+async def test_changed_availability_of_the_node_is_told_with_a_full_set() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.set_availability("n1", Availability.DRAIN)
+        fulls = [message for message in caller.heard if isinstance(message, Full)]
+
+        assert [full.node_availability for full in fulls] == ["active", "drain"]
+
+
+async def test_reports_are_written_and_the_revision_applied_is_known() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        (task,) = cluster.tasks("web")
+        status = TaskStatus(timestamp=cluster.clock.now(), state=TaskState.RUNNING, message="started")
+        report = TaskReport(task_id=task.id, status=status)
+        await caller.say(Reports(session_id=caller.session_id, reports=(report,)))
+        await caller.say(Applied(session_id=caller.session_id, revision=17))
+
+        assert cluster.state.tasks[task.id].state is TaskState.RUNNING
+        assert cluster.leader.manager.sessions.applied_revision("n1") == 17
+
+
+async def test_a_node_cannot_report_on_the_task_of_another() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        (task,) = cluster.tasks("web")
+        intruder = Caller(cluster, cluster.leader)
+        await intruder.hello(node="n2")
+        status = TaskStatus(timestamp=cluster.clock.now(), state=TaskState.FAILED)
+        report = TaskReport(task_id=task.id, status=status)
+        await intruder.say(Reports(session_id=intruder.session_id, reports=(report,)))
+
+        assert cluster.state.tasks[task.id].state is TaskState.ASSIGNED
+        await intruder.hang_up()
+
+
+async def test_a_report_that_meets_a_changed_task_is_merged_again_and_not_lost() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        (task,) = cluster.tasks("web")
+        status = TaskStatus(timestamp=cluster.clock.now(), state=TaskState.RUNNING)
+        caller.channel.say(Reports(session_id=caller.session_id, reports=(TaskReport(task_id=task.id, status=status),)))
+        await cluster.remove("web")
+        await cluster.advance(1)
+
+        assert cluster.state.tasks[task.id].state is TaskState.RUNNING
+        assert cluster.state.tasks[task.id].desired_state is TaskState.REMOVE
+
+
+async def test_reports_outlast_a_store_that_is_away_for_a_moment() -> None:
+    async with cluster_of(agents=1) as cluster:
+        await cluster.deploy("web")
+        (task,) = cluster.running("web")
+        cluster.leader.store.cut()
+        cluster.agents["n1"].finish(task.id, TaskState.FAILED, "exit code 2")
+        await cluster.advance(1)
+        cluster.managers["m1"].store.mend()
+        await cluster.advance(8)
+
+        assert cluster.state.tasks[task.id].status.err == "exit code 2"
+        assert cluster.running_slots("web") == [1]
+
+
+async def test_a_changed_machine_is_described_anew() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        bigger = description("n1", cpus=64)
+        await caller.say(Described(session_id=caller.session_id, description=bigger))
+
+        assert cluster.node("n1").description == bigger
+
+
+async def test_goodbye_ends_the_session_and_leaves_the_node_its_grace() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await caller.say(Goodbye(session_id=caller.session_id, reason="upgrade"))
+
+        assert caller.is_over
+        assert cluster.node("n1").state is NodeState.READY
+        await cluster.advance(8)
+        assert cluster.node("n1").state is NodeState.DOWN
+
+
+async def test_when_the_leader_steps_down_its_agents_are_sent_away() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        cluster.leader.store.cut()
+        await cluster.advance(6)
+
+        assert caller.is_over
+
+
+async def test_in_a_big_cluster_agents_are_told_to_beat_more_slowly() -> None:
+    async with calling() as (cluster, caller):
+        sessions = cluster.leader.manager.sessions
+        sessions.BEATS_PER_SECOND = 2
+        callers = [Caller(cluster, cluster.leader) for _ in range(6)]
+        for number, other in enumerate(callers):
+            await other.hello(node=f"n{number + 2}")
+        await caller.hello()
+        await caller.say(Beat(session_id=caller.session_id))
+
+        assert caller.only(Beaten) == Beaten(beat_every=3.5)
+        assert sessions.silence_allowed() >= timedelta(seconds=10.5)
+        for other in callers:
+            await other.hang_up()

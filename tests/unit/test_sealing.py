@@ -1,0 +1,50 @@
+"""Sealed values come back whole, under their own key only."""
+
+from pathlib import Path
+
+import pytest
+
+from manager.ca.sealing import KEY_FILE, load_sealer
+from swarmpy.errors import Unavailable
+
+
+def test_what_was_sealed_is_unsealed_by_the_same_key_even_after_a_restart(tmp_path: Path) -> None:
+    sealed = load_sealer(tmp_path).seal(b"hunter2")
+
+    assert load_sealer(tmp_path).unseal(sealed) == b"hunter2"
+    assert "hunter2" not in sealed
+
+
+def test_two_sealings_of_one_value_differ(tmp_path: Path) -> None:
+    sealer = load_sealer(tmp_path)
+
+    assert sealer.seal(b"same") != sealer.seal(b"same")
+
+
+def test_another_key_does_not_open_it_and_says_what_to_do(tmp_path: Path) -> None:
+    sealed = load_sealer(tmp_path / "one").seal(b"hunter2")
+
+    with pytest.raises(Unavailable, match=r"copy sealing\.key"):
+        load_sealer(tmp_path / "other").unseal(sealed)
+
+
+@pytest.mark.parametrize("broken", ["", "v1:", "v1:????", "v1:AAAA"])
+def test_what_was_never_sealed_is_refused_in_words(tmp_path: Path, broken: str) -> None:
+    with pytest.raises(Unavailable):
+        load_sealer(tmp_path).unseal(broken)
+
+
+def test_a_changed_text_is_refused(tmp_path: Path) -> None:
+    sealer = load_sealer(tmp_path)
+    sealed = sealer.seal(b"hunter2")
+    changed = sealed[:-6] + ("AAAAAA" if not sealed.endswith("AAAAAA") else "BBBBBB")
+
+    with pytest.raises(Unavailable):
+        sealer.unseal(changed)
+
+
+def test_only_the_owner_can_read_the_key_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    load_sealer(tmp_path)
+
+    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
