@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -21,6 +21,7 @@ from urllib.parse import quote
 
 import docker
 from support.dockerd import Dockerd
+from support.manager_process import UnixConnection
 
 T = TypeVar("T")
 
@@ -201,12 +202,12 @@ class Node:
 
     def request(self, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """Status and JSON of any answer."""
-        words = ["curl", "-sS", "-g", "-X", method, "--unix-socket", self.api.removeprefix("unix://")]
-        if body is not None:
-            words += ["-H", "Content-Type: application/json", "-d", json.dumps(body)]
-        answer = run([*words, "-w", "\n%{http_code}", f"http://localhost{path}"], COMMAND_LIMIT)
-        text, _, status = answer.out.rpartition("\n")
-        return int(status or 0), json.loads(text) if text else None
+        with closing(UnixConnection(self.api.removeprefix("unix://"))) as connection:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, path, text, {"Content-Type": "application/json"} if text else {})
+            answer = connection.getresponse()
+            told = answer.read()
+        return answer.status, json.loads(told) if told else None
 
     # the engine
 

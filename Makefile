@@ -1,0 +1,53 @@
+# One list of commands; the work is in scripts/. `make` alone tells them.
+
+BIN := .venv/bin
+PYTEST_OPTIONS ?= -q
+
+.PHONY: help demo demo-stop setup test check format bench-deploy bench-schedule bench-cli clean
+
+help:
+	@echo "make demo            a node, a stack, a page: everything from nothing, on this machine"
+	@echo "make demo-stop       end the demo and remove what it made"
+	@echo "make test            all tests, those with real etcd and real engines too"
+	@echo "make check           ruff, mypy and the rules of the architecture"
+	@echo "make format          let ruff rewrite the code"
+	@echo "make bench-deploy    replicas started by swarmpy and by docker run, side by side"
+	@echo "make bench-schedule  placements a second, in memory"
+	@echo "make bench-cli       start-up of the command line"
+	@echo "make clean           remove what was made here, the virtual environment too"
+
+demo:
+	@scripts/demo.sh
+
+demo-stop:
+	@scripts/demo-stop.sh
+
+setup:
+	@scripts/setup.sh test
+
+test: setup
+	$(BIN)/pytest $(PYTEST_OPTIONS)
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	shellcheck scripts/*.sh .ci/run
+	$(BIN)/pytest -q tests/test_architecture.py
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench-deploy: setup
+	$(BIN)/python benchmarks/deploy.py
+
+bench-schedule: setup
+	$(BIN)/python benchmarks/schedule.py
+
+bench-cli: setup
+	$(BIN)/python benchmarks/cli.py
+
+clean: demo-stop
+	rm -rf .venv .cache .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

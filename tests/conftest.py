@@ -1,0 +1,43 @@
+"""What a machine lacks is said, not hidden: tests that need it are skipped with a reason, or fail with `--no-skips`."""
+
+import shutil
+
+import pytest
+from hypothesis import settings
+from support.dockerd import why_not as why_no_engine
+
+from swarmpy.errors import BadRequest
+from swarmpy.node.etcd import find_etcd
+
+settings.register_profile("quick", max_examples=50, deadline=None, print_blob=True)
+settings.register_profile("deep", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile("quick")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="fail where the machine lacks what a test needs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    missing = {name: reason for name, reason in lacking().items() if reason}
+    for item in items:
+        reasons = [reason for name, reason in missing.items() if item.get_closest_marker(name)]
+        if reasons and config.getoption("--no-skips"):
+            raise pytest.UsageError(f"{item.nodeid} cannot run here: {'; '.join(reasons)}")
+        if reasons:
+            item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+def lacking() -> dict[str, str | None]:
+    """Marker -> why its tests cannot run here, None when they can."""
+    etcd, engine = why_no_etcd(), why_no_engine()
+    browser = None if shutil.which("chromium") else "chromium is not installed"
+    return {"etcd": etcd, "docker": engine, "lab": etcd or engine, "browser": browser}
+
+
+def why_no_etcd() -> str | None:
+    try:
+        find_etcd()
+    except BadRequest as reason:
+        return str(reason)
+    return None

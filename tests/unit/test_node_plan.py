@@ -1,0 +1,119 @@
+"""What a node's children are told, and the settings that cannot be."""
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from pydantic import ValidationError
+
+from swarmpy.cli.main import DEFAULT_HOST
+from swarmpy.cli.up import etcd_settings, parse_labels, up
+from swarmpy.errors import BadRequest, Conflict
+from swarmpy.node.plan import agent_child, etcd_child, manager_child
+from swarmpy.node.preflight import check_address_free, engine_is_absent
+from swarmpy.node.probe import answers, node_is_ready, state_of
+from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings, NodeSettings
+
+NODE = "n" * 25
+
+
+def node(**changes: Any) -> NodeSettings:
+    return NodeSettings(**{"hostname": "one", "labels": {"disk": "ssd"}, **changes})
+
+
+def test_manager_and_agent_meet_on_the_same_sockets() -> None:
+    manager = ManagerSettings.model_validate_json(manager_child(node(), NODE, "python").settings)
+    agent = AgentSettings.model_validate_json(agent_child(node(), NODE, "python").settings)
+    assert agent.managers == (f"unix:{manager.agent_socket}",)
+    assert manager.node_id == agent.node_id == NODE
+    assert agent.labels == {"disk": "ssd"}
+
+
+def test_the_command_line_looks_where_a_node_listens_by_default() -> None:
+    assert f"unix://{node().api_socket}" == DEFAULT_HOST
+
+
+def test_the_manager_talks_to_the_socket_that_etcd_makes() -> None:
+    manager = ManagerSettings.model_validate_json(manager_child(node(), NODE, "python").settings)
+    etcd = etcd_child(node(), ("etcd",))
+    assert manager.etcd.endpoints == (f"unix:{etcd.sockets[0]}",)
+
+
+def test_no_secret_is_seen_in_the_list_of_processes() -> None:
+    own = EtcdSettings(endpoints=("127.0.0.1:2379",), username="swarmpy", password="hidden")
+    child = manager_child(node(etcd=own), NODE, "python")
+    assert "hidden" not in " ".join(child.command)
+    assert json.loads(child.settings)["etcd"]["password"] == "hidden"
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"run_dir": Path("/" + "r" * 100)}, "use a shorter --run-dir"),
+        ({"run_dir": Path("run")}, "run is not an absolute path"),
+        ({"status_address": "0.0.0.0:2378"}, "is not on loopback: the page has no TLS"),
+        ({"status_address": "10.0.0.1:2378"}, "is not on loopback"),
+        ({"status_address": "127.0.0.1"}, "is not HOST:PORT"),
+        ({"status_address": "127.0.0.1:99999"}, "is not HOST:PORT"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValidationError, match=words):
+        node(**changes)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:2378", "localhost:1", "[::1]:2378"])
+def test_loopback_addresses_are_taken(address: str) -> None:
+    assert node(status_address=address).status_address == address
+
+
+def test_labels_are_read_as_docker_reads_them() -> None:
+    assert parse_labels(("zone=a=b", "fast", "zone=c")) == {"zone": "c", "fast": ""}
+    with pytest.raises(BadRequest, match="a label needs a name"):
+        parse_labels(("=x",))
+
+
+def test_options_of_an_own_etcd_without_one_are_refused() -> None:
+    with pytest.raises(BadRequest, match="--etcd-ca-file is for your own etcd: name it with --etcd-endpoints"):
+        etcd_settings(None, {"ca_file": Path("/ca"), "username": None}, None)
+
+
+def test_endpoints_of_an_own_etcd_are_split() -> None:
+    own = etcd_settings("127.0.0.1:1, 127.0.0.1:2", {"username": "me"}, "word")
+    assert own is not None
+    assert (own.endpoints, own.username, own.password) == (("127.0.0.1:1", "127.0.0.1:2"), "me", "word")
+
+
+def test_an_etcd_elsewhere_needs_tls() -> None:
+    result = CliRunner().invoke(up, ["--etcd-endpoints", "10.0.0.1:2379"])
+    assert isinstance(result.exception, BadRequest)
+    assert "etcd endpoint 10.0.0.1:2379 is on another machine: give --etcd-ca-file" in str(result.exception)
+
+
+def test_an_address_in_use_is_named_with_its_option() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Conflict, match=f"cannot listen on {address}: .* another --status-address"):
+            check_address_free(address, "--status-address")
+    check_address_free(address, "--status-address")
+
+
+def test_an_engine_is_absent_when_its_socket_is(tmp_path: Path) -> None:
+    assert engine_is_absent(f"unix://{tmp_path}/docker.sock")
+    assert not engine_is_absent("tcp://127.0.0.1:2375")
+
+
+async def test_nobody_answers_where_nobody_listens(tmp_path: Path) -> None:
+    assert not await answers(tmp_path / "none.sock", "/health")
+    assert not await node_is_ready(tmp_path / "none.sock", NODE)
+
+
+@pytest.mark.parametrize(
+    ("body", "state"),
+    [(b'{"Status": {"State": "ready"}}', "ready"), (b"{}", ""), (b"", ""), (b"[]", ""), (b'{"Status": null}', "")],
+)
+def test_a_nodes_state_is_read_from_dockers_form(body: bytes, state: str) -> None:
+    assert state_of(body) == state
