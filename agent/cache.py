@@ -64,6 +64,7 @@ class Cache:
         self._clock = clock
         self._stale = asyncio.Event()
         self._writing = threading.Lock()
+        self._takes = True
         self._asked = 0
         self._written = 0
 
@@ -82,10 +83,21 @@ class Cache:
     def mark_stale(self) -> None:
         self._stale.set()
 
-    async def save(self, memory: Memory) -> None:
-        """On disk when this returns. A save that is cancelled may go on in its thread, but never over a later one."""
+    async def save(self, memory: Memory) -> bool:
+        """On disk when this returns; False, and a word in the log, when the disk does not take it. A save that is
+        cancelled may go on in its thread, but never over a later one."""
         self._asked += 1
-        await asyncio.to_thread(self._write, memory, self._asked)
+        try:
+            await asyncio.to_thread(self._write, memory, self._asked)
+        except OSError as error:
+            if self._takes:
+                log.error("cache.not_written", path=str(self._path), error=error.strerror or str(error))
+            self._takes = False
+            return False
+        if not self._takes:
+            log.info("cache.written_again", path=str(self._path))
+        self._takes = True
+        return True
 
     async def wait_until_stale(self) -> None:
         """Something has changed, and what belongs to it has had time to change too."""

@@ -10,6 +10,8 @@ from swarmpy.errors import BadRequest, Unavailable
 
 # A full set of a node with thousands of tasks fits.
 LARGEST_FRAME = 64 * 1024 * 1024
+# RFC 6455, section 5.5: 125 octets, and two of them are the code.
+LONGEST_REASON = 123
 UNIX = "unix:"
 
 
@@ -52,7 +54,12 @@ class WebSocketChannel:
             raise ChannelClosed(str(error)) from None
 
     async def close(self, reason: str = "") -> None:
-        await self._connection.close(1011 if reason else 1000, reason[:120])
+        await self._connection.close(1011 if reason else 1000, closing_reason(reason))
+
+
+def closing_reason(reason: str) -> str:
+    """As much of it as a closing frame can hold."""
+    return reason.encode()[:LONGEST_REASON].decode(errors="ignore")
 
 
 async def open_channel(address: str, path: str) -> Channel:

@@ -57,7 +57,7 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
     runner.on_report = session.report
     await _adopt(runner, cache.load(), clock)
     try:
-        await together(runner.run(), watcher.run(), session.run(), _keep(cache, runner, settings.node_id))
+        await together(runner.run(), watcher.run(), session.run(), _keep(cache, runner, settings.node_id, clock))
     finally:
         await streams.close_all()
         await cache.save(memory_of(settings.node_id, runner.assigned, runner.records()))
@@ -86,10 +86,12 @@ async def _adopt(runner: Runner, memory: Memory, clock: Clock) -> None:
             await clock.sleep(FIRST_PAUSE)
 
 
-async def _keep(cache: Cache, runner: Runner, node_id: str) -> None:
+async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> None:
+    """A full disk stops nothing that runs; it is tried again."""
     while True:
         await cache.wait_until_stale()
-        await cache.save(memory_of(node_id, runner.assigned, runner.records()))
+        while not await cache.save(memory_of(node_id, runner.assigned, runner.records())):
+            await clock.sleep(LONGEST_PAUSE)
 
 
 def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:

@@ -4,6 +4,7 @@ Errors that mean "try again" are raised as they are (`Unavailable`, `TimedOut`);
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 
@@ -33,6 +34,7 @@ from agent.task.instructions import (
     StartContainer,
     WakeAfter,
 )
+from agent.task.names import network_id_of
 from agent.task.pull import PullProgress
 from agent.task.run import TaskRun
 from agent.task.templates import NodeFacts
@@ -127,8 +129,25 @@ class Performer:
         network = self._networks.get(network_id)
         if network is None:
             raise BadRequest(f"network {network_id} is not provided on this node")
-        await self._engine.ensure_network(network, self._node_id)
+        try:
+            await self._engine.ensure_network(network, self._node_id)
+        except Conflict:
+            # A network that has left this node holds its range until the next listing takes it away.
+            if not await self._remove_departed():
+                raise
+            await self._engine.ensure_network(network, self._node_id)
         self._there.add(network_id)
+
+    async def _remove_departed(self) -> bool:
+        """Take away this node's networks that are assigned no more and that nobody sits in; whether there were any."""
+        removed = False
+        for name in await self._engine.networks(self._node_id):
+            id = network_id_of(name)
+            if id is not None and id not in self._networks:
+                with suppress(Conflict):
+                    await self._engine.remove_network(name)
+                    removed = True
+        return removed
 
     async def _create(self, run: TaskRun) -> Event:
         request = create_request(run.assignment, self.node, self._networks)

@@ -6,6 +6,7 @@ Nothing on the event loop waits for the engine or the disk, so nothing keeps a b
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from pydantic import ValidationError
@@ -16,7 +17,7 @@ from agent.streams import LogStreams
 from agent.task.assign import amended, from_full
 from agent.together import together
 from swarmpy.clock import Clock, within
-from swarmpy.errors import BadRequest, Conflict, SwarmpyError, Unavailable
+from swarmpy.errors import BadRequest, Conflict, SwarmpyError, TimedOut, Unavailable
 from swarmpy.idgen import jitter
 from swarmpy.logs import logger
 from swarmpy.models.node import NodeDescription
@@ -97,7 +98,7 @@ class Session:
                 await self._one_session(address)
             except Conflict as gap:
                 log.info("session.renewed", reason=str(gap))
-            except (Unavailable, ChannelClosed, TimeoutError) as error:
+            except (Unavailable, TimedOut, ChannelClosed, TimeoutError) as error:
                 self._log_loss(address, error, first=tried == 0)
             finally:
                 self._runner.attend(False)
@@ -123,7 +124,8 @@ class Session:
             await channel.close()
 
     async def _register(self, channel: Channel) -> None:
-        description = await self._describe()
+        # An engine that is slow or away must not keep a known node from its manager.
+        description = self._description or await self._describe()
         # Hello tells the truth about all tasks: what was to be told before is in it.
         self._untold.clear()
         hello = Hello(
@@ -182,14 +184,13 @@ class Session:
 
     async def _describe_again(self, channel: Channel) -> None:
         while True:
-            await self._clock.sleep(DESCRIBE_EVERY)
-            try:
+            # While the engine is away the runner says so.
+            with suppress(SwarmpyError):
                 description = await self._describe()
-            except SwarmpyError:
-                continue  # the runner tells that the engine is away
-            if description != self._description:
-                self._description = description
-                await self._send(channel, Described(session_id=self._id, description=description))
+                if description != self._description:
+                    self._description = description
+                    await self._send(channel, Described(session_id=self._id, description=description))
+            await self._clock.sleep(DESCRIBE_EVERY)
 
     async def _send(self, channel: Channel, message: FromAgent) -> None:
         await channel.send(message.model_dump_json())

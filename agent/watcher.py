@@ -64,13 +64,17 @@ class Watcher:
         return False
 
     async def _relist(self) -> None:
+        failed = ""
         while True:
             await together(self._clock.sleep(self._relist_every), self._runner.look_again.wait())
             self._runner.look_again.clear()
             try:
                 await self._correct()
+                failed = ""
             except SwarmpyError as error:
-                log.warning("engine.listing_failed", error=str(error))
+                if failed != str(error):
+                    log.warning("engine.listing_failed", error=str(error))
+                failed = str(error)
 
     # Events.
 

@@ -111,6 +111,8 @@ class DockerEngine:
 
         try:
             await self._call(_pull, client, reference, auth, tell, limit=None, pool=self._pulls)
+        except Unavailable:
+            raise  # the engine went away, not the registry
         except SwarmpyError as error:
             if here:
                 return
@@ -153,7 +155,8 @@ class DockerEngine:
 
     async def events(self, node_id: str) -> AsyncGenerator[EngineEvent | None, None]:
         client = await self._connected()
-        filters = {"type": "container", **_of_node(node_id)}
+        # Each health check makes three events of its own, which say nothing to us.
+        filters = {"type": "container", "event": ["die", "destroy", "health_status"], **_of_node(node_id)}
         stream: Any = await self._call(client.events, decode=True, filters=filters)
         reader: Reader[dict[str, Any]] = Reader(stream)
         try:

@@ -1,8 +1,9 @@
 """Engine JSON to our values and back, for the Docker adapter. Pure: what the engine writes where, and no calls."""
 
 import re
-from collections.abc import Iterator, Mapping
-from ipaddress import ip_network
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, News
@@ -24,6 +25,8 @@ LIVES = {
 _HEALTHS = {health.value: health for health in Health}
 # The listing gives health only inside its text for people: "Up 3 seconds (health: starting)".
 _LISTED_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
+# Engines cut the lines of their own logs here too.
+LONGEST_LINE = 16 * 1024
 _PLUGIN_TYPES = ("Volume", "Network", "Log")
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -129,8 +132,15 @@ def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
 
 def engine_network(listed: Mapping[str, Any]) -> EngineNetwork:
     configs = (listed.get("IPAM") or {}).get("Config") or []
-    subnets = frozenset(ip_network(config["Subnet"]) for config in configs if config.get("Subnet"))
+    subnets = frozenset(_subnets(config.get("Subnet") or "" for config in configs))
     return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")))
+
+
+def _subnets(texts: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:
+    """Other people's networks are among them: engines take host bits in a range, and drivers what they like."""
+    for text in texts:
+        with suppress(ValueError):
+            yield ip_network(text, strict=False)
 
 
 class LogFrames:
@@ -151,7 +161,11 @@ class LogFrames:
 
     def _lines(self) -> list[LogLine]:
         *lines, self._rest = self._rest.split(b"\n")
-        return [LogLine(1, line + b"\n") for line in lines]
+        whole = [line + b"\n" for line in lines]
+        if len(self._rest) >= LONGEST_LINE:
+            # A progress bar may never end its line.
+            whole, self._rest = [*whole, self._rest], b""
+        return [LogLine(1, line[at : at + LONGEST_LINE]) for line in whole for at in range(0, len(line), LONGEST_LINE)]
 
     def _frames(self) -> list[LogLine]:
         frames, at = [], 0

@@ -97,7 +97,10 @@ RULES: dict[tuple[Phase, type], Rule] = {
     #
     (_P.READY, Assigned): rules.obey_when_ready,
     (_P.READY, Dropped): rules.drop_now,
-    (_P.READY, Exited): rules.ignore,  # somebody started it by hand: it will be started again
+    # Somebody started it by hand: it will be started again.
+    (_P.READY, BecameHealthy): rules.ignore,
+    (_P.READY, BecameUnhealthy): rules.ignore,
+    (_P.READY, Exited): rules.ignore,
     (_P.READY, Vanished): rules.vanish,
     #
     (_P.STARTING, Started): rules.become_started,

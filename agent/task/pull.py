@@ -1,7 +1,6 @@
 """Pulling: when to ask a registry, with which credentials, and how far it has come. Pure."""
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,7 +34,7 @@ def credentials(pull_auth: str | None) -> dict[str, str]:
         padded = pull_auth + "=" * (-len(pull_auth) % 4)
         # Clients write either alphabet.
         decoded = json.loads(base64.b64decode(padded.translate(str.maketrans("-_", "+/")), validate=True))
-    except (binascii.Error, UnicodeDecodeError, json.JSONDecodeError):
+    except (ValueError, RecursionError):
         raise BadRequest("the registry credentials of this service cannot be read; deploy it again") from None
     if not isinstance(decoded, dict):
         raise BadRequest("the registry credentials of this service are no JSON object; deploy it again")

@@ -50,7 +50,8 @@ def expand(text: str, fields: Mapping[str, Value], where: str) -> str:
         return text
     expanded = _ACTION.sub(lambda action: _value(action.group(1), fields, where), text)
     if "{{" in _ACTION.sub("", text):
-        raise BadRequest(f"{where}: a template in {text!r} begins with {{{{ and does not end")
+        # Not the text itself: it may be a password.
+        raise BadRequest(f"{where}: a template begins with {{{{ and does not end")
     return expanded
 
 

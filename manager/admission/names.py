@@ -7,6 +7,7 @@ from swarmpy.errors import BadRequest
 _COMPONENT = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?")
 _NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _LONGEST = 63
+_LONGEST_NETWORK = 128
 
 _DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -32,6 +33,8 @@ def check_service_name(name: str | None) -> str:
 def check_network_name(name: str) -> str:
     if _NETWORK.fullmatch(name) is None:
         raise BadRequest(f"Name: {name!r} is no network name: use letters, digits, _, . and -, a letter or digit first")
+    if len(name) > _LONGEST_NETWORK:
+        raise BadRequest(f"Name: a network's name has {_LONGEST_NETWORK} characters or fewer, and this one {len(name)}")
     return name
 
 

@@ -18,6 +18,8 @@ from swarmpy.errors import BadRequest, Conflict, OutOfSequence, Unsupported
 from swarmpy.models.service import ServiceMode, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
 
+# Far beyond what a thousand nodes run of one service.
+MOST_REPLICAS = 100_000
 _MODES = ("replicated", "global_", "replicated_job", "global_job")
 
 
@@ -191,13 +193,17 @@ def _check_mode(mode: ServiceMode) -> None:
     chosen = [name for name in _MODES if getattr(mode, name) is not None]
     if len(chosen) > 1:
         raise BadRequest(f"Mode: exactly one must be set, not {len(chosen)}")
-    if mode.replicated is not None and (mode.replicated.replicas or 0) < 0:
-        raise BadRequest(f"Mode.Replicated.Replicas must not be negative, and {mode.replicated.replicas} is")
+    if mode.replicated is not None:
+        _check_count("Mode.Replicated.Replicas", mode.replicated.replicas or 0)
     if mode.replicated_job is not None:
-        for field in ("max_concurrent", "total_completions"):
-            value = getattr(mode.replicated_job, field)
-            if value is not None and value < 0:
-                raise BadRequest(f"Mode.ReplicatedJob.{field.title().replace('_', '')} must not be negative")
+        _check_count("Mode.ReplicatedJob.MaxConcurrent", mode.replicated_job.max_concurrent or 0)
+        _check_count("Mode.ReplicatedJob.TotalCompletions", mode.replicated_job.total_completions or 0)
+
+
+def _check_count(field: str, count: int) -> None:
+    """Each replica has a record, also one that no node has room for."""
+    if not 0 <= count <= MOST_REPLICAS:
+        raise BadRequest(f"{field} must be between 0 and {MOST_REPLICAS}, and {count} is not")
 
 
 def _check_update_config(name: str, config: UpdateConfig | None, *, is_job: bool) -> None:

@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan
 
 from manager.api.context import ApiContext
+from manager.api.dependencies import Kept
 from manager.api.journal import Journal
 from manager.api.problems import install_problems
 from manager.api.routers import events, local, logs, networks, nodes, secrets, services, stacks, swarm, system, tasks
@@ -66,5 +67,6 @@ def _bare_app(context: ApiContext, lifespan: Lifespan[FastAPI] | None = None) ->
         title="swarmpy", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.context = context
+    app.state.service_lines, app.state.service_cards = Kept(), Kept()
     install_problems(app)
     return app

@@ -1,23 +1,25 @@
 """What endpoints ask for: the context, the picture of the cluster, leave to write, and not to stand in the way."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from time import perf_counter
-from typing import Annotated, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Request
 
 from manager.admission.admitted import Admitted, Value
 from manager.api.context import ApiContext
+from manager.api.filters import shortened
+from manager.api.steps import Steps
 from manager.state import State
 from manager.store.errors import CommitConflict
+from manager.store.port import Revision
 from swarmpy.clock import within
 from swarmpy.errors import BadRequest, Conflict, Unavailable
 from swarmpy.models.base import rfc3339
 
-Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _ATTEMPTS = 5
@@ -84,17 +86,37 @@ def _check_writable(context: ApiContext) -> None:
         raise Unavailable(f"the cluster cannot be changed here: this manager does not lead{who}")
 
 
-async def in_portions(items: Sequence[Item], make: Callable[[Item], Made]) -> list[Made]:
-    """`make` of every item, with other work let in every few milliseconds. What an item refers to may be gone by the
-    time its turn comes; `make` must bear that."""
-    made: list[Made] = []
+async def in_portions(steps: Steps[Made]) -> Made:
+    """What the steps make, with other work let in every few milliseconds. What they look at may be gone by the time
+    its turn comes; they must bear that."""
     began = perf_counter()
-    for item in items:
-        made.append(make(item))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: Made = end.value
+            return made
         if perf_counter() - began > _PORTION:
             await asyncio.sleep(0)
             began = perf_counter()
-    return made
+
+
+class Kept(Generic[Made]):
+    """What was made of the picture last, while the picture is the same: several viewers cost as much as one."""
+
+    def __init__(self) -> None:
+        self._revision: Revision | None = None
+        self._made: Made | None = None
+
+    async def of(self, state: State, steps: Callable[[State], Steps[Made]]) -> Made:
+        if self._made is not None and self._revision == state.revision:
+            return self._made
+        revision = state.revision
+        made = await in_portions(steps(state))
+        if revision == state.revision:
+            # Else it mixes two pictures: good enough to be shown once.
+            self._revision, self._made = revision, made
+        return made
 
 
 def parse_version(kind: str, text: str | None) -> int:
@@ -102,4 +124,6 @@ def parse_version(kind: str, text: str | None) -> int:
     try:
         return int(text or "")
     except ValueError as cause:
-        raise BadRequest(f"invalid {kind} version '{text or ''}': it must be the number that inspect shows") from cause
+        raise BadRequest(
+            f"invalid {kind} version {shortened(text or '')}: it must be the number that inspect shows"
+        ) from cause

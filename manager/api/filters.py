@@ -8,7 +8,13 @@ from typing import Any
 from swarmpy.errors import BadRequest
 
 _TRUE = frozenset({"1", "true", "True", "TRUE"})
+_LONGEST_QUOTE = 80
 _FALSE = frozenset({"", "0", "false", "False", "FALSE"})
+
+
+def shortened(text: str) -> str:
+    """Quoted, for a sentence: what a client sent may be very long."""
+    return repr(text) if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]!r}..."
 
 
 def parse_flag(name: str, text: str | None) -> bool:
@@ -17,7 +23,7 @@ def parse_flag(name: str, text: str | None) -> bool:
         return False
     if text in _TRUE:
         return True
-    raise BadRequest(f"invalid value {text!r} for {name}: use true or false")
+    raise BadRequest(f"invalid value {shortened(text)} for {name}: use true or false")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,8 @@ def parse_filters(text: str | None, allowed: Iterable[str]) -> Filters:
         return Filters()
     try:
         document = json.loads(text)
+    except RecursionError as cause:
+        raise BadRequest("filters is nested too deeply") from cause
     except ValueError as cause:
         raise BadRequest(f"filters is no valid JSON: {cause}") from cause
     if not isinstance(document, dict):

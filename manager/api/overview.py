@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from manager.api.lookup import visible_networks
+from manager.api.lookup import visible_networks, visible_services
 from manager.api.status import (
     ClusterStatus,
     LeaderStatus,
@@ -15,7 +15,8 @@ from manager.api.status import (
     StatusDocument,
     StoreStatus,
 )
-from manager.api.views.services import service_status
+from manager.api.steps import Steps
+from manager.api.views.services import TaskCounts
 from manager.api.views.stacks import stack_of
 from manager.api.views.tasks import status_of
 from manager.objects import Node, ReasonCode, Service, Task
@@ -82,9 +83,22 @@ def overview(state: State, around: Surroundings, services: Iterable[ServiceLine]
     )
 
 
-def service_line(service: Service, state: State) -> ServiceLine:
-    tasks = list(state.tasks_of_service(service.id))
-    counts = service_status(service, tasks)
+def service_line(service: Service, state: State) -> Steps[ServiceLine]:
+    """A step a task: there may be ten thousand."""
+    counts, healthy = TaskCounts(service), 0
+    groups: dict[tuple[str, str, str], list[tuple[str, Trouble]]] = {}
+    for task in tuple(state.tasks_of_service(service.id)):
+        counts.add(task)
+        if is_healthy(task, state):
+            healthy += 1
+        elif is_trouble(task, state):
+            trouble = trouble_of(task, state)
+            groups.setdefault((trouble.code, trouble.text, task.state.label), []).append((task.id, trouble))
+        yield
+    reasons = []
+    for key, group in groups.items():
+        reasons.append((yield from _reason_line(*key, group, state)))
+    status = counts.status()
     container, update = service.spec.task_template.container_spec, service.update
     return ServiceLine(
         id=service.id,
@@ -92,14 +106,21 @@ def service_line(service: Service, state: State) -> ServiceLine:
         stack=stack_of(service.spec.labels),
         mode=next((word for field, word in MODES.items() if getattr(service.spec.mode, field) is not None), ""),
         image=(container.image if container else None) or "",
-        desired=counts.desired_tasks,
-        running=counts.running_tasks,
-        healthy=sum(is_healthy(task, state) for task in tasks),
-        completed=counts.completed_tasks,
+        desired=status.desired_tasks,
+        running=status.running_tasks,
+        healthy=healthy,
+        completed=status.completed_tasks,
         update_state=update.state.value if update and update.state else "",
         update_message=(update.message if update else None) or "",
-        reasons=_reason_lines((task for task in tasks if is_trouble(task, state)), state),
+        reasons=tuple(sorted(reasons, key=lambda line: (line.since, line.text))),
     )
+
+
+def service_lines(state: State) -> Steps[list[ServiceLine]]:
+    lines = []
+    for service in visible_services(state):
+        lines.append((yield from service_line(service, state)))
+    return lines
 
 
 def is_healthy(task: Task, state: State) -> bool:
@@ -130,24 +151,20 @@ def trouble_of(task: Task, state: State) -> Trouble:
     return Trouble(ReasonCode.WAITING_AGENT, text, status.timestamp or task.created_at)
 
 
-def _reason_lines(tasks: Iterable[Task], state: State) -> tuple[ReasonLine, ...]:
-    """One line for all tasks of a service in one state with one reason, the oldest first."""
-    groups: dict[tuple[str, str, str], list[tuple[Task, Trouble]]] = {}
-    for task in tasks:
-        trouble = trouble_of(task, state)
-        groups.setdefault((trouble.code, trouble.text, task.state.label), []).append((task, trouble))
-    lines = [_reason_line(*key, group, state) for key, group in groups.items()]
-    return tuple(sorted(lines, key=lambda line: (line.since, line.text)))
-
-
-def _reason_line(code: str, text: str, label: str, group: list[tuple[Task, Trouble]], state: State) -> ReasonLine:
-    nodes = {node: why for _, trouble in group for node, why in trouble.nodes.items()}
+def _reason_line(code: str, text: str, label: str, group: list[tuple[str, Trouble]], state: State) -> Steps[ReasonLine]:
+    """One line for all tasks of a service in one state with one reason."""
+    nodes: dict[str, str] = {}
+    for _, trouble in group:
+        # As a rule each task was refused by every node, and the first has told it all.
+        if len(nodes) < len(state.nodes):
+            nodes.update(trouble.nodes)
+            yield
     return ReasonLine(
         code=code,
         text=text,
         state=label,
         since=min(trouble.since for _, trouble in group),
-        tasks=tuple(sorted(task.id for task, _ in group)),
+        tasks=tuple(sorted(task_id for task_id, _ in group)),
         nodes={hostname_of(state, node): why for node, why in sorted(nodes.items())},
     )
 

@@ -15,6 +15,9 @@ log = logger("api")
 
 Model = TypeVar("Model", bound=BaseModel)
 
+# More than the store takes for one object, and little enough to be read in a few milliseconds.
+LARGEST_BODY = 4 << 20
+
 # pydantic's word for a kind of error -> ours.
 _WORDS = {
     "extra_forbidden": "is not a known field",
@@ -64,10 +67,14 @@ async def _on_unknown(request: Request, error: Exception) -> JSONResponse:
 
 async def read_body(request: Request, model: type[Model]) -> Model:
     """The request's JSON as a document. Raises `BadRequest` that names the field at fault."""
-    raw = await request.body()
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LARGEST_BODY:
+            raise BadRequest(f"the request's body is larger than {LARGEST_BODY >> 20} MiB, more than any object may be")
     if not raw:
         raise BadRequest("the request has no body; send JSON")
-    return parse_document(raw, model)
+    return parse_document(bytes(raw), model)
 
 
 def parse_document(raw: bytes, model: type[Model]) -> Model:

@@ -14,7 +14,7 @@ from swarmpy.errors import BadRequest
 from swarmpy.models.base import rfc3339
 
 STALE_HEADER = "Swarmpy-Stale-Since"
-_PREFIX = re.compile(r"/v(\d+)\.(\d+)(?=/)")
+_PREFIX = re.compile(r"/v(\d{1,9})\.(\d{1,9})(?=/)")
 _LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 

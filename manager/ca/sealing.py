@@ -17,6 +17,7 @@ from swarmpy.errors import Unavailable
 KEY_FILE = "sealing.key"
 _PREFIX = "v1:"
 _NONCE_BYTES = 12
+_KEY_BYTES = 32
 
 
 class Sealer:
@@ -49,7 +50,13 @@ def load_sealer(data_dir: Path) -> Sealer:
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _draw_key(path)
-    return Sealer(path.read_bytes())
+    key = path.read_bytes()
+    if len(key) != _KEY_BYTES:
+        raise Unavailable(
+            f"{KEY_FILE} in {data_dir} is damaged: copy it from a backup or another manager; without it, what was "
+            "sealed is lost, and once it is removed a new one is made"
+        )
+    return Sealer(key)
 
 
 def _draw_key(path: Path) -> None:
@@ -57,7 +64,7 @@ def _draw_key(path: Path) -> None:
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(AESGCM.generate_key(bit_length=256))
+            file.write(AESGCM.generate_key(bit_length=8 * _KEY_BYTES))
             file.flush()
             os.fsync(file.fileno())
         try:

@@ -3,16 +3,15 @@
 from datetime import datetime
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.staticfiles import StaticFiles
 
 from manager.api.context import ApiContext
-from manager.api.dependencies import Context, in_portions
-from manager.api.lookup import visible_services
+from manager.api.dependencies import Context, Kept
 from manager.api.routers.status import read_status
-from manager.ui.rows import Tone, in_order, service_card
+from manager.ui.rows import ServiceCard, Tone, service_cards
 from swarmpy.states import NodeState
 
 router = APIRouter()
@@ -30,14 +29,14 @@ async def root() -> RedirectResponse:
 
 
 @router.get("/ui")
-async def page(context: Context) -> HTMLResponse:
-    return await _rendered("page.html", context)
+async def page(request: Request, context: Context) -> HTMLResponse:
+    return await _rendered("page.html", request, context)
 
 
 @router.get("/ui/live")
-async def live(context: Context) -> HTMLResponse:
+async def live(request: Request, context: Context) -> HTMLResponse:
     """The inside of the page; the rest of it never changes."""
-    return await _rendered("live.html", context)
+    return await _rendered("live.html", request, context)
 
 
 def elapsed(since: datetime, now: datetime) -> str:
@@ -64,9 +63,9 @@ def _environment() -> Environment:
 _TEMPLATES = _environment()
 
 
-async def _rendered(template: str, context: ApiContext) -> HTMLResponse:
-    state = context.ledger.state
-    cards = in_order(await in_portions(visible_services(state), lambda service: service_card(service, state)))
+async def _rendered(template: str, request: Request, context: ApiContext) -> HTMLResponse:
+    kept: Kept[list[ServiceCard]] = request.app.state.service_cards
+    cards = await kept.of(context.ledger.state, service_cards)
     status = read_status(context, [card.line for card in cards])
     values = {
         "status": status,

@@ -3,14 +3,15 @@
 Names, images, states and reasons only: environment, labels, commands and mounts may hold secrets and are left out.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from heapq import nlargest, nsmallest
 
+from manager.api.lookup import visible_services
 from manager.api.overview import hostname_of, is_trouble, service_line, trouble_of
 from manager.api.status import ServiceLine
+from manager.api.steps import Steps
 from manager.api.views.tasks import is_error, status_of
 from manager.objects import Service, Task
 from manager.state import State
@@ -54,27 +55,32 @@ class ServiceCard:
     hidden: int
 
 
-def service_card(service: Service, state: State) -> ServiceCard:
-    line = service_line(service, state)
-    tone = _tone_of_service(line)
-    tasks = _shown(state.tasks_of_service(service.id), state, with_failures=tone is not Tone.GOOD)
-    first = nsmallest(TASKS_SHOWN, tasks, key=lambda task: (_tone_of_task(task, state), task.slot, task.created_at))
-    return ServiceCard(line, tone, tuple(_row(task, state) for task in first), len(tasks) - len(first))
-
-
-def in_order(cards: Iterable[ServiceCard]) -> list[ServiceCard]:
+def service_cards(state: State) -> Steps[list[ServiceCard]]:
     """Those in trouble first, then by name."""
+    cards = []
+    for service in visible_services(state):
+        cards.append((yield from service_card(service, state)))
     return sorted(cards, key=lambda card: (card.tone, card.line.name))
 
 
-def _shown(tasks: Iterable[Task], state: State, *, with_failures: bool) -> list[Task]:
+def service_card(service: Service, state: State) -> Steps[ServiceCard]:
+    line = yield from service_line(service, state)
+    tone = _tone_of_service(line)
     shown, failed = [], []
-    for task in tasks:
+    for task in tuple(state.tasks_of_service(service.id)):
         if task.is_live or is_trouble(task, state):
-            shown.append(task)
-        elif task.state in (TaskState.FAILED, TaskState.REJECTED):
+            shown.append(_ranked(task, state))
+        elif task.state in (TaskState.FAILED, TaskState.REJECTED) and tone is not Tone.GOOD:
             failed.append(task)
-    return shown + (nlargest(FAILURES_SHOWN, failed, key=lambda task: task.updated_at) if with_failures else [])
+        yield
+    shown += [_ranked(task, state) for task in nlargest(FAILURES_SHOWN, failed, key=lambda task: task.updated_at)]
+    first = nsmallest(TASKS_SHOWN, shown)
+    return ServiceCard(line, tone, tuple(_row(task, state) for *_, task in first), len(shown) - len(first))
+
+
+def _ranked(task: Task, state: State) -> tuple[Tone, int, datetime, str, Task]:
+    """The smaller, the more it is worth showing; the id keeps tasks themselves from being compared."""
+    return _tone_of_task(task, state), task.slot, task.created_at, task.id, task
 
 
 def _tone_of_service(line: ServiceLine) -> Tone:

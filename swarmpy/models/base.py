@@ -17,6 +17,10 @@ _WORDS = {
 }  # fmt: skip
 
 
+# Go's clients give up on a whole list when one of its numbers is larger.
+_LARGEST = 2**63 - 1
+
+
 def docker_name(field: str) -> str:
     """`published_port` -> `PublishedPort`, `node_id` -> `NodeID`."""
     return "".join(_WORDS.get(word, word[:1].upper() + word[1:]) for word in field.strip("_").split("_"))
@@ -58,6 +62,9 @@ class DockerModel(BaseModel):
     def _accept_any_case(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
+        for key, value in data.items():
+            if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
+                raise ValueError(f"has a number that does not fit in 64 bits: {key}")
         names = _names(cls)
         fields = cls.model_fields
         return {

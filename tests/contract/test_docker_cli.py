@@ -237,7 +237,7 @@ async def test_logs_are_printed_with_the_task_and_node_they_come_from(swarm: Swa
 async def test_a_stack_is_deployed_twice_listed_and_removed(swarm: Swarm) -> None:
     file = swarm.home / "stack.yaml"
     file.write_text(STACK)
-    deploy = ("stack", "deploy", "--detach=true", "--resolve-image", "never", "-c", str(file), "shop")
+    deploy = ("stack", "deploy", "--resolve-image", "never", "-c", str(file), "shop")
     await swarm.ok(*deploy)
     await swarm.run_tasks("shop_web")
     before = {service.id: service.version for service in swarm.api.state.services.values()}

@@ -249,7 +249,7 @@ def test_a_removed_service_frees_its_name_at_once() -> None:
         (a_wish(container={"Image": "Web:1"}), "is not a valid image reference: the path of an image is lower case"),
         (a_wish(container={"Image": "web:1:2"}), "is not a valid image reference"),
         (ServiceSpec.model_validate({"Name": "web"}), "TaskTemplate: ContainerSpec is required"),
-        (a_wish(Mode={"Replicated": {"Replicas": -1}}), "Mode.Replicated.Replicas must not be negative"),
+        (a_wish(Mode={"Replicated": {"Replicas": -1}}), "Mode.Replicated.Replicas must be between 0 and"),
         (a_wish(Mode={"Replicated": {}, "Global": {}}), "Mode: exactly one must be set, not 2"),
         (a_wish(container={"Env": ["=x"]}), "ContainerSpec.Env: '=x' has no name"),
         (a_wish(container={"Hosts": ["nonsense"]}), "ContainerSpec.Hosts: 'nonsense'"),
@@ -327,3 +327,17 @@ def test_two_services_may_wish_for_one_host_port_for_nodes_have_it_each() -> Non
     state = a_state(a_service("other"))
     create(state, a_wish(EndpointSpec={"Ports": [host_port(80, 8080)]}))
     create(state, a_wish(Name="second", EndpointSpec={"Ports": [host_port(80, 8080)]}), service_id="second")
+
+
+@pytest.mark.parametrize(
+    ("mode", "field"),
+    [
+        ({"Replicated": {"Replicas": 10**12}}, "Mode.Replicated.Replicas"),
+        ({"Replicated": {"Replicas": -1}}, "Mode.Replicated.Replicas"),
+        ({"ReplicatedJob": {"TotalCompletions": 10**12}}, "Mode.ReplicatedJob.TotalCompletions"),
+        ({"ReplicatedJob": {"MaxConcurrent": -1}}, "Mode.ReplicatedJob.MaxConcurrent"),
+    ],
+)
+def test_a_number_of_replicas_that_would_bury_the_manager_is_refused(mode: dict[str, Any], field: str) -> None:
+    with pytest.raises(BadRequest, match=f"^{field} must be between 0 and 100000, and"):
+        create(a_state(), a_wish(Mode=mode))

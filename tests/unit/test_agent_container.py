@@ -232,7 +232,7 @@ def test_templates_are_filled_in(text: str, becomes: str) -> None:
     [
         ("{{.Task.Nothing}}", r"env X: the template \{\{.Task.Nothing\}\} is unknown; there are .*\.Task\.Slot"),
         ("{{.Task.ID | upper}}", "more than a field"),
-        ("{{.Task.ID", "does not end"),
+        ("s3cret{{.Task.ID", "env X: a template begins with {{ and does not end$"),
         ('{{index .Task.ID "a"}}', "no map of labels"),
     ],
 )

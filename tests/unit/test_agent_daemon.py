@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from support.agents import FakeManager, agent_settings, running_agent, settled, wait_until
 from support.assignments import a_network, an_assignment, desired
 
+from agent.cache import FILE_NAME
 from agent.engine.fake import Behaviour, FakeEngine
 from agent.task.container import create_request
 from agent.task.templates import NodeFacts
@@ -390,3 +392,65 @@ async def test_a_crash_loop_with_no_manager_ends_where_the_policy_ends_it(
         await manager.wait_until_states("failed")
 
     assert manager.reports[task.id].restarts == 2
+
+
+async def test_a_lost_session_is_renewed_while_the_engine_is_away(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager
+) -> None:
+    async with running_agent(settings, engine, manager):
+        manager.assign(an_assignment(1))
+        await manager.wait_until_states("running")
+        engine.go_away()
+        manager.hang_up()
+        await wait_until(lambda: len(manager.hellos) == 2)
+
+    assert manager.hellos[1].description == manager.hellos[0].description
+    assert [report.status.state for report in manager.hellos[1].reports] == [TaskState.RUNNING]
+
+
+async def test_an_engine_that_changed_is_described_anew_in_the_next_session(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager
+) -> None:
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        engine.info = replace(engine.info, version="26.1.5")
+        manager.hang_up()
+        await wait_until(lambda: manager.descriptions)
+
+    assert manager.descriptions[0].description.engine.engine_version == "26.1.5"
+
+
+async def test_a_disk_that_takes_nothing_more_stops_no_task(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A folder where the file is to be written refuses every write, also to root.
+    (settings.data_dir / FILE_NAME).with_suffix(".new").mkdir(parents=True)
+    said = ""
+
+    def was_told() -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return "cache.not_written" in said
+
+    async with running_agent(settings, engine, manager):
+        manager.assign(an_assignment(1))
+        await manager.wait_until_states("running")
+        await wait_until(was_told)
+        (settings.data_dir / FILE_NAME).with_suffix(".new").rmdir()
+        await wait_until((settings.data_dir / FILE_NAME).exists)
+
+    assert said.count("cache.not_written") == 1
+
+
+async def test_an_engine_that_stays_away_is_told_of_once(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = ManualClock()
+    async with running_agent(settings, engine, manager, clock):
+        await wait_until(lambda: manager.hellos)
+        engine.go_away()
+        for _ in range(20):
+            clock.advance(settings.relist_every)
+            await settled()
+
+    assert capsys.readouterr().out.count("engine.listing_failed") == 1

@@ -47,7 +47,14 @@ def test_no_credentials_are_none() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["hunter2!", base64.b64encode(b"[1]").decode(), base64.b64encode(b"hunter2").decode()]
+    "secret",
+    [
+        "hunter2!",
+        "hunter2\xe9",
+        base64.b64encode(b"[" * 100_000).decode(),
+        base64.b64encode(b"[1]").decode(),
+        base64.b64encode(b"hunter2").decode(),
+    ],
 )
 def test_credentials_that_cannot_be_read_are_not_repeated(secret: str) -> None:
     with pytest.raises(BadRequest) as refusal:

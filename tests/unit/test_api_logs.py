@@ -163,3 +163,22 @@ async def test_hanging_up_closes_the_streams_on_the_nodes(api: Api) -> None:
 async def test_logs_of_what_is_not_there_are_not_found(api: Api) -> None:
     assert (await api.get("/services/web/logs", **BOTH)).status == 404
     assert (await api.get("/tasks/t1/logs", **BOTH)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("tail", "-5"),
+        ("tail", "many"),
+        ("tail", "9" * 5000),
+        ("since", "nan"),
+        ("since", "-inf"),
+        ("since", "x" * 5000),
+    ],
+)
+async def test_what_no_engine_could_read_is_refused_in_one_sentence(api: Api, name: str, value: str) -> None:
+    await deploy(api)
+    answer = await api.get("/services/web/logs", **BOTH, **{name: value})
+    assert answer.status == 400
+    assert answer.message.startswith(f"invalid {name} ")
+    assert len(answer.message) < 200

@@ -8,12 +8,14 @@ from support.api import NODE_ID, Api, request, running_api
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, at
 
 from manager.api.app import create_status_app
-from manager.api.overview import service_line
-from manager.api.status import StatusDocument
-from manager.objects import Reason, ReasonCode
+from manager.api.dependencies import Kept
+from manager.api.overview import service_line, service_lines
+from manager.api.status import ServiceLine, StatusDocument
+from manager.api.steps import Steps, at_once
+from manager.objects import Reason, ReasonCode, Service
 from manager.state import State
 from manager.ui.page import elapsed
-from manager.ui.rows import TASKS_SHOWN, ServiceCard, Tone, in_order, service_card
+from manager.ui.rows import TASKS_SHOWN, ServiceCard, Tone, service_cards
 from swarmpy.states import NodeState, TaskState
 
 
@@ -27,8 +29,12 @@ def because(text: str, code: ReasonCode = ReasonCode.NO_NODE, **nodes: str) -> R
     return Reason(code=code, text=text, since=T0, nodes=nodes)
 
 
-def service_cards(state: State) -> list[ServiceCard]:
-    return in_order(service_card(service, state) for service in state.services.values())
+def cards_of(state: State) -> list[ServiceCard]:
+    return at_once(service_cards(state))
+
+
+def line_of(service: Service, state: State) -> ServiceLine:
+    return at_once(service_line(service, state))
 
 
 async def status(api: Api) -> StatusDocument:
@@ -64,7 +70,7 @@ def test_equal_reasons_of_one_service_stand_together() -> None:
     web, reason = a_service("web", replicas=3), because("no suitable node", n1="it is drained")
     waiting = [a_task(f"t{n}", web, slot=n, node="", state=TaskState.PENDING, reason=reason) for n in (1, 2)]
     state = a_state(web, a_node("n1"), *waiting, a_task("t3", web, slot=3))
-    line = service_line(web, state)
+    line = line_of(web, state)
     assert (line.desired, line.running, line.healthy) == (3, 1, 1)
     (told,) = line.reasons
     assert (told.code, told.text, told.tasks, told.nodes) == (
@@ -76,13 +82,13 @@ def test_a_task_on_its_way_tells_how_far_it_is() -> None:
     web = a_service("web")
     task = a_task("t", web, state=TaskState.PREPARING)
     task = task.model_copy(update={"status": task.status.model_copy(update={"message": "pulling web:1, 40 %"})})
-    (told,) = service_line(web, a_state(web, a_node("n1"), task)).reasons
+    (told,) = line_of(web, a_state(web, a_node("n1"), task)).reasons
     assert (told.state, told.text) == ("preparing", "pulling web:1, 40 %")
 
 
 def test_what_a_lost_node_runs_is_not_called_healthy_and_says_why() -> None:
     web = a_service("web")
-    line = service_line(web, a_state(web, a_node("n1", state=NodeState.DOWN, since=at(5)), a_task("t", web)))
+    line = line_of(web, a_state(web, a_node("n1", state=NodeState.DOWN, since=at(5)), a_task("t", web)))
     assert (line.running, line.healthy) == (1, 0)
     (told,) = line.reasons
     assert (told.code, told.since) == ("node-down", at(5))
@@ -92,7 +98,7 @@ def test_what_a_lost_node_runs_is_not_called_healthy_and_says_why() -> None:
 def test_a_task_given_up_for_good_keeps_its_reason() -> None:
     web = a_service("web")
     gone = a_task("t", web, state=TaskState.FAILED, reason=because("gave up after 3 attempts", ReasonCode.GAVE_UP))
-    assert [told.text for told in service_line(web, a_state(web, gone)).reasons] == ["gave up after 3 attempts"]
+    assert [told.text for told in line_of(web, a_state(web, gone)).reasons] == ["gave up after 3 attempts"]
 
 
 async def test_a_manager_is_ready_when_its_answers_are_current_and_somebody_leads(api: Api) -> None:
@@ -117,7 +123,7 @@ def test_the_page_shows_services_in_trouble_first() -> None:
         fine, slow, bad, a_node("n1"), a_task("t1", fine), a_task("t2", slow, state=TaskState.STARTING),
         a_task("t3", bad, node="", state=TaskState.PENDING, reason=because("no suitable node")),
     )  # fmt: skip
-    cards = service_cards(state)
+    cards = cards_of(state)
     assert [(card.line.name, card.tone) for card in cards] == [
         ("c-bad", Tone.BAD), ("b-slow", Tone.BUSY), ("a-fine", Tone.GOOD),
     ]  # fmt: skip
@@ -129,7 +135,7 @@ def test_of_a_big_service_the_tasks_in_trouble_are_shown_and_the_rest_counted() 
     web = a_service("web", replicas=40)
     running = [a_task(f"t{n:02}", web, slot=n) for n in range(1, 40)]
     waiting = a_task("waiting", web, slot=40, node="", state=TaskState.PENDING, reason=because("no suitable node"))
-    (card,) = service_cards(a_state(web, a_node("n1"), *running, waiting))
+    (card,) = cards_of(a_state(web, a_node("n1"), *running, waiting))
     assert (len(card.tasks), card.hidden) == (TASKS_SHOWN, 40 - TASKS_SHOWN)
     assert card.tasks[0].id == "waiting"
 
@@ -138,8 +144,8 @@ def test_the_last_failures_are_shown_while_a_service_is_not_well() -> None:
     web = a_service("web")
     failed = a_task("old", web, state=TaskState.FAILED, desired=TaskState.SHUTDOWN, error="task: non-zero exit (1)")
     starting = a_task("new", web, state=TaskState.STARTING)
-    assert [row.id for row in service_cards(a_state(web, a_node("n1"), failed, starting))[0].tasks] == ["new", "old"]
-    assert [row.id for row in service_cards(a_state(web, a_node("n1"), failed, a_task("new", web)))[0].tasks] == ["new"]
+    assert [row.id for row in cards_of(a_state(web, a_node("n1"), failed, starting))[0].tasks] == ["new", "old"]
+    assert [row.id for row in cards_of(a_state(web, a_node("n1"), failed, a_task("new", web)))[0].tasks] == ["new"]
 
 
 @pytest.mark.parametrize(
@@ -147,3 +153,59 @@ def test_the_last_failures_are_shown_while_a_service_is_not_well() -> None:
 )
 def test_times_are_told_in_one_unit(seconds: int, text: str) -> None:
     assert elapsed(T0, T0 + timedelta(seconds=seconds)) == text
+
+
+async def test_what_is_shown_is_made_once_while_nothing_changes(api: Api) -> None:
+    await api.keep(a_node("n1"), a_service("web"), a_task("t1"))
+    app = create_status_app(api.context)
+    kept, made = app.state.service_cards, 0
+
+    def counted(state: State) -> Steps[list[ServiceCard]]:
+        nonlocal made
+        made += 1
+        return service_cards(state)
+
+    first = await kept.of(api.state, counted)
+    again = await kept.of(api.state, counted)
+    assert (first is again, made) == (True, 1)
+
+    await api.keep(a_task("t2", slot=2))
+    (card,) = await kept.of(api.state, counted)
+    assert ([row.id for row in card.tasks], made) == (["t1", "t2"], 2)
+
+
+async def test_a_picture_that_changes_while_it_is_drawn_is_drawn_again(api: Api) -> None:
+    await api.keep(a_node("n1"), a_service("web"), a_task("t1"))
+
+    def interrupted(state: State) -> Steps[int]:
+        seen = len(state.tasks)
+        yield
+        state.revision += seen
+        return seen
+
+    kept = Kept[int]()
+    before = api.state.revision
+    assert await kept.of(api.state, interrupted) == 1
+    assert await kept.of(api.state, interrupted) == 1
+    assert api.state.revision == before + 2
+
+
+def test_every_task_of_a_big_service_is_a_step_of_its_own() -> None:
+    web = a_service("web", replicas=300)
+    state = a_state(web, a_node("n1"), *(a_task(f"t{n}", web, slot=n + 1) for n in range(300)))
+    assert sum(1 for _ in service_cards(state)) >= 600
+    assert sum(1 for _ in service_lines(state)) >= 300
+
+
+async def test_what_a_container_says_is_text_on_the_page_and_never_markup(api: Api) -> None:
+    words = "task: non-zero exit (1): <script>alert('x')</script>"
+    failed = a_task("t1", state=TaskState.FAILED, desired=TaskState.SHUTDOWN, error=words)
+    waiting = a_task("t2", state=TaskState.PENDING, node="", reason=because("<img src=x onerror=alert(1)>"))
+    await api.keep(a_node("n1"), a_service("web"), failed, waiting)
+
+    page = (await request(create_status_app(api.context), "GET", "/ui")).body.decode()
+
+    assert "alert(&#39;x&#39;)" in page
+    assert "&lt;img src=x" in page
+    assert "<script>" not in page
+    assert "<img" not in page

@@ -7,7 +7,7 @@ from support.api import Api, request, running_api
 
 from manager.api.app import create_status_app
 from manager.api.filters import Filters, parse_filters, parse_flag
-from manager.api.problems import parse_document
+from manager.api.problems import LARGEST_BODY, parse_document
 from manager.api.transport import STALE_HEADER, is_local_host, without_version
 from swarmpy.errors import BadRequest
 from swarmpy.models.service import ServiceSpec
@@ -85,6 +85,12 @@ async def test_every_read_works_with_the_newest_version_the_oldest_and_none(api:
         (b'{"Name": "web"', "the body is no valid JSON: EOF while parsing an object at line 1 column 14"),
         (b'{"Name": 1, "Labels": 2}', "(and 1 more)"),
         (b"[]", "the body must be an object"),
+        (b"[" * 5000 + b"]" * 5000, "the body is no valid JSON: recursion limit exceeded"),
+        (b'{"Name": "\xff"}', "the body is no valid JSON: invalid unicode"),
+        (
+            b'{"TaskTemplate": {"RestartPolicy": {"Delay": 9223372036854775808}}}',
+            "TaskTemplate.RestartPolicy has a number that does not fit in 64 bits: Delay",
+        ),
     ],
 )
 def test_a_body_that_does_not_fit_names_the_field(body: bytes, sentence: str) -> None:
@@ -98,6 +104,16 @@ async def test_an_empty_body_is_named(api: Api) -> None:
     assert (answer.status, answer.message) == (400, "the request has no body; send JSON")
 
 
+async def test_a_body_that_no_object_can_need_is_refused(api: Api) -> None:
+    answer = await api.post("/services/create", b" " * (LARGEST_BODY + 1))
+    assert (answer.status, answer.message.split(",")[0]) == (400, "the request's body is larger than 4 MiB")
+
+
+async def test_a_version_of_any_length_is_no_fault_of_ours(api: Api) -> None:
+    answer = await api.get("/v" + "9" * 5000 + ".1/info")
+    assert answer.status == 404
+
+
 @pytest.mark.parametrize("text", ['{"name": {"web": true, "db": false}}', '{"name": ["web"]}', '{"name": "web"}'])
 def test_filters_are_read_in_both_dialects(text: str) -> None:
     assert parse_filters(text, ["name"]).get("name") == ("web",)
@@ -109,6 +125,7 @@ def test_filters_are_read_in_both_dialects(text: str) -> None:
         ('{"nome": ["x"]}', "Invalid filter 'nome'"),
         ("{", "filters is no valid JSON"),
         ("[]", "filters must be a JSON object"),
+        ('{"name": ' + "[" * 5000 + "]" * 5000 + "}", "filters is nested too deeply"),
         ('{"name": [1]}', "the values of filter 'name' must be strings"),
     ],
 )

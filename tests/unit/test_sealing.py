@@ -48,3 +48,11 @@ def test_only_the_owner_can_read_the_key_and_nothing_is_left_beside_it(tmp_path:
 
     assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+
+
+def test_a_key_that_is_torn_is_named_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / KEY_FILE).write_bytes(b"short")
+
+    with pytest.raises(Unavailable, match=r"sealing\.key .* is damaged"):
+        load_sealer(tmp_path)
+    assert (tmp_path / KEY_FILE).read_bytes() == b"short"

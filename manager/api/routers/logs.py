@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from math import nan
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -10,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture
-from manager.api.filters import parse_flag
+from manager.api.filters import parse_flag, shortened
 from manager.api.log_lines import MULTIPLEXED, RAW, STDERR, LineLayout
 from manager.api.log_reader import FindTasks, Incomplete, LogReader, Wanted
 from manager.api.lookup import find_service, find_task
@@ -21,6 +22,10 @@ from swarmpy.models.task import TaskSpec
 from swarmpy.wire import LogOptions
 
 router = APIRouter()
+
+# What engines can still read: a moment in seconds, and the digits of a number of lines.
+_FAR = 2.0**53
+_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +117,18 @@ def _complaint(context: ApiContext, entry: Incomplete, layout: LineLayout) -> by
 
 def _seconds(text: str | None) -> float:
     try:
-        return float(text or 0)
-    except ValueError as cause:
-        raise BadRequest(f"invalid since {text!r}: use unix seconds") from cause
+        seconds = float(text or 0)
+    except ValueError:
+        seconds = nan
+    if not abs(seconds) <= _FAR:
+        raise BadRequest(f"invalid since {shortened(text or '')}: use unix seconds")
+    return seconds
 
 
 def _tail(text: str | None) -> int | None:
     """None is all; clients also write -1 for it."""
     if text in (None, "", "all", "-1"):
         return None
-    if text is not None and text.isdecimal():
+    if text is not None and text.isdecimal() and len(text) < _DIGITS:
         return int(text)
-    raise BadRequest(f"invalid tail {text!r}: use all or a number of lines")
+    raise BadRequest(f"invalid tail {shortened(text or '')}: use all or a number of lines")

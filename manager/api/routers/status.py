@@ -2,22 +2,21 @@
 
 from collections.abc import Iterable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from manager.api.context import ApiContext
-from manager.api.dependencies import Context, in_portions
-from manager.api.lookup import visible_services
-from manager.api.overview import Surroundings, overview, service_line
+from manager.api.dependencies import Context, Kept
+from manager.api.overview import Surroundings, overview, service_lines
 from manager.api.status import ServiceLine, StatusDocument, StoreStatus
 
 router = APIRouter()
 
 
 @router.get("/status")
-async def status(context: Context) -> Response:
-    state = context.ledger.state
-    lines = await in_portions(visible_services(state), lambda service: service_line(service, state))
+async def status(request: Request, context: Context) -> Response:
+    kept: Kept[list[ServiceLine]] = request.app.state.service_lines
+    lines = await kept.of(context.ledger.state, service_lines)
     return Response(read_status(context, lines).model_dump_json(), media_type="application/json")
 
 

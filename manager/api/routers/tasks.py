@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from manager.api.dependencies import Picture, in_portions
 from manager.api.filters import Filters, parse_filters
 from manager.api.lookup import find_task
+from manager.api.steps import each
 from manager.api.views.tasks import TaskViews, full_name
 from manager.objects import Node, Task
 from manager.state import State
@@ -22,9 +23,12 @@ _FILTERS = ("id", "name", "label", "service", "node", "desired-state", "runtime"
 @router.get("")
 async def list_tasks(state: Picture, filters: str | None = None) -> Response:
     wanted, views = parse_filters(filters, _FILTERS), TaskViews(state)
-    tasks = [task for task in _candidates(state, wanted) if _passes(task, state, wanted)]
-    documents = await in_portions(tasks, lambda task: to_json(views.document(task)))
-    return Response(b"[" + b",".join(documents) + b"]", media_type="application/json")
+
+    def document(task: Task) -> bytes:
+        return to_json(views.document(task)) if _passes(task, state, wanted) else b""
+
+    documents = await in_portions(each(tuple(_candidates(state, wanted)), document))
+    return Response(b"[" + b",".join(filter(None, documents)) + b"]", media_type="application/json")
 
 
 @router.get("/{wanted}")

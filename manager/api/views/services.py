@@ -32,16 +32,33 @@ def service_document(
 
 def service_status(service: Service, tasks: Iterable[Task]) -> docker.ServiceStatus:
     """Counts behind the REPLICAS column. Of a job only the current run counts."""
-    running = wanted = completed = 0
+    counts = TaskCounts(service)
     for task in tasks:
-        if task.job_iteration != service.job_iteration:
-            continue
-        running += task.state is TaskState.RUNNING and task.is_wanted
-        wanted += task.is_wanted
-        completed += task.state is TaskState.COMPLETE and service.job_iteration is not None
-    return docker.ServiceStatus(
-        running_tasks=running, desired_tasks=_desired(service, wanted, completed), completed_tasks=completed
-    )
+        counts.add(task)
+    return counts.status()
+
+
+class TaskCounts:
+    """The counts of a service, added up task by task."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._running = self._wanted = self._completed = 0
+
+    def add(self, task: Task) -> None:
+        if task.job_iteration != self._service.job_iteration:
+            return
+        state, wanted = task.state, task.is_wanted
+        self._running += task.is_seen_running
+        self._wanted += wanted
+        self._completed += state is TaskState.COMPLETE and self._service.job_iteration is not None
+
+    def status(self) -> docker.ServiceStatus:
+        return docker.ServiceStatus(
+            running_tasks=self._running,
+            desired_tasks=_desired(self._service, self._wanted, self._completed),
+            completed_tasks=self._completed,
+        )
 
 
 def _desired(service: Service, wanted: int, completed: int) -> int:
