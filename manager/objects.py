@@ -1,4 +1,5 @@
-"""What the store holds, one class a kind. Frozen values; `version` is the key's mod revision, set on reading.
+"""What the store holds, one class a kind. Frozen values; `version` and `birth` are the key's mod and create revision,
+set on reading.
 
 Docker's form, which clients see, is made from these by `manager.api.views`.
 """
@@ -52,6 +53,7 @@ class Reason(Document):
 class Object(Document):
     id: str
     version: int = Field(default=0, exclude=True)
+    birth: int = Field(default=0, exclude=True)
     created_at: Timestamp
     updated_at: Timestamp
 
@@ -137,6 +139,12 @@ class Task(Object):
     def is_live(self) -> bool:
         """Neither finished nor forgotten: may hold a container, now or soon."""
         return self.status.state.is_live
+
+    @property
+    def is_seen_running(self) -> bool:
+        """Wanted, and known to run. One whose node is down may run, but nobody knows."""
+        lost = self.reason is not None and self.reason.code is ReasonCode.NODE_DOWN
+        return self.status.state is TaskState.RUNNING and self.is_wanted and not lost
 
     @property
     def is_wanted(self) -> bool:

@@ -5,9 +5,11 @@ Addresses of tasks are not given here: each agent picks them in its node subnet.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import IPv4Network
-from itertools import count, islice
+from itertools import chain, count
 
+from manager.allocator.ranges import Ranges
 from manager.objects import Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import reason
@@ -51,24 +53,27 @@ def allocate_networks(
     task are given back; it costs a look at every task.
     """
     shares = _shares(state.tasks.values()) if sweep else {}
-    ground = _Ground(state, pools, host_routes)
-    changed = []
-    for network in sorted(state.networks.values(), key=lambda network: (network.created_at, network.id)):
+    lacking: list[tuple[Network, set[str]]] = []
+    for network in state.networks.values():
         if network.removed:
             continue
         held = {share.node_id for share in network.node_subnets}
-        nodes = shares.get(network.id, set()) if sweep else held
-        after = ground.allocated(network, nodes | set((joining or {}).get(network.id, ())), now)
-        if after != network:
-            changed.append(after)
-    return Decision(replace=tuple(changed))
+        nodes = (shares.get(network.id, set()) if sweep else held).union((joining or {}).get(network.id, ()))
+        if not network.subnet or network.reason is not None or nodes != held:
+            lacking.append((network, nodes))
+    if not lacking:
+        return Decision()
+    ground = _Ground(state, pools, host_routes)
+    lacking.sort(key=lambda item: (item[0].created_at, item[0].id))
+    decided = [(network, ground.allocated(network, nodes, now)) for network, nodes in lacking]
+    return Decision(replace=tuple(after for network, after in decided if after != network))
 
 
 class _Ground:
     """The address space and the VNIs while shares are handed out, one network after the other."""
 
     def __init__(self, state: State, pools: Collection[str], host_routes: Collection[str]) -> None:
-        self._pools = tuple(IPv4Network(pool) for pool in pools)
+        self._pools = tuple(_subnet(pool) for pool in pools)
         routes = (IPv4Network(route, strict=False) for route in host_routes)
         # A default route covers everything and says nothing about what is used.
         self._routes = tuple(route for route in routes if route.prefixlen)
@@ -78,6 +83,8 @@ class _Ground:
         self._vnis = {network.vni for network in networks}
         # Subnets that users named are kept clear of, allocated already or not.
         self._named = {network.id: named for network in networks if (named := _named_subnet(network))}
+        occupied = chain(self._routes, chain.from_iterable(self._ranges.values()), self._named.values())
+        self._occupied = Ranges(occupied)
 
     def allocated(self, network: Network, nodes: Collection[str], now: datetime) -> Network:
         """The network with all it needs, or with the reason why it cannot have it."""
@@ -85,6 +92,8 @@ class _Ground:
         if not lack:
             after, lack = self._with_shares(after, nodes)
         self._ranges[network.id] = _ranges(after)
+        for subnet in self._ranges[network.id]:
+            self._occupied.add(subnet)
         return after.model_copy(update={"reason": _lack(network, lack, now)})
 
     def _with_subnet(self, network: Network) -> tuple[Network, str]:
@@ -121,29 +130,21 @@ class _Ground:
 
     def _free_pieces(self, network: Network) -> Iterator[IPv4Network]:
         """Node subnets not in use: of the network's own range, then, unless a user named it, of the pools."""
-        taken = [IPv4Network(share.subnet) for share in network.node_subnets]
-        yield from (piece for piece in _pieces(network) if not any(map(piece.overlaps, taken)))
+        yield from _own_pieces(network)
         if network.id in self._named:
             return
-        taken.append(IPv4Network(network.subnet))
+        self._occupied.add(_subnet(network.subnet))
         for pool in self._pools:
-            for piece in pool.subnets(new_prefix=max(NODE_PREFIX, pool.prefixlen)):
-                if not any(map(piece.overlaps, taken)) and self._is_free(piece, network.id):
-                    yield piece
+            yield from self._occupied.free(pool, max(NODE_PREFIX, pool.prefixlen))
 
     def _free_range(self) -> IPv4Network | None:
         """The first free range of the widest size that is to be had."""
         for prefix in NETWORK_PREFIXES:
             for pool in self._pools:
-                candidates = pool.subnets(new_prefix=prefix) if prefix >= pool.prefixlen else ()
-                free = next((candidate for candidate in candidates if self._is_free(candidate)), None)
+                free = next(self._occupied.free(pool, prefix), None)
                 if free is not None:
                     return free
         return None
-
-    def _is_free(self, subnet: IPv4Network, besides: str = "") -> bool:
-        named = (other for network_id, other in self._named.items() if network_id != besides)
-        return not self._rival(subnet, besides) and not any(map(subnet.overlaps, named))
 
     def _rival(self, subnet: IPv4Network, besides: str) -> str:
         """What the subnet overlaps, in words; empty when nothing."""
@@ -166,21 +167,23 @@ def _shares(tasks: Iterable[Task]) -> dict[str, set[str]]:
     return nodes
 
 
-def _pieces(network: Network) -> Iterator[IPv4Network]:
-    """The network's range cut into node subnets. The first is left for addresses of services, where that leaves
-    enough for nodes."""
+def _own_pieces(network: Network) -> Iterator[IPv4Network]:
+    """What is free of the network's range, cut into node subnets. The first is left for addresses of services, where
+    that leaves enough for nodes."""
     subnet = IPv4Network(_config(network).ip_range or network.subnet)
     prefix = max(min(max(NODE_PREFIX, subnet.prefixlen + 4), LONGEST_NODE_PREFIX), subnet.prefixlen)
-    pieces = subnet.subnets(new_prefix=prefix)
-    return islice(pieces, 1 if prefix >= subnet.prefixlen + 2 else 0, None)
+    taken = Ranges(_subnet(share.subnet) for share in network.node_subnets)
+    if prefix >= subnet.prefixlen + 2:
+        taken.add(IPv4Network((int(subnet.network_address), prefix)))
+    return taken.free(subnet, prefix)
 
 
 def _ranges(network: Network) -> tuple[IPv4Network, ...]:
     """All that the network occupies."""
     if not network.subnet:
         return ()
-    own = IPv4Network(network.subnet)
-    shares = (IPv4Network(share.subnet) for share in network.node_subnets)
+    own = _subnet(network.subnet)
+    shares = (_subnet(share.subnet) for share in network.node_subnets)
     return (own, *(share for share in shares if not share.overlaps(own)))
 
 
@@ -191,7 +194,13 @@ def _config(network: Network) -> IPAMConfig:
 
 def _named_subnet(network: Network) -> IPv4Network | None:
     subnet = _config(network).subnet
-    return IPv4Network(subnet) if subnet else None
+    return _subnet(subnet) if subnet else None
+
+
+@lru_cache(maxsize=1 << 16)
+def _subnet(text: str) -> IPv4Network:
+    """The same texts are read in every pass."""
+    return IPv4Network(text)
 
 
 def _lack(network: Network, text: str, now: datetime) -> Reason | None:

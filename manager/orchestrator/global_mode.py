@@ -1,30 +1,24 @@
 """Global services: one task on each eligible node. Which nodes are eligible is the scheduler's to say."""
 
-from datetime import datetime
-
-from manager.objects import Node, ReasonCode, Service
+from manager.objects import Node, ReasonCode
 from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.keep import View, clear, keep
-from manager.orchestrator.liveness import Unfit, fits
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.replicated import kept_and_updated
 from manager.orchestrator.slots import Slot, node_slots
-from manager.state import State
+from manager.orchestrator.survey import Survey
 from swarmpy.states import Availability, NodeState, TaskState
 
 
-def reconcile_global(
-    state: State, service: Service, now: datetime, eligible: frozenset[str], unfit: Unfit = fits
-) -> Decision:
-    """One wanted task on each eligible node; what runs on a paused or silent node stays, nothing new begins there."""
-    view = View(state, service, now, unfit)
-    slots = node_slots(service, state.tasks_of_service(service.id), sorted(eligible))
+def reconcile_global(view: View, look: Survey, eligible: frozenset[str]) -> Decision:
+    """One wanted task on each eligible node; what is on a paused or silent node stays, nothing new begins there."""
+    slots = node_slots(view.service, look.tasks, eligible - look.resting.keys())
     there = [slot for slot in slots.values() if slot.node_id in eligible]
     elsewhere = [slot for slot in slots.values() if slot.node_id not in eligible]
     return combined(
         [
             kept_and_updated(view, there),
-            *(_without_new(view, slot, state.nodes.get(slot.node_id)) for slot in elsewhere),
+            *(_without_new(view, slot, view.state.nodes.get(slot.node_id)) for slot in elsewhere),
         ]
     )
 

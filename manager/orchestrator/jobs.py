@@ -1,29 +1,32 @@
 """Jobs: each slot (or node) runs once to its end in every iteration. Failed attempts follow the restart policy."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 
 from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.keep import View, clear, keep, renew
-from manager.orchestrator.liveness import Unfit, fits, must_leave
+from manager.orchestrator.liveness import must_leave
 from manager.orchestrator.reasons import reason
 from manager.orchestrator.slots import Slot, is_current, node_slots, numbered_slots
-from manager.state import State
+from manager.orchestrator.survey import Survey, all_open
 from swarmpy.states import TaskState
 
 
-def reconcile_replicated_job(state: State, service: Service, now: datetime, unfit: Unfit = fits) -> Decision:
+def reconcile_replicated_job(view: View, look: Survey) -> Decision:
     """Slots 1 to the total, each complete once; at most `max_concurrent` at a time."""
-    view = View(state, service, now, unfit)
+    service = view.service
     job = service.spec.mode.replicated_job
     asked = job.max_concurrent if job and job.max_concurrent is not None else 1
     total = job.total_completions if job and job.total_completions is not None else asked
-    known = numbered_slots(service, state.tasks_of_service(service.id))
-    slots = [known.get(number, Slot(service.id, number, "")) for number in range(1, total + 1)]
+    if any(task.slot > total for task in look.resting.values()):
+        look = all_open(view)
+    known = numbered_slots(service, look.tasks)
+    numbers = (number for number in range(1, total + 1) if number not in look.resting)
+    slots = [known.get(number, Slot(service.id, number, "")) for number in numbers]
     beyond = [slot for number, slot in known.items() if number > total]
-    too_many = reason(ReasonCode.SCALED_DOWN, "the job asks for fewer runs", now)
-    free = (asked or total) - sum(_is_under_way(view, slot) for slot in slots)
+    too_many = reason(ReasonCode.SCALED_DOWN, "the job asks for fewer runs", view.now)
+    at_rest = sum(task.state is TaskState.RUNNING for task in look.resting.values())
+    free = (asked or total) - at_rest - sum(_is_under_way(view, slot) for slot in slots)
     return combined(
         [
             *(clear(view, slot, too_many, TaskState.REMOVE) for slot in beyond),
@@ -32,16 +35,14 @@ def reconcile_replicated_job(state: State, service: Service, now: datetime, unfi
     )
 
 
-def reconcile_global_job(
-    state: State, service: Service, now: datetime, eligible: frozenset[str], unfit: Unfit = fits
-) -> Decision:
+def reconcile_global_job(view: View, look: Survey, eligible: frozenset[str]) -> Decision:
     """Each eligible node, and each that becomes so, completes one run of the iteration."""
-    view = View(state, service, now, unfit)
-    slots = list(node_slots(service, state.tasks_of_service(service.id), sorted(eligible)).values())
+    nodes = view.state.nodes
+    slots = list(node_slots(view.service, look.tasks, eligible - look.resting.keys()).values())
     there = [slot for slot in slots if slot.node_id in eligible]
-    gone = [slot for slot in slots if slot.node_id not in state.nodes]
-    elsewhere = [slot for slot in slots if slot.node_id in state.nodes and slot.node_id not in eligible]
-    removed = reason(ReasonCode.NODE_DOWN, "its node was removed from the cluster", now)
+    gone = [slot for slot in slots if slot.node_id not in nodes]
+    elsewhere = [slot for slot in slots if slot.node_id in nodes and slot.node_id not in eligible]
+    removed = reason(ReasonCode.NODE_DOWN, "its node was removed from the cluster", view.now)
     return combined(
         [
             *(clear(view, slot, removed, TaskState.REMOVE) for slot in gone),
@@ -49,10 +50,6 @@ def reconcile_global_job(
             *_runs(view, elsewhere, 0),
         ]
     )
-
-
-def is_job(service: Service) -> bool:
-    return service.spec.mode.replicated_job is not None or service.spec.mode.global_job is not None
 
 
 def is_complete(service: Service, tasks: Iterable[Task]) -> bool:

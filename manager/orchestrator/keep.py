@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from manager.objects import Reason, ReasonCode, Service, Task
-from manager.orchestrator.decision import Decision, NewTask, SetDesired, SetReason, SetState, combined
+from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState, combined
 from manager.orchestrator.liveness import Unfit, fits, must_leave, orphaned, orphaned_at
 from manager.orchestrator.reasons import (
     ended,
@@ -25,9 +25,10 @@ from manager.orchestrator.slots import (
     blockers,
     by_age,
     is_current,
+    is_out_of_reach,
     is_placed,
     may_hold_a_container,
-    patience_with,
+    patience_ends,
     update_order,
 )
 from manager.state import State
@@ -38,6 +39,9 @@ from swarmpy.states import TaskState
 # While an update runs or stands still, a dirty slot is restarted from its old wish: only the update brings the new.
 _KEEPS_OLD_WISH = frozenset({UpdateState.UPDATING, UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED})
 _STANDS_STILL = frozenset({UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED})
+
+# All that is written for one slot at a time is one unit, and the store takes 128 writes in one. The rest follows.
+DROPS_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +82,18 @@ def renew(view: View, slot: Slot) -> Decision:
 
 
 def clear(view: View, slot: Slot, why: Reason, desired: TaskState = TaskState.SHUTDOWN) -> Decision:
-    """Let the slot run out: nothing in it is wanted any more."""
-    stops = {task.id: why for task in slot.tasks if task.is_wanted}
-    later = tuple(
-        SetDesired(task.id, desired, task.reason)
-        for task in slot.tasks
-        if task.id not in stops and task.desired_state < desired and desired is TaskState.REMOVE
+    """Let the slot run out: nothing in it is wanted any more. To REMOVE it is to forget its history, too."""
+    if desired is not TaskState.REMOVE:
+        stops = {task.id: why for task in slot.wanted}
+        return combined([_desired(stops), _settled(view, slot)])
+    live = tuple(task for task in slot.tasks if task.is_live)
+    asked = tuple(
+        SetDesired(task.id, desired, why if task.is_wanted else task.reason)
+        for task in live
+        if task.desired_state is not desired
     )
-    first = tuple(SetDesired(task_id, desired, why) for task_id, why in stops.items())
-    return combined([Decision(desire=first + later), _settled(view, slot, apart=[part.task_id for part in later])])
+    history = tuple(DropTask(task.id) for task in slot.kept if not task.is_live)[:DROPS_AT_ONCE]
+    return combined([Decision(desire=asked, drop=history), _settled(view, replace(slot, tasks=live))])
 
 
 def start(
@@ -159,7 +166,7 @@ def _best(view: View, staying: Sequence[Task]) -> list[Task]:
     return [best_dirty, best_current]
 
 
-def _progress(task: Task) -> tuple[TaskState, datetime, str]:
+def _progress(task: Task) -> tuple[TaskState, int, datetime, str]:
     return task.state, *by_age(task)
 
 
@@ -172,15 +179,15 @@ def _desired(stops: dict[str, Reason]) -> Decision:
 
 
 def _promoted(view: View, staying: Iterable[Task]) -> Decision:
-    """Tasks desired READY whose wait is over may run."""
+    """Tasks desired READY whose wait is over may run. While their node is away, nobody knows what they wait for."""
     parts = []
     for task in staying:
-        if task.desired_state >= TaskState.RUNNING:
+        if task.desired_state >= TaskState.RUNNING or (task.node_id and is_out_of_reach(view.state, task.node_id)):
             continue
         due = task.start_after
         if due is None or due <= view.now:
             olds = blockers(view.state, task)
-            due = task.created_at + patience_with(view.state, olds) if olds else None
+            due = patience_ends(view.state, task, olds) if olds else None
         if due is not None and due > view.now:
             parts.append(Decision(again_at=due))
         else:
@@ -190,7 +197,7 @@ def _promoted(view: View, staying: Iterable[Task]) -> Decision:
     return combined(parts)
 
 
-def _settled(view: View, slot: Slot, apart: Iterable[str] = ()) -> Decision:
+def _settled(view: View, slot: Slot) -> Decision:
     """The manager's own word where no agent has one: on lost tasks, and on those stopped before they were placed.
     A task that has ended is not desired to run any more."""
     parts = []
@@ -199,7 +206,7 @@ def _settled(view: View, slot: Slot, apart: Iterable[str] = ()) -> Decision:
             parts.append(Decision(states=(lost,)))
         elif task.is_live and not task.is_wanted and not is_placed(task):
             parts.append(Decision(states=(SetState(task.id, TaskState.SHUTDOWN, "stopped before it was placed"),)))
-        elif task.state.is_finished and task.desired_state <= TaskState.RUNNING and task.id not in apart:
+        elif task.state.is_finished and task.desired_state <= TaskState.RUNNING:
             wish = TaskState.COMPLETE if _is_done_job(task) else TaskState.SHUTDOWN
             parts.append(Decision(desire=(SetDesired(task.id, wish, ended(task, view.now)),)))
         parts.append(Decision(again_at=orphaned_at(view.state, task)))

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import Decision, SetState, earliest
-from manager.orchestrator.reasons import name_of, reason
+from manager.orchestrator.reasons import name_of, node_down, reason
+from manager.orchestrator.slots import is_pinned
 from manager.state import State
 from swarmpy.states import Availability, NodeState, TaskState
 
@@ -49,14 +50,15 @@ def reconcile_nodes(
 
 
 def must_leave(state: State, task: Task, now: datetime, unfit: Unfit = fits) -> Reason | None:
-    """Why a wanted task may not stay on its node, None when it may."""
+    """Why a wanted task may not stay on its node, None when it may. That the node is down is no cause for a task that
+    nothing replaces elsewhere: should it come back, the task may still run."""
     if not task.node_id:
         return None
     node = state.nodes.get(task.node_id)
     if node is None:
         return reason(ReasonCode.NODE_DOWN, f"node {task.node_id} was removed from the cluster", now)
-    if node.state is NodeState.DOWN:
-        return reason(ReasonCode.NODE_DOWN, f"node {name_of(node)} is down: {node.message}", now)
+    if node.state is NodeState.DOWN and not is_pinned(task):
+        return node_down(node, now)
     if node.spec.availability is Availability.DRAIN:
         return reason(ReasonCode.NODE_DRAINED, f"node {name_of(node)} is drained", now)
     misfit = unfit(task) if node.spec.availability is Availability.ACTIVE else None
@@ -66,20 +68,21 @@ def must_leave(state: State, task: Task, now: datetime, unfit: Unfit = fits) -> 
 
 
 def orphaned(state: State, task: Task, now: datetime) -> SetState | None:
-    """The manager's last word on a task of a node that is gone, or down for a day."""
+    """The manager's last word on a task of a node that is gone, or, when it was to stop, down for a day."""
     if not task.is_live or not task.node_id:
         return None
     node = state.nodes.get(task.node_id)
     if node is None:
         return SetState(task.id, TaskState.ORPHANED, "its node was removed from the cluster")
-    if node.state is NodeState.DOWN and now >= node.since + ORPHANED_AFTER:
+    due = orphaned_at(state, task)
+    if due is not None and now >= due:
         return SetState(task.id, TaskState.ORPHANED, f"its node {name_of(node)} has been down for a day")
     return None
 
 
 def orphaned_at(state: State, task: Task) -> datetime | None:
-    """When the task will be given up as orphaned, should its node stay down."""
+    """When the task, which is to stop, will be given up as orphaned, should its node stay down."""
     node = state.nodes.get(task.node_id)
-    if node is None or node.state is not NodeState.DOWN or not task.is_live:
+    if node is None or node.state is not NodeState.DOWN or not task.is_live or task.is_wanted:
         return None
     return node.since + ORPHANED_AFTER

@@ -1,15 +1,15 @@
 """What is no longer needed: tasks past the history limit, removed services and networks, wishes nobody runs."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 
 from manager.objects import Cluster, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, DropTask, SetDesired, combined
-from manager.orchestrator.jobs import is_job
-from manager.orchestrator.keep import View, policy_of
+from manager.orchestrator.keep import DROPS_AT_ONCE, View, policy_of
 from manager.orchestrator.reasons import reason
 from manager.orchestrator.restart import crashes
-from manager.orchestrator.slots import Slot, by_age, is_out_of_reach, is_placed
+from manager.orchestrator.slots import Place, Slot, by_age, is_job, is_out_of_reach, is_placed
 from manager.orchestrator.update import needed_for_update
 from manager.state import State
 from swarmpy.states import TaskState
@@ -26,24 +26,23 @@ def history_limit(cluster: Cluster | None) -> int | None:
     return limit if limit >= 0 else None
 
 
-def reap_tasks(state: State, service: Service, now: datetime) -> Decision:
-    """Records of the service's tasks that go now: removed ones that have stopped, and history past the limit."""
-    view = View(state, service, now)
-    limit = history_limit(state.cluster)
+def reap_tasks(view: View, tasks: Iterable[Task]) -> Decision:
+    """Records that go now: of removed tasks that have stopped, and history past the limit. `tasks` are all those of
+    some places of the service."""
+    limit = history_limit(view.state.cluster)
     gone: list[Task] = []
-    places: dict[tuple[int, str], list[Task]] = {}
-    for task in state.tasks_of_service(service.id):
-        if task.desired_state is TaskState.REMOVE:
-            if has_stopped(state, task):
-                gone.append(task)
-        else:
-            places.setdefault((task.slot, "" if task.slot else task.node_id), []).append(task)
+    places: dict[Place, list[Task]] = {}
+    for task in tasks:
+        if task.desired_state is not TaskState.REMOVE:
+            places.setdefault(_place_of(task), []).append(task)
+        elif has_stopped(view.state, task):
+            gone.append(task)
     if limit is not None:
-        for (number, node_id), tasks in places.items():
-            if len(tasks) > limit:
-                slot = Slot(service.id, number, node_id, tuple(sorted(tasks, key=by_age)))
+        for (number, node_id), kept in places.items():
+            if len(kept) > limit:
+                slot = Slot(view.service.id, number, node_id, tuple(sorted(kept, key=by_age)))
                 gone += _past(view, slot, limit)
-    return Decision(drop=tuple(DropTask(task.id) for task in gone))
+    return _dropped(gone)
 
 
 def has_stopped(state: State, task: Task) -> bool:
@@ -56,13 +55,14 @@ def reap_removed_service(state: State, service: Service, now: datetime) -> Decis
     """Stop the tasks of a removed service; when the last has gone, the record and its wishes go too."""
     tasks = list(state.tasks_of_service(service.id))
     why = reason(ReasonCode.SERVICE_REMOVED, "the service was removed", now)
-    desire = tuple(
-        SetDesired(task.id, TaskState.REMOVE, why if task.is_wanted else task.reason)
-        for task in tasks
-        if task.desired_state is not TaskState.REMOVE
-    )
     if tasks:
-        return combined([Decision(desire=desire), reap_tasks(state, service, now)])
+        stopped = [task for task in tasks if has_stopped(state, task)]
+        asked = tuple(
+            SetDesired(task.id, TaskState.REMOVE, why if task.is_wanted else task.reason)
+            for task in tasks
+            if task.desired_state is not TaskState.REMOVE and not has_stopped(state, task)
+        )
+        return combined([Decision(desire=asked), _dropped(stopped)])
     specs = tuple(spec.id for spec in state.specs.values() if spec.service_id == service.id)
     return Decision(drop_services=(service.id,), drop_specs=specs)
 
@@ -82,6 +82,21 @@ def reap_networks(state: State, network_ids: Iterable[str]) -> Decision:
         return Decision()
     used = {attachment.network_id for task in state.tasks.values() if task.is_live for attachment in task.networks}
     return Decision(drop_networks=tuple(sorted(removed - used)))
+
+
+def _dropped(tasks: Iterable[Task]) -> Decision:
+    """So many of each place at once as one write can take; the rest goes when these are gone."""
+    places: Counter[Place] = Counter()
+    drop = []
+    for task in tasks:
+        places[_place_of(task)] += 1
+        if places[_place_of(task)] <= DROPS_AT_ONCE:
+            drop.append(DropTask(task.id))
+    return Decision(drop=tuple(drop))
+
+
+def _place_of(task: Task) -> Place:
+    return task.slot, "" if task.slot else task.node_id
 
 
 def _past(view: View, slot: Slot, limit: int) -> list[Task]:

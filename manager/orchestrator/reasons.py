@@ -7,7 +7,7 @@ from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import SetReason
 from manager.orchestrator.slots import blockers, is_placed
 from manager.state import State
-from swarmpy.states import TaskState
+from swarmpy.states import NodeState, TaskState
 
 # A wait ends by itself; any other reason tells why a task was stopped, or how it ended, and stays.
 WAITS = frozenset(
@@ -53,6 +53,10 @@ def waiting_for_agent(node: Node | None, now: datetime, known: Reason | None = N
     return reason(ReasonCode.WAITING_AGENT, text, now, known=known)
 
 
+def node_down(node: Node, now: datetime, known: Reason | None = None) -> Reason:
+    return reason(ReasonCode.NODE_DOWN, f"node {name_of(node)} is down: {node.message}", now, known=known)
+
+
 def waiting_for_delay(start_after: datetime, now: datetime, known: Reason | None = None) -> Reason:
     text = f"starts at {start_after:%H:%M:%S} UTC, by its restart policy"
     return reason(ReasonCode.WAITING_RESTART_DELAY, text, now, known=known)
@@ -64,8 +68,11 @@ def waiting_for_old(old: Task, now: datetime, known: Reason | None = None) -> Re
 
 
 def ended(task: Task, now: datetime) -> Reason | None:
-    """How a finished task came to its end; a wait that it ended in is replaced by what its status says."""
-    if task.reason is not None and task.reason.code not in WAITS:
+    """How a finished task came to its end; a wait that it ended in is replaced by what its status says. So is that
+    its node was down, unless it was to stop for that."""
+    was_wanted = task.desired_state <= TaskState.RUNNING
+    waits = WAITS | {ReasonCode.NODE_DOWN} if was_wanted else WAITS
+    if task.reason is not None and task.reason.code not in waits:
         return task.reason
     code = {TaskState.FAILED: ReasonCode.EXITED, TaskState.REJECTED: ReasonCode.ENGINE}.get(task.state)
     if code is None:
@@ -86,11 +93,14 @@ def outcome(task: Task) -> str:
 
 
 def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
-    """Why a wanted task does not run yet, None when it runs. A reason that still holds is returned as it is, so
-    that the scheduler's words on each node are not lost."""
+    """Why a wanted task does not run, as far as anyone can see; None when it runs. A reason that still holds is
+    returned as it is, so that the scheduler's words on each node are not lost."""
+    known = task.reason
+    node = state.nodes.get(task.node_id)
+    if node is not None and node.state is NodeState.DOWN:
+        return node_down(node, now, known)
     if task.state is TaskState.RUNNING:
         return None
-    known = task.reason
     if task.desired_state < TaskState.RUNNING:
         if task.start_after is not None and task.start_after > now:
             return waiting_for_delay(task.start_after, now, known)
@@ -100,7 +110,7 @@ def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
         return reason(ReasonCode.NO_ADDRESS, lacking, now, known=known)
     if not is_placed(task):
         return known if known is not None and known.code is ReasonCode.NO_NODE else not_placed_yet(now, known)
-    return waiting_for_agent(state.nodes.get(task.node_id), now, known)
+    return waiting_for_agent(node, now, known)
 
 
 def network_reason(state: State, task: Task) -> str:

@@ -1,49 +1,48 @@
 """Replicated services: slots 1 to n, each with one task. Does not choose nodes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
-from datetime import datetime
 from itertools import count, islice
 
-from manager.objects import ReasonCode, Service, Task
+from manager.objects import ReasonCode, Task
 from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.keep import View, clear, keep, renew
-from manager.orchestrator.liveness import Unfit, fits, must_leave
+from manager.orchestrator.liveness import must_leave
 from manager.orchestrator.reasons import reason
 from manager.orchestrator.slots import Slot, numbered_slots
+from manager.orchestrator.survey import PlaceKey, Survey, all_open
 from manager.orchestrator.update import plan_update
-from manager.state import State
 from swarmpy.states import TaskState
 
 # Live tasks, those best removed first: the scheduler's view of crowded nodes.
 RemovalOrder = Callable[[Sequence[Task]], Sequence[Task]]
 
 
-def reconcile_replicated(
-    state: State, service: Service, now: datetime, removal_order: RemovalOrder, unfit: Unfit = fits
-) -> Decision:
+def reconcile_replicated(view: View, look: Survey, removal_order: RemovalOrder) -> Decision:
     """Bring the service to its replicas: scale, restart, update, one wanted task in each slot."""
-    view = View(state, service, now, unfit)
-    slots = numbered_slots(service, state.tasks_of_service(service.id))
+    service = view.service
     replicas = service.spec.mode.replicated.replicas if service.spec.mode.replicated else None
     wish = 1 if replicas is None else replicas
+    slots = numbered_slots(service, look.tasks)
     kept = [slot for slot in slots.values() if slot.is_kept]
-    leaving = _superfluous(view, kept, len(kept) - wish, removal_order)
+    surplus = len(look.resting) + len(kept) - wish
+    if surplus > 0 and look.resting:
+        return reconcile_replicated(view, all_open(view), removal_order)
+    leaving = _superfluous(view, kept, surplus, removal_order)
     staying = [slot for slot in kept if slot.number not in leaving]
-    new = [
-        slots.get(number, Slot(service.id, number, ""))
-        for number in islice(_free_numbers(kept), max(0, wish - len(kept)))
-    ]
+    free = _free_numbers({*look.resting, *(slot.number for slot in kept)})
+    new = [slots.get(number, Slot(service.id, number, "")) for number in islice(free, max(0, -surplus))]
     taken = {slot.number for slot in [*staying, *new]}
     going = [slot for slot in slots.values() if slot.number not in taken]
-    why = reason(ReasonCode.SCALED_DOWN, "the service was scaled down", now)
+    why = reason(ReasonCode.SCALED_DOWN, "the service was scaled down", view.now)
     return combined(
         [*(clear(view, slot, why, TaskState.REMOVE) for slot in going), kept_and_updated(view, staying, new)]
     )
 
 
 def kept_and_updated(view: View, staying: Sequence[Slot], new: Sequence[Slot] = ()) -> Decision:
-    """One wanted task in each of these slots, and the next step of the service's update."""
+    """One wanted task in each of these slots, and the next step of the service's update. Slots at rest may be left
+    out, unless an update is under way."""
     rollout = plan_update(view, staying)
     view = replace(view, service=rollout.service or view.service)
     renewed = {slot.place for slot in rollout.renew}
@@ -81,6 +80,5 @@ def _running(view: View, slot: Slot) -> Task | None:
     )
 
 
-def _free_numbers(kept: Sequence[Slot]) -> Iterator[int]:
-    taken = {slot.number for slot in kept}
+def _free_numbers(taken: Set[PlaceKey]) -> Iterator[int]:
     return (number for number in count(1) if number not in taken)

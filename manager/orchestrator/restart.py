@@ -124,8 +124,11 @@ def _same_wish(history: Sequence[Task]) -> tuple[Task, ...]:
 
 
 def _ended_at(task: Task, now: datetime) -> datetime:
-    """By the agent's clock, which may be ahead of ours."""
-    return min(task.finished_at or now, now)
+    """By the agent's clock, unless that is plainly wrong: no task ends before it was made, or after we heard of it."""
+    heard = min(task.updated_at, now)
+    if task.finished_at is None:
+        return now
+    return task.finished_at if task.created_at <= task.finished_at <= heard else heard
 
 
 def _due_at(task: Task, now: datetime) -> datetime:
@@ -135,7 +138,8 @@ def _due_at(task: Task, now: datetime) -> datetime:
 
 
 def _ran_for(task: Task, now: datetime) -> timedelta:
-    return _ended_at(task, now) - task.started_at if task.started_at else timedelta(0)
+    """Both ends by the agent's clock, whatever that shows."""
+    return (task.finished_at or now) - task.started_at if task.started_at else timedelta(0)
 
 
 def _duration(nanoseconds: int | None) -> timedelta:

@@ -13,6 +13,9 @@ from swarmpy.states import NodeState, TaskState
 
 Place = tuple[int, str]
 
+# Later than any revision.
+_STILL_TO_COME = 1 << 63
+
 ROLLING_BACK = frozenset({UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED, UpdateState.ROLLBACK_COMPLETED})
 
 # How long a new task waits for the old one of its slot to stop, at least; longer when the old one's grace is longer.
@@ -58,8 +61,10 @@ class Slot:
         return NewTask(self.service_id, spec_version, slot=self.number, node_id=self.node_id)
 
 
-def by_age(task: Task) -> tuple[datetime, str]:
-    return task.created_at, task.id
+def by_age(task: Task) -> tuple[int, datetime, str]:
+    """In the order of writing; what is not written yet is the newest. The times alone would not do: the clocks of two
+    leaders differ."""
+    return task.birth or _STILL_TO_COME, task.created_at, task.id
 
 
 def numbered_slots(service: Service, tasks: Iterable[Task]) -> dict[int, Slot]:
@@ -83,6 +88,15 @@ def siblings(state: State, task: Task) -> list[Task]:
     if task.slot:
         return list(state.tasks_of_slot(task.service_id, task.slot))
     return [other for other in state.tasks_of_node(task.node_id) if other.service_id == task.service_id]
+
+
+def is_job(service: Service) -> bool:
+    return service.spec.mode.replicated_job is not None or service.spec.mode.global_job is not None
+
+
+def is_pinned(task: Task) -> bool:
+    """It belongs to its node, as tasks of global services do: nothing takes its place elsewhere."""
+    return task.slot == 0
 
 
 def is_placed(task: Task) -> bool:
@@ -115,9 +129,12 @@ def blockers(state: State, task: Task) -> tuple[Task, ...]:
     )
 
 
-def patience_with(state: State, olds: Iterable[Task]) -> timedelta:
-    """The bound of the wait for these tasks to stop."""
-    return max([PATIENCE, *(_grace(state, old) + DOCKER_GRACE for old in olds)])
+def patience_ends(state: State, task: Task, olds: Iterable[Task]) -> datetime:
+    """The bound of the task's wait for these to stop. While their node was away, nobody could tell them to."""
+    return max(
+        max(task.created_at, state.nodes[old.node_id].since) + max(PATIENCE, _grace(state, old) + DOCKER_GRACE)
+        for old in olds
+    )
 
 
 def _grace(state: State, task: Task) -> timedelta:

@@ -35,6 +35,11 @@ class Rollout:
     again_at: datetime | None = None
 
 
+def is_moving(service: Service) -> bool:
+    """An update or rollback is under way."""
+    return service.update is not None and service.update.state in _MOVING
+
+
 def is_dirty(service: Service, slot: Slot) -> bool:
     """Nothing of the present wish was begun in the slot. One that was tried and failed is not dirty any more."""
     last = slot.last
@@ -44,7 +49,8 @@ def is_dirty(service: Service, slot: Slot) -> bool:
 
 
 def plan_update(view: View, slots: Sequence[Slot]) -> Rollout:
-    """The next step of the service's update, if it has one. `slots` are those that the service keeps."""
+    """The next step of the service's update, if it has one. `slots` are those that the service keeps; as long as no
+    update is under way, those that were made from the present wish and run may be left out."""
     service = view.service
     dirty = [slot for slot in slots if is_dirty(service, slot)]
     status = service.update
@@ -91,6 +97,8 @@ class _Progress:
             return ""
         failed = [task for slot in self.slots for task in slot.kept if self._failed_early(task)]
         late = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) <= self.view.now]
+        if not failed and not late:
+            return ""
         share = (len(failed) + len(late)) / max(1, sum(map(self._takes_part, self.slots)))
         if share <= (self.config.max_failure_ratio or 0.0):
             return ""
@@ -103,14 +111,14 @@ class _Progress:
         now = self.view.now
         moving = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) > now]
         fresh = [task for slot in self.slots for task in slot.wanted if self._is_running(task) and self._is_new(task)]
-        cooling = [_at(task.started_at, now) + self.delay for task in fresh]
+        cooling = [_began(task, now) + self.delay for task in fresh]
         resting = [due for due in cooling if due > now]
         deadlines = [self._deadline(task) for task in moving]
         if dirty:
             width = self.config.parallelism if self.config.parallelism is not None else 1
-            free = max(0, (width or len(self.slots)) - len(moving) - len(resting))
+            free = max(0, width - len(moving) - len(resting)) if width else len(dirty)
             return Rollout(renew=_first(dirty, free), again_at=earliest(*resting, *deadlines))
-        watched = [_at(task.started_at, now) + self.monitor for task in fresh]
+        watched = [_began(task, now) + self.monitor for task in fresh]
         still = [due for due in watched if due > now]
         if moving or still:
             return Rollout(again_at=earliest(*still, *deadlines))
@@ -134,7 +142,7 @@ class _Progress:
             return False
         if task.started_at is None:
             return True
-        return _at(task.finished_at, self.view.now) - task.started_at <= self.monitor
+        return (task.finished_at or self.view.now) - task.started_at <= self.monitor
 
     def _moving_task(self, slot: Slot) -> Task | None:
         """The task on its first way to RUNNING. A slot that has failed already is left to its restart policy."""
@@ -209,9 +217,13 @@ def _completed(view: View) -> Service:
     return view.service.model_copy(update={"update": done})
 
 
-def _at(moment: datetime | None, now: datetime) -> datetime:
-    """By the agent's clock, which may be ahead of ours."""
-    return now if moment is None else min(moment, now)
+def _began(task: Task, now: datetime) -> datetime:
+    """By the agent's clock, unless that is plainly wrong: no task starts before it was made, or after we heard of it.
+    An update that waits must not wait for a wrong clock."""
+    heard = min(task.updated_at, now)
+    if task.started_at is None:
+        return now
+    return task.started_at if task.created_at <= task.started_at <= heard else heard
 
 
 def _duration(nanoseconds: int | None) -> timedelta:

@@ -16,7 +16,7 @@ def encode(value: AnyObject) -> bytes:
 
 
 def decode(entry: Entry) -> AnyObject | None:
-    """The object at an entry, with its version set; None for keys that hold none.
+    """The object at an entry, with its version and birth set; None for keys that hold none.
 
     Raises `BrokenInvariant` for a format this code does not know: a newer swarmpy wrote it.
     """
@@ -26,7 +26,7 @@ def decode(entry: Entry) -> AnyObject | None:
     if not entry.value.startswith(_HEAD):
         raise BrokenInvariant(f"{entry.key} has a format this version does not read; upgrade this manager")
     value = model.model_validate_json(b"{" + entry.value[len(_HEAD) :])
-    return value.model_copy(update={"version": entry.modified})
+    return value.model_copy(update={"version": entry.modified, "birth": entry.created})
 
 
 def put(value: AnyObject, *, create: bool = False) -> Put:

@@ -139,7 +139,7 @@ def _look_at(
     down: frozenset[str],
     now: datetime,
 ) -> tuple[Memory, ServiceVerdict]:
-    slots = _slots(service, tasks, names)
+    slots = _slots(service, tasks, names, down)
     good = [slot for slot in slots if _is_good(service, slot, down)]
     wanted = _wanted(service, slots)
     verdict = ServiceVerdict(
@@ -162,8 +162,9 @@ def _look_at(
     return _steadied(memory, service, good, verdict, now)
 
 
-def _slots(service: Object, tasks: Sequence[Object], names: Mapping[str, str]) -> list[_Slot]:
-    """Per place the task that is wished to go furthest; of several, the newest."""
+def _slots(service: Object, tasks: Sequence[Object], names: Mapping[str, str], down: frozenset[str]) -> list[_Slot]:
+    """Per place the task that is wished to go furthest; of several, the newest. A global service does not wait for
+    nodes that are down: its tasks there go on, or catch up, when their node is back."""
     iteration = ((service.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)
     places: dict[str, list[Object]] = {}
     for task in tasks:
@@ -173,7 +174,8 @@ def _slots(service: Object, tasks: Sequence[Object], names: Mapping[str, str]) -
     for attempts in places.values():
         newest_first = sorted(attempts, key=lambda task: str(task.get("CreatedAt", "")), reverse=True)
         task = min(newest_first, key=lambda task: LABELS[task["DesiredState"]])
-        if _counts(task):
+        is_away = _kind(service).startswith("Global") and task.get("NodeID") in down
+        if _counts(task) and not (is_away and LABELS[task["Status"]["State"]].is_live):
             where = task.get("Slot") or names.get(task.get("NodeID", ""), task.get("NodeID", ""))
             slots.append(_Slot(f"{service['Spec']['Name']}.{where}", task))
     return sorted(slots, key=lambda slot: (slot.task.get("Slot") or 0, slot.name))

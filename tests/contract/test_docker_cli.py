@@ -26,6 +26,7 @@ DOCKER = shutil.which("docker")
 pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker client is not installed")
 
 STACK = """
+version: "3.8"
 services:
   web:
     image: shop/web:1

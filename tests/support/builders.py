@@ -157,7 +157,7 @@ def a_task(
     return Task(
         id=task_id,
         created_at=at(created),
-        updated_at=at(created),
+        updated_at=at(max(moment for moment in (created, started, finished) if moment is not None)),
         service_id=service_id,
         service_name=service_id,
         spec_version=version,

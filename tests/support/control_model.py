@@ -1,9 +1,10 @@
 """A cluster in miniature: the deciders over a State, with agents that step, crash, fall silent and come back.
 
-It knows what containers really exist, which the deciders do not, and checks after every pass what must always hold.
+It knows what containers really exist, which the deciders do not. After every pass `laws` are checked, which must
+always hold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
@@ -15,10 +16,10 @@ from manager.dispatcher.reports import merged
 from manager.objects import AnyObject, Node, Service, Task
 from manager.orchestrator.decision import Decision, NewTask
 from manager.orchestrator.liveness import reconcile_nodes
-from manager.orchestrator.plan import Dirty, Surroundings, reconcile, reconcile_service
+from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reaper import reap_specs
-from manager.orchestrator.reasons import WAITS, no_node, not_placed_yet, waiting_reason
-from manager.orchestrator.slots import update_order
+from manager.orchestrator.reasons import no_node, not_placed_yet, waiting_reason
+from manager.orchestrator.slots import is_pinned, update_order
 from manager.state import State
 from manager.store.codec import encode
 from manager.store.keys import key_for, key_of
@@ -44,11 +45,13 @@ _NEXT = {
 
 @dataclass
 class Container:
-    """A task as its agent holds it. `told_to_stop` is when it was first asked to."""
+    """A task as its agent holds it. `told_to_stop` is when it was first asked to; `may_overlap`: it was started when
+    its service's order was start-first."""
 
     task: Task
     state: TaskState = TaskState.ASSIGNED
     told_to_stop: datetime | None = None
+    may_overlap: bool = False
 
     @property
     def is_up(self) -> bool:
@@ -77,7 +80,8 @@ class Agent:
 
 
 class ControlModel:
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, laws: Callable[["ControlModel"], None]) -> None:
+        self.laws = laws
         self.random = random
         self.now = T0
         self.state = State()
@@ -86,7 +90,8 @@ class ControlModel:
         self.mint = CountingIds()
         self.leading_since = T0
         self.heard: dict[str, datetime] = {}
-        self.lost: set[str] = set()  # tasks whose node was down while they had a container
+        # Tasks that had a container when their node went down, and were replaced elsewhere.
+        self.lost: set[str] = set()
         self.dirty = DirtySet()
         self.completed: set[tuple[str, int | None, int, str]] = set()
         self.history_limit = random.choice([0, 1, 3])
@@ -101,7 +106,7 @@ class ControlModel:
             assert value.desired_state >= known.desired_state, f"{value.id} is desired back to {value.desired_state}"
             assert not known.state.is_finished or value.state in (known.state, TaskState.ORPHANED)
         revision = self.state.revision + 1
-        change = Change(key_of(value), Entry(key_of(value), encode(value), revision, revision))
+        change = Change(key_of(value), Entry(key_of(value), encode(value), value.birth or revision, revision))
         self._fold(Batch(revision, (change,)))
 
     def delete(self, model: type[AnyObject], object_id: str) -> None:
@@ -161,7 +166,7 @@ class ControlModel:
             self._commit(reconcile_nodes(self.state, self.heard, self.leading_since, self.now, GRACE))
             services = self.dirty.take(self.state, len(self.state.services))
             for service_id in services:
-                decision = reconcile_service(self.state, self.state.services[service_id], self.now, self._around)
+                decision = reconcile_service(self.state, self.state.services[service_id], self.now, self.around)
                 self.dirty.look_again(service_id, decision.again_at)
                 self._commit(decision)
             self._place()
@@ -171,14 +176,14 @@ class ControlModel:
         else:
             raise AssertionError(f"the deciders do not come to rest: {decision}")
         self._commit(reap_specs(self.state))
-        self.check()
+        self.laws(self)
 
     def next_look(self) -> datetime | None:
         """When time alone gives cause to decide again."""
         return self.dirty.next_due
 
     @property
-    def _around(self) -> Surroundings:
+    def around(self) -> Surroundings:
         return Surroundings(eligible=self._eligible, removal_order=self._removal_order, unfit=self._unfit)
 
     def _hear(self) -> None:
@@ -244,7 +249,7 @@ class ControlModel:
             self.tell(f"{value.id} {value.state.label if isinstance(value, Task) else ''}{_status_of(value)}")
             self.put(value)
             if isinstance(value, Node) and value.state is NodeState.DOWN:
-                self.lost |= self.agents[value.id].containers.keys()
+                self.lost |= {id for id, held in self.agents[value.id].containers.items() if not is_pinned(held.task)}
         for dropped in decision.drop:
             self.tell(f"{dropped.task_id[-3:]} dropped")
             self.delete(Task, dropped.task_id)
@@ -309,6 +314,9 @@ class ControlModel:
                 container.state = TaskState.COMPLETE
         elif container.state is not TaskState.READY or container.task.desired_state is TaskState.RUNNING:
             container.state = _NEXT[container.state]
+            service = self.state.services.get(container.task.service_id)
+            if container.state is TaskState.STARTING and service is not None:
+                container.may_overlap = update_order(service) is UpdateOrder.START_FIRST
 
     def _note_completion(self, task: Task) -> None:
         """A job's run happens once, unless its node was lost and nobody could know."""
@@ -330,53 +338,6 @@ class ControlModel:
                 if after.state != task.state:
                     self.tell(f"{task.id[-3:]} {after.state.label} on {task.node_id}")
                 self.put(after)
-
-    # what must hold
-
-    def check(self) -> None:
-        slots: dict[tuple[str, int, str], list[Task]] = {}
-        for task in self.state.tasks.values():
-            slots.setdefault((task.service_id, task.slot, "" if task.slot else task.node_id), []).append(task)
-            if task.is_wanted and task.state is not TaskState.RUNNING:
-                assert task.reason is not None and task.reason.code in WAITS, f"{task.id} waits and does not say why"
-            if task.is_wanted and task.state is TaskState.RUNNING:
-                assert task.reason is None, f"{task.id} runs, yet says {task.reason}"
-            if task.is_live:
-                assert not task.node_id or task.node_id in self.state.nodes, f"{task.id} lives on a removed node"
-                assert task.is_wanted or task.state >= TaskState.ASSIGNED, f"{task.id} waits for an agent to stop it"
-        for (service_id, slot, node_id), tasks in slots.items():
-            self._check_slot(self.state.services[service_id], f"{service_id}.{slot or node_id}", tasks)
-        self._check_containers()
-        full = reconcile(self.state, Dirty(everything=True), self.now, self._around)
-        assert not full, f"a look at everything finds what was missed: {full}"
-        assert full.again_at == self.next_look(), f"the next look is due at {full.again_at}, not {self.next_look()}"
-        assert full.again_at is None or full.again_at > self.now
-
-    def _check_slot(self, service: Service, name: str, tasks: Sequence[Task]) -> None:
-        allowed = 2 if update_order(service) is UpdateOrder.START_FIRST else 1
-        wanted = [task for task in tasks if task.is_wanted]
-        assert len(wanted) <= allowed, f"{len(wanted)} tasks are wanted in {name}"
-        restart = service.spec.task_template.restart_policy
-        attempts = (restart.max_attempts or 0) if restart else 0
-        history = [task for task in tasks if task.state.is_finished]
-        assert len(history) <= self.history_limit + attempts + 4, f"{len(history)} finished tasks are kept in {name}"
-
-    def _check_containers(self) -> None:
-        """The truth on the machines, as far as a cluster can answer for it: nodes in reach, tasks that did not
-        live through their node's absence, nor were asked to stop so long ago that nobody waits for them any more."""
-        up: dict[tuple[str, int, str], list[str]] = {}
-        for node_id, agent in self.agents.items():
-            node = self.state.nodes.get(node_id)
-            if agent.is_silent or node is None or node.state is not NodeState.READY:
-                continue
-            for task_id, container in agent.containers.items():
-                overdue = container.told_to_stop and self.now - container.told_to_stop >= timedelta(seconds=60)
-                task = self.state.tasks.get(task_id)
-                if container.is_up and not overdue and task is not None and task_id not in self.lost:
-                    up.setdefault((task.service_id, task.slot, "" if task.slot else node_id), []).append(task_id)
-        for place, tasks in up.items():
-            start_first = update_order(self.state.services[place[0]]) is UpdateOrder.START_FIRST
-            assert len(tasks) <= (2 if start_first else 1), f"{tasks} run side by side in {place}"
 
 
 def _fits(node: Node, constraints: Sequence[str] | None) -> bool:

@@ -10,11 +10,12 @@ from random import Random
 
 import pytest
 from support.builders import SECOND, a_global_job, a_global_service, a_job, a_node, a_service, a_template
+from support.control_laws import check_laws
 from support.control_model import ControlModel
 
 from manager.objects import Node, Service
-from manager.orchestrator.jobs import is_job
 from manager.orchestrator.restart import gave_up
+from manager.orchestrator.slots import is_job
 from swarmpy.models.service import FailureAction, Replicated, ServiceMode, UpdateConfig, UpdateOrder, UpdateState
 from swarmpy.models.task import RestartCondition, RestartPolicy
 from swarmpy.states import Availability, NodeState, TaskState
@@ -25,7 +26,7 @@ SEEDS = range(int(os.environ.get("SWARMPY_MODEL_LIVES", "12")))
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_whatever_happens_the_promises_hold_and_in_the_end_all_runs(seed: int) -> None:
-    model = ControlModel(Random(seed))
+    model = ControlModel(Random(seed), check_laws)
     try:
         live(model)
         heal(model)

@@ -1,10 +1,13 @@
 """Global services: a task on each eligible node, and what happens when nodes change."""
 
+import pytest
 from support.builders import a_global_service, a_node, a_state, a_task, at
 
 from manager.objects import AnyObject, Node, ReasonCode, Service
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.global_mode import reconcile_global
+from manager.orchestrator.keep import View
+from manager.orchestrator.survey import survey
 from swarmpy.models.service import UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.states import Availability, NodeState, TaskState
 
@@ -21,7 +24,8 @@ def decide(*objects: AnyObject, service: Service | None = None, now: float = 0) 
         and node.spec.availability is Availability.ACTIVE
         and not node.spec.labels
     )
-    return reconcile_global(state, service, at(now), eligible)
+    view = View(state, service, at(now))
+    return reconcile_global(view, survey(view, eligible), eligible)
 
 
 def desired(decision: Decision) -> dict[str, TaskState]:
@@ -66,11 +70,36 @@ def test_a_node_not_heard_of_yet_keeps_its_task() -> None:
     assert not decide(a_node("n1", state=NodeState.UNKNOWN), a_task("a", "agent", slot=0))
 
 
-def test_the_task_of_a_node_that_is_down_is_to_stop_and_not_replaced() -> None:
-    decision = decide(a_node("n1", state=NodeState.DOWN), a_task("a", "agent", slot=0))
+@pytest.mark.parametrize("state", [TaskState.PENDING, TaskState.PREPARING, TaskState.RUNNING])
+def test_the_task_of_a_node_that_is_down_stays_wanted_for_the_node_may_come_back(state: TaskState) -> None:
+    down = a_node("n1", state=NodeState.DOWN)
+
+    assert decide(down, a_task("a", "agent", slot=0, state=state), now=48 * 3600) == Decision()
+
+
+def test_a_down_node_that_is_drained_gives_its_task_up() -> None:
+    decision = decide(a_node("n1", state=NodeState.DOWN, availability=Availability.DRAIN), a_task("a", "agent", slot=0))
 
     assert desired(decision) == {"a": TaskState.SHUTDOWN}
     assert not decision.create
+
+
+def test_a_task_that_waits_for_an_old_one_does_not_start_before_its_node_is_back() -> None:
+    down, old = a_node("n1", state=NodeState.DOWN), a_task("a", "agent", slot=0, desired=TaskState.SHUTDOWN)
+    new = a_task("b", "agent", slot=0, state=TaskState.READY, desired=TaskState.READY, created=1)
+
+    assert not decide(down, old, new, now=600)
+    back = a_node("n1", since=at(600))
+    assert decide(back, old, new, now=601) == Decision(again_at=at(660))
+
+
+def test_an_update_catches_up_on_a_node_that_is_back() -> None:
+    over = UpdateStatus(state=UpdateState.COMPLETED, started_at=at(0))
+    service = a_global_service(spec_version=2, status=over)
+    decision = decide(a_node("n1"), a_task("a", "agent", slot=0, version=1), service=service, now=60)
+
+    assert desired(decision) == {"a": TaskState.SHUTDOWN}
+    assert [task.spec_version for task in decision.create] == [2]
 
 
 def test_a_node_that_is_back_gets_a_new_task_which_waits_for_the_old_one() -> None:
@@ -90,7 +119,8 @@ def test_all_tasks_of_a_removed_node_go_history_too() -> None:
     old = a_task("old", "agent", slot=0, state=TaskState.FAILED, desired=TaskState.SHUTDOWN, created=-2, finished=-1)
     decision = decide(a_task("a", "agent", slot=0), old)
 
-    assert desired(decision) == {"a": TaskState.REMOVE, "old": TaskState.REMOVE}
+    assert desired(decision) == {"a": TaskState.REMOVE}
+    assert [part.task_id for part in decision.drop] == ["old"]
     assert [(part.task_id, part.state) for part in decision.states] == [("a", TaskState.ORPHANED)]
 
 

@@ -5,6 +5,8 @@ from support.builders import SECOND, a_global_job, a_job, a_node, a_state, a_tas
 from manager.objects import AnyObject, Service
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.jobs import reconcile_global_job, reconcile_replicated_job
+from manager.orchestrator.keep import View
+from manager.orchestrator.survey import survey
 from swarmpy.models.task import RestartCondition, RestartPolicy
 from swarmpy.states import Availability, NodeState, TaskState
 
@@ -13,11 +15,13 @@ DONE = TaskState.COMPLETE
 
 def decide(service: Service, *objects: AnyObject, now: float = 0) -> Decision:
     nodes = [a_node("n1"), a_node("n2")] if not any(o.id.startswith("n") for o in objects) else []
-    return reconcile_replicated_job(a_state(*nodes, service, *objects), service, at(now))
+    view = View(a_state(*nodes, service, *objects), service, at(now))
+    return reconcile_replicated_job(view, survey(view))
 
 
 def decide_global(service: Service, *objects: AnyObject, eligible: set[str], now: float = 0) -> Decision:
-    return reconcile_global_job(a_state(service, *objects), service, at(now), frozenset(eligible))
+    view = View(a_state(service, *objects), service, at(now))
+    return reconcile_global_job(view, survey(view, frozenset(eligible)), frozenset(eligible))
 
 
 def desired(decision: Decision) -> dict[str, TaskState]:

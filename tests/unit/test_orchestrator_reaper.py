@@ -18,6 +18,7 @@ from support.builders import (
 
 from manager.objects import AnyObject, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision
+from manager.orchestrator.keep import View
 from manager.orchestrator.reaper import history_limit, reap_networks, reap_removed_service, reap_specs, reap_tasks
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartPolicy
@@ -26,7 +27,8 @@ from swarmpy.states import NodeState, TaskState
 
 def dropped(service: Service, *objects: AnyObject, limit: int | None = 1, now: float = 1000) -> list[str]:
     state = a_state(a_cluster(history_limit=limit), a_node("n1"), service, *objects)
-    return sorted(part.task_id for part in reap_tasks(state, service, at(now)).drop)
+    decision = reap_tasks(View(state, service, at(now)), state.tasks_of_service(service.id))
+    return sorted(part.task_id for part in decision.drop)
 
 
 def ended(number: int, *, slot: int = 1, state: TaskState = TaskState.SHUTDOWN, **fields: object) -> Task:
@@ -48,6 +50,13 @@ def test_the_oldest_finished_tasks_of_a_slot_go_beyond_the_limit() -> None:
     assert dropped(a_service(), *tasks, limit=2) == ["t0", "t1"]
     assert dropped(a_service(), *tasks, limit=0) == ["t0", "t1", "t2", "t3"]
     assert dropped(a_service(), *tasks, limit=-1) == []
+
+
+def test_a_long_history_goes_in_writes_that_the_store_can_take() -> None:
+    history = [ended(n) for n in range(300)]
+
+    assert len(dropped(a_service(), *history, a_task("now", created=999), limit=5)) == 100
+    assert len(removal(*history, *(ended(n, slot=2) for n in range(300, 310))).drop) == 110
 
 
 def test_live_tasks_are_no_history() -> None:
@@ -122,10 +131,8 @@ def removal(*objects: AnyObject, service: Service | None = None) -> Decision:
 def test_a_removed_services_tasks_are_to_go_with_their_history() -> None:
     decision = removal(a_task("a"), ended(0, slot=2))
 
-    assert {part.task_id: part.desired_state for part in decision.desire} == {
-        "a": TaskState.REMOVE,
-        "t0": TaskState.REMOVE,
-    }
+    assert {part.task_id: part.desired_state for part in decision.desire} == {"a": TaskState.REMOVE}
+    assert [part.task_id for part in decision.drop] == ["t0"]
     assert decision.desire[0].reason is not None
     assert decision.desire[0].reason.code is ReasonCode.SERVICE_REMOVED
     assert not decision.drop_services

@@ -134,3 +134,15 @@ def test_why_a_task_was_stopped_stays_its_reason() -> None:
 def test_an_outcome_is_told_as_well_as_it_is_known() -> None:
     assert outcome(a_task("a", state=TaskState.FAILED, error="exit code 1")) == "exit code 1"
     assert outcome(a_task("a", state=TaskState.FAILED)) == "failed"
+
+
+def test_a_task_of_a_node_that_is_down_says_so_and_forgets_it_when_it_ends_by_itself() -> None:
+    service, down = a_service(), a_node("n1", state=NodeState.DOWN, message="no heartbeat for 5 s")
+    task = a_task("a", slot=0)
+    away = waiting_reason(a_state(service, down, task), task, at(9))
+
+    assert away == Reason(code=ReasonCode.NODE_DOWN, text="node n1 is down: no heartbeat for 5 s", since=at(9))
+    crashed = a_task("a", slot=0, state=TaskState.FAILED, error="exit code 1", finished=3, reason=away)
+    assert ended(crashed, at(9)) == Reason(code=ReasonCode.EXITED, text="exit code 1", since=at(3))
+    stopped = crashed.model_copy(update={"desired_state": TaskState.SHUTDOWN})
+    assert ended(stopped, at(9)) == away

@@ -8,8 +8,12 @@ from support.builders import SECOND, T0, a_node, a_revision, a_service, a_state,
 
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, NewTask, SetDesired, SetReason
+from manager.orchestrator.keep import View
 from manager.orchestrator.replicated import reconcile_replicated
+from manager.orchestrator.survey import survey
 from manager.state import State
+from manager.store.codec import encode
+from manager.store.port import Batch, Change, Entry
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.service import UpdateConfig, UpdateOrder, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition, RestartPolicy
@@ -28,7 +32,8 @@ def decide(service: Service, *objects: AnyObject, now: float = 0, nodes: Sequenc
 
 
 def decide_on(state: State, service: Service, now: float = 0) -> Decision:
-    return reconcile_replicated(state, state.services[service.id], at(now), in_order)
+    view = View(state, state.services[service.id], at(now))
+    return reconcile_replicated(view, survey(view), in_order)
 
 
 def desired(decision: Decision) -> dict[str, TaskState]:
@@ -73,7 +78,8 @@ def test_scaling_down_removes_slots_with_their_whole_history() -> None:
     old = a_task("old", slot=1, state=TaskState.FAILED, desired=TaskState.SHUTDOWN, created=-5, finished=0)
     decision = decide(a_service(replicas=1), old, a_task("a", slot=1), a_task("b", slot=2))
 
-    assert desired(decision) == {"a": TaskState.REMOVE, "old": TaskState.REMOVE}
+    assert desired(decision) == {"a": TaskState.REMOVE}
+    assert [part.task_id for part in decision.drop] == ["old"]
     assert why(decision, "a").code is ReasonCode.SCALED_DOWN
 
 
@@ -198,6 +204,15 @@ def test_the_new_task_runs_when_the_old_one_has_stopped() -> None:
     assert desired(decide(a_service(), old, new, now=3)) == {"b": TaskState.RUNNING}
 
 
+def test_a_new_leader_whose_clock_is_behind_does_not_take_the_new_task_for_the_older_one() -> None:
+    old = a_task("a", desired=TaskState.SHUTDOWN, created=20)
+    new = a_task("b", state=TaskState.READY, desired=TaskState.READY, node="n2", created=1)
+    state = a_state(*NODES, a_service(), old)
+    state.apply(Batch(2, (Change("tasks/b", Entry("tasks/b", encode(new), 2, 2)),)))
+
+    assert decide_on(state, a_service(), now=2) == Decision(again_at=at(61))
+
+
 def test_the_wait_for_an_old_task_is_bounded_by_a_minute() -> None:
     old = a_task("a", desired=TaskState.SHUTDOWN)
     new = a_task("b", state=TaskState.READY, desired=TaskState.READY, node="n2", created=1)
@@ -249,7 +264,8 @@ def test_a_paused_node_keeps_its_tasks() -> None:
 def test_a_task_that_no_longer_fits_its_node_moves_and_says_why() -> None:
     service = a_service()
     state = a_state(*NODES, service, a_task("a"))
-    decision = reconcile_replicated(state, service, T0, in_order, lambda task: "node.labels.disk is hdd")
+    view = View(state, service, T0, lambda task: "node.labels.disk is hdd")
+    decision = reconcile_replicated(view, survey(view), in_order)
 
     assert why(decision, "a").text == "node n1 no longer fits: node.labels.disk is hdd"
     assert len(decision.create) == 1

@@ -83,6 +83,40 @@ def test_an_agents_clock_that_is_ahead_does_not_put_off_the_next_attempt() -> No
     assert next_attempt([a_crash(finished=9999)], ANY, at(10)) == TryAgain(start_after=at(10))
 
 
+def test_an_agents_clock_that_is_behind_does_not_undo_the_waits_of_a_crash_loop() -> None:
+    behind = timedelta(hours=-1)
+    crash = a_crash(created=100, start_after=104, started=104, finished=105)
+    crash = crash.model_copy(
+        update={"started_at": at(104) + behind, "finished_at": at(105) + behind, "updated_at": at(105)}
+    )
+
+    assert next_attempt([crash], ANY, at(105)) == TryAgain(start_after=at(113))
+
+
+def test_crashes_that_a_slow_clock_dates_back_count_inside_the_window() -> None:
+    policy = RestartPolicy(max_attempts=1, window=60 * SECOND)
+    crashes = [a_crash(str(n), created=n, finished=n + 1) for n in (0, 10)]
+    dated_back = [crash.model_copy(update={"finished_at": at(-9999)}) for crash in crashes]
+
+    assert isinstance(next_attempt(dated_back, policy, at(11)), GiveUp)
+
+
+def test_crashes_that_a_fast_clock_dates_ahead_leave_the_window_all_the_same() -> None:
+    policy = RestartPolicy(max_attempts=1, window=60 * SECOND)
+    crashes = [a_crash(str(n), created=n, finished=n + 1) for n in (0, 500)]
+    dated_ahead = [crash.model_copy(update={"finished_at": at(9999)}) for crash in crashes]
+
+    assert isinstance(next_attempt(dated_ahead, policy, at(501)), TryAgain)
+
+
+def test_a_fast_clock_does_not_make_a_stable_task_one_that_crashes_at_once() -> None:
+    crash = a_crash(created=0, start_after=32).model_copy(
+        update={"started_at": at(9000), "finished_at": at(9500), "updated_at": at(532)}
+    )
+
+    assert wait_after(crash, ANY, at(532)) == timedelta(0)
+
+
 def test_a_task_without_a_time_of_its_end_ended_now() -> None:
     crash = a_task("t", state=TaskState.FAILED, started=0)
 

@@ -9,7 +9,9 @@ from support.builders import SECOND, T0, a_node, a_revision, a_service, a_state,
 
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision
+from manager.orchestrator.keep import View
 from manager.orchestrator.replicated import reconcile_replicated
+from manager.orchestrator.survey import survey
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition, RestartPolicy
 from swarmpy.states import TaskState
@@ -50,7 +52,8 @@ def in_order(tasks: Sequence[Task]) -> Sequence[Task]:
 
 def decide(service: Service, *objects: AnyObject, now: float = 0) -> Decision:
     state = a_state(a_node("n1"), a_revision(service, 1, OLD), service, *objects)
-    return reconcile_replicated(state, service, at(now), in_order)
+    view = View(state, service, at(now))
+    return reconcile_replicated(view, survey(view), in_order)
 
 
 def renewed(decision: Decision) -> list[int]:
@@ -316,3 +319,16 @@ def test_a_status_without_a_beginning_is_taken_as_none() -> None:
     assert update is not None
     started: datetime | None = update.started_at
     assert started == at(3)
+
+
+def test_an_agents_clock_that_is_ahead_does_not_hold_an_update_up() -> None:
+    ahead = [new(slot).model_copy(update={"started_at": at(3600)}) for slot in (1, 2, 3)]
+
+    assert status_of(decide(web(monitor=5 * SECOND), *ahead, now=6))[0] is UpdateState.COMPLETED
+
+
+def test_an_agents_clock_that_is_ahead_does_not_make_a_late_end_an_early_one() -> None:
+    ends = {"started_at": at(3600), "finished_at": at(3690), "updated_at": at(90)}
+    late = failed(1, started=0).model_copy(update=ends)
+
+    assert not decide(web(monitor=5 * SECOND), late, new(2), old(3), now=90).replace

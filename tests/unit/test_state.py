@@ -218,8 +218,10 @@ def test_a_change_tells_what_was_and_what_is() -> None:
 
     (change,) = state.apply(Batch(8, (Change("tasks/t1", Entry("tasks/t1", encode(placed), 7, 8)),)))
 
-    assert change == Changed("tasks/t1", a_task("t1", node="").model_copy(update={"version": 7}), state.tasks["t1"])
-    assert state.tasks["t1"] == placed.model_copy(update={"version": 8})
+    assert change == Changed(
+        "tasks/t1", a_task("t1", node="").model_copy(update={"birth": 7, "version": 7}), state.tasks["t1"]
+    )
+    assert state.tasks["t1"] == placed.model_copy(update={"birth": 7, "version": 8})
     assert (list(state.tasks_of_node("")), [task.id for task in state.tasks_of_node("n1")]) == ([], ["t1"])
 
 
@@ -271,7 +273,7 @@ def test_the_cluster_object_stands_alone() -> None:
     wanted = a_service()
     cluster = Cluster(id="c", created_at=wanted.created_at, updated_at=wanted.updated_at, spec=ClusterSpec())
     state = picture(cluster)
-    assert state.cluster == cluster.model_copy(update={"version": 7})
+    assert state.cluster == cluster.model_copy(update={"birth": 7, "version": 7})
 
     state.apply(Batch(8, (Change("cluster", None),)))
     assert state.cluster is None

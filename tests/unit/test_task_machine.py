@@ -211,6 +211,16 @@ def test_a_container_removed_by_hand_fails_the_task_and_says_so() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "news", [BecameHealthy(), BecameUnhealthy("sick"), Exited(1)], ids=lambda news: type(news).__name__
+)
+def test_a_container_that_a_hand_starts_too_early_is_no_news(news: Event) -> None:
+    ready = a_run(Begin(), ImageReady(), NetworksReady(), Created("c1"), task=an_assignment(desired=TaskState.READY))
+
+    assert step(ready, news, NOW)[0] == ready
+    assert ready.phase is Phase.READY
+
+
 def test_late_news_changes_nothing() -> None:
     run = a_run(*TO_RUNNING, Exited(1))
 
