@@ -113,7 +113,20 @@ def _command(folder: Path, hostname: str, cgroup: str, arguments: Sequence[str])
         "--log-level=warn",
         *arguments,
     ]
-    unshare = ["unshare", "--mount", "--net", "--uts", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc"]
+    # Should the tests be killed, the engine is too: nobody is left to end it.
+    unshare = [
+        "setpriv",
+        "--pdeathsig",
+        "KILL",
+        "unshare",
+        "--mount",
+        "--net",
+        "--uts",
+        "--pid",
+        "--fork",
+        "--kill-child=SIGKILL",
+        "--mount-proc",
+    ]
     return [*unshare, "sh", "-c", _SETUP, "setup", hostname, str(folder), *engine]
 
 
