@@ -3,6 +3,7 @@
 Timed is what a person waits for: from the command to the moment when all containers run, as the engine tells it.
 """
 
+import signal
 import subprocess
 import sys
 import time
@@ -38,6 +39,8 @@ def main() -> int:
     reason = why_not()
     if reason is not None:
         sys.exit(f"bench-deploy: {reason}")
+    # Ended from outside, it still removes its engine and its node.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(machine.describe())
     with dockerd() as engine:
         import_image(engine.host, IMAGE)
@@ -103,7 +106,8 @@ def wait_until_running(node: Node, label: str, count: int) -> None:
     deadline = time.perf_counter() + 120
     while len(node.docker.containers(filters=filters, quiet=True)) < count:
         if time.perf_counter() > deadline:
-            sys.exit(f"bench-deploy: {count} replicas were not running within 120 s:\n{node.log[-3000:]}")
+            tasks = node.must("stack", "ps", "bench").out
+            sys.exit(f"bench-deploy: {count} replicas were not running within 120 s:\n{tasks}")
         time.sleep(0.02)
 
 

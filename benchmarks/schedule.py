@@ -7,13 +7,14 @@ template, builds the groups and places all. Every service reserves CPU and memor
 
 import argparse
 import gc
-import os
-import platform
 import statistics
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+import machine
 
 from scheduler.place import Placed, TaskGroup, place
 from scheduler.view import ClusterView, node_info, requirements
@@ -94,23 +95,25 @@ def seconds(case: Case) -> float:
     return took
 
 
-def report(case: Case, rates: Sequence[float]) -> None:
+def report(case: Case, rates: Sequence[float]) -> bool:
+    """Print one case; returns whether it keeps the bar."""
     median = statistics.median(rates)
     ratio = median / case.anchor
     verdict = "ok" if ratio >= BAR else f"below the bar of {BAR:g}"
     print(f"{case.name:42} {median:>10,.0f}/s  {min(rates):>9,.0f} - {max(rates):<9,.0f} {ratio:>5.1f} x  {verdict}")
+    return ratio >= BAR
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
     runs = parser.parse_args().runs
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    print(f"{machine}, load {os.getloadavg()[0]:.1f} before; one thread, {runs} runs each")
+    print(machine.describe())
+    print(f"one thread, {runs} runs each")
     print(f"{'case':42} {'median':>12}  {'slowest - fastest':^21} {'swarmkit':>8}")
-    for case in CASES:
-        report(case, [case.services * case.tasks_each / seconds(case) for _ in range(runs)])
+    kept = [report(case, [case.services * case.tasks_each / seconds(case) for _ in range(runs)]) for case in CASES]
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

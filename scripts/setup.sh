@@ -21,12 +21,14 @@ missing_packages() {
         have nft || echo nftables
         have shellcheck || echo shellcheck
         have chromium || echo chromium
+        # Of the Node.js that playwright brings along.
+        /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || echo libatomic1
     fi
 }
 
 install_packages() {
     say "installing $*"
-    export DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes
     apt-get update -qq
     apt-get install -qq -y --no-install-recommends "$@" >/dev/null
     # Debian starts an etcd of its own, which nobody here asked for: each node runs one on its own socket.
@@ -56,7 +58,7 @@ fi
 
 extras=()
 [ "$purpose" = test ] && extras+=(dev)
-read -r -a missing <<<"$(missing_packages | tr '\n' ' ')"
+read -r -a missing <<<"$(missing_packages | tr ' ' '\n' | sort -u | tr '\n' ' ')"
 if [ "${#missing[@]}" -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && have apt-get; then
         install_packages "${missing[@]}"

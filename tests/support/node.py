@@ -202,7 +202,7 @@ class Node:
 
     def request(self, path: str, method: str = "GET", body: Any = None) -> tuple[int, Any]:
         """Status and JSON of any answer."""
-        with closing(UnixConnection(self.api.removeprefix("unix://"))) as connection:
+        with closing(UnixConnection(self.run_dir / "swarmpy.sock")) as connection:
             text = None if body is None else json.dumps(body)
             connection.request(method, path, text, {"Content-Type": "application/json"} if text else {})
             answer = connection.getresponse()
