@@ -10,7 +10,6 @@ from agent.runner import Runner
 from agent.session import Session
 from agent.streams import LogStreams
 from agent.task.templates import NodeFacts
-from agent.together import together
 from agent.watcher import Watcher
 from swarmpy.clock import Clock
 from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
@@ -18,6 +17,7 @@ from swarmpy.logs import logger
 from swarmpy.models.node import EngineDescription, NodeDescription, Platform, Plugin
 from swarmpy.models.resources import Resources
 from swarmpy.settings import AgentSettings
+from swarmpy.together import together
 
 log = logger("agent")
 

@@ -18,11 +18,11 @@ from agent.task.machine import new_run, step
 from agent.task.records import TaskRecord, record_of, restored
 from agent.task.run import Phase, TaskRun
 from agent.task.templates import NodeFacts
-from agent.together import together
 from agent.work import Work
 from swarmpy.clock import Clock
 from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
+from swarmpy.together import together
 from swarmpy.wire import NetworkAssignment, TaskAssignment, TaskReport
 
 log = logger("runner")

@@ -15,13 +15,13 @@ from agent.channel import Channel, ChannelClosed, Connect
 from agent.runner import Runner
 from agent.streams import LogStreams
 from agent.task.assign import amended, from_full
-from agent.together import together
 from swarmpy.clock import Clock, within
 from swarmpy.errors import BadRequest, Conflict, SwarmpyError, TimedOut, Unavailable
 from swarmpy.idgen import jitter
 from swarmpy.logs import logger
 from swarmpy.models.node import NodeDescription
 from swarmpy.settings import AgentSettings
+from swarmpy.together import together
 from swarmpy.wire import (
     Applied,
     Beat,

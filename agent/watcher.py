@@ -14,10 +14,10 @@ from agent.task.facts import Health, Life, ListedContainer
 from agent.task.listing import Look, strays, unlike
 from agent.task.names import network_id_of
 from agent.task.run import Phase, TaskRun
-from agent.together import together
 from swarmpy.clock import Clock
 from swarmpy.errors import Conflict, NotFound, SwarmpyError
 from swarmpy.logs import logger
+from swarmpy.together import together
 
 log = logger("watcher")
 

@@ -6,7 +6,6 @@ from contextlib import suppress
 
 from manager.api.app import create_app, create_status_app
 from manager.ca.sealing import load_sealer
-from manager.control.together import together
 from manager.dispatcher.endpoint import create_agent_app
 from manager.listening import HttpServer, listen_tcp, listen_unix
 from manager.manager import Manager
@@ -15,6 +14,7 @@ from swarmpy.clock import SystemClock
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
 from swarmpy.settings import ManagerSettings
+from swarmpy.together import together
 
 log = logger("manager")
 

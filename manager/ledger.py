@@ -20,28 +20,28 @@ log = logger("ledger")
 
 
 class Subscription:
-    """Changes waiting for one reader. One that falls too far behind finds `overflowed` set: it clears that and looks at
-    everything again."""
+    """Changes waiting for one reader."""
 
-    LIMIT = 100_000
-
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
         self._changes: list[Changed] = []
         self._wake = asyncio.Event()
-        self.overflowed = False
+        self._fell_behind = False
 
     def publish(self, changes: Sequence[Changed]) -> None:
-        if len(self._changes) + len(changes) > self.LIMIT:
+        if self._fell_behind or len(self._changes) + len(changes) > self._limit:
             self._changes.clear()
-            self.overflowed = True
+            self._fell_behind = True
         else:
             self._changes.extend(changes)
         self._wake.set()
 
-    def take(self) -> tuple[Changed, ...]:
-        """What has come since the last call, possibly nothing."""
-        taken = tuple(self._changes)
+    def take(self) -> tuple[Changed, ...] | None:
+        """What has come since the last call, possibly nothing. None for a reader that fell too far behind: it looks at
+        the whole state again, which shows all that has come."""
+        taken = None if self._fell_behind else tuple(self._changes)
         self._changes.clear()
+        self._fell_behind = False
         self._wake.clear()
         return taken
 
@@ -56,6 +56,9 @@ class Subscription:
 class Ledger:
     """`fence` is None while this manager does not lead. `stale_since` is set while the store cannot be reached:
     the state is then the last one known. `synced` is set once the first snapshot is folded."""
+
+    # Changes that a reader may be behind.
+    BACKLOG = 100_000
 
     def __init__(self, store: Store, clock: Clock, *, retry_every: timedelta = timedelta(milliseconds=500)) -> None:
         self.state = State()
@@ -74,7 +77,7 @@ class Ledger:
         return self.fence is not None
 
     def subscribe(self) -> Subscription:
-        subscription = Subscription()
+        subscription = Subscription(self.BACKLOG)
         self._subscriptions.append(subscription)
         return subscription
 

@@ -5,7 +5,6 @@ from manager.ca.sealing import Sealer
 from manager.control.election import Election
 from manager.control.history import compact_history
 from manager.control.loop import ControlLoop
-from manager.control.together import together
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.streams import LogBroker
@@ -14,6 +13,7 @@ from manager.store.port import Store
 from swarmpy.clock import Clock
 from swarmpy.idgen import Mint
 from swarmpy.settings import ManagerSettings
+from swarmpy.together import together
 
 
 class Manager:

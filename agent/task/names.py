@@ -1,7 +1,5 @@
 """Names and labels that tasks, containers and networks carry on the engine: by them the agent knows its own. Pure."""
 
-from collections.abc import Mapping
-
 from swarmpy.wire import NetworkAssignment, TaskAssignment
 
 TASK_LABEL = "swarmpy.task"
@@ -46,7 +44,3 @@ def network_id_of(name: str) -> str | None:
 
 def network_labels(network: NetworkAssignment, node_id: str) -> dict[str, str]:
     return {**network.labels, NETWORK_LABEL: network.id, NODE_LABEL: node_id}
-
-
-def is_of_node(labels: Mapping[str, str], node_id: str) -> bool:
-    return labels.get(NODE_LABEL) == node_id

@@ -50,7 +50,8 @@ class Journal:
         try:
             while True:
                 await changes.wait()
-                for change in changes.take():
+                # Where more came than can be told of, it is lost to listeners, as with too slow a listener.
+                for change in changes.take() or ():
                     event = event_of(change, self._clock.now())
                     if event is not None:
                         self._record(event)

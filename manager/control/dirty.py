@@ -5,7 +5,7 @@ from datetime import datetime
 
 from manager.objects import Cluster, Network, Node, Service, Task
 from manager.orchestrator.decision import earliest
-from manager.orchestrator.plan import Dirty, services_to_look_at
+from manager.orchestrator.plan import services_to_look_at
 from manager.state import Changed, State
 from swarmpy.states import TaskState
 
@@ -60,7 +60,7 @@ class DirtySet:
     def take(self, state: State, limit: int) -> tuple[str, ...]:
         """The next services to look at; those that are gone are left out."""
         if self._nodes:
-            touched = services_to_look_at(state, Dirty(nodes=frozenset(self._nodes)))
+            touched = services_to_look_at(state, self._nodes)
             self._services.update(dict.fromkeys(sorted(touched)))
             self._nodes.clear()
         taken = list(self._services)[:limit]

@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from manager.control.together import together
 from manager.ledger import Ledger
 from manager.store.errors import CommitConflict, LeaseLost
 from manager.store.keys import LEADER
@@ -20,6 +19,7 @@ from manager.store.port import Delete, Fence, LeaseID, Put, Store, Unit
 from swarmpy.clock import Clock, within
 from swarmpy.errors import LeadershipLost, Unavailable
 from swarmpy.logs import logger
+from swarmpy.together import together
 
 log = logger("election")
 
@@ -132,9 +132,7 @@ class Election:
             except Unavailable as reason:
                 self._ledger.mark_stale(str(reason))
                 await self._clock.sleep(self.RETRY)
-        raise LeadershipLost(
-            f"the lease could not be renewed within {self._ttl.total_seconds() * (1 - self.MARGIN):g} s"
-        )
+        raise LeadershipLost(f"the lease could not be renewed within {patience:g} s")
 
     async def _give_back(self, lease: LeaseID) -> None:
         """So that another can lead at once. Not worth waiting long for: the lease ends by itself."""

@@ -56,8 +56,6 @@ class ControlLoop:
         self._sessions = sessions
         self._settings = settings
         self._dirty = DirtySet()
-        self._keeper = ViewKeeper(ledger.state)
-        self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
         self._rest_until: dict[str, datetime] = {}
         self._next_beat = self._next_resync = self._next_retry = self._last_breath = clock.monotonic()
         self._must_sweep = True
@@ -65,10 +63,12 @@ class ControlLoop:
     async def run(self) -> None:
         changes = self._ledger.subscribe()
         try:
+            # Not before: of what comes between a look and the subscription nobody tells.
+            self._see_all()
             if self._state.cluster is None:
                 await self._ledger.commit([Unit((put(first_cluster(self._mint(), self._clock.now()), create=True),))])
             while True:
-                self._take(changes)
+                await self._take(changes)
                 await self._pass()
                 await self._wait(changes)
         finally:
@@ -97,16 +97,23 @@ class ControlLoop:
         # Never nothing: what is due in less than a clock's step must not become a busy loop.
         return max(self.GATHER, ahead if due is None else min(ahead, due - self._clock.now()))
 
-    def _take(self, changes: Subscription) -> None:
-        if changes.overflowed:
-            changes.overflowed = False
-            log.warning("control.fell_behind")
-            self._keeper = ViewKeeper(self._state)
-            self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
-            self._dirty.mark_all(self._state)
+    async def _take(self, changes: Subscription) -> None:
         taken = changes.take()
-        self._keeper.apply(taken)
-        self._dirty.mark(taken, self._state)
+        if taken is None:
+            log.warning("control.fell_behind")
+            self._see_all()
+            return
+        for begin in range(0, len(taken), self.TASKS_AT_ONCE):
+            portion = taken[begin : begin + self.TASKS_AT_ONCE]
+            self._keeper.apply(portion)
+            self._dirty.mark(portion, self._state)
+            await self._breathe()
+
+    def _see_all(self) -> None:
+        """The scheduler's picture made anew from the state, and everything to be looked at."""
+        self._keeper = ViewKeeper(self._state)
+        self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
+        self._dirty.mark_all(self._state)
 
     # one pass
 

@@ -20,8 +20,8 @@ from swarmpy.errors import BadRequest
 from swarmpy.models.task import TaskStatus
 from swarmpy.states import TaskState
 
-# Tasks placed between two breaths: some milliseconds of work.
-SLICE = 200
+# Tasks placed between two breaths: some ten milliseconds of work.
+SLICE = 1000
 
 
 async def schedule(

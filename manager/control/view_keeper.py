@@ -109,8 +109,8 @@ class ViewKeeper:
             self.view.remove_task(some.id)
             self._has_room_changed = True
         if new is not None and new.state in _FAILURES and (old is None or old.state not in _FAILURES) and new.node_id:
-            at = new.finished_at or new.updated_at
-            self.view.record_failure(new.node_id, new.service_id, new.spec_version, at)
+            # By our own clock, not by the node's: when it was written down.
+            self.view.record_failure(new.node_id, new.service_id, new.spec_version, new.updated_at)
 
     def _requirements_or_none(self, task: Task) -> Requirements:
         """A task that runs holds its room by whatever it asked for, if that can still be read."""

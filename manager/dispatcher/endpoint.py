@@ -9,11 +9,11 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
-from manager.control.together import together
 from manager.dispatcher.channel import ChannelClosed
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.streams import LogBroker, Stream, StreamClosed
 from swarmpy.errors import BadRequest, NotFound
+from swarmpy.together import together
 from swarmpy.wire import FromAgent, FromManager, from_agent
 
 # WebSocket close codes: RFC 6455, section 7.4.

@@ -27,7 +27,8 @@ def merged(task: Task, report: TaskReport, now: datetime) -> Task | None:
     status = merged_status(task.status, report.status)
     if status is not report.status:
         return None
-    seen_at = status.timestamp or now
+    # By the agent's clock, which may go ahead of ours: nothing has happened after we heard of it.
+    seen_at = min(status.timestamp or now, now)
     running = status.state is TaskState.RUNNING
     reported = status.port_status.ports if status.port_status else None
     after = task.model_copy(

@@ -23,7 +23,6 @@ class Session:
         self.id = session_id
         self.node_id = node_id
         self.channel = channel
-        self.applied: int | None = None
         self._told = AssignmentSet()
         self._revision = 0
         self._tasks: set[str] = set()

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from manager.ca.sealing import Sealer
-from manager.control.together import together
 from manager.dispatcher.assignments import nodes_told_of
 from manager.dispatcher.channel import Channel, ChannelClosed
 from manager.dispatcher.registration import described, registered
@@ -27,6 +26,7 @@ from swarmpy.idgen import Mint
 from swarmpy.logs import logger
 from swarmpy.settings import ManagerSettings
 from swarmpy.states import Role
+from swarmpy.together import together
 from swarmpy.wire import (
     PROTOCOL,
     Applied,
@@ -43,6 +43,8 @@ from swarmpy.wire import (
 )
 
 log = logger("dispatcher")
+
+_REMOVED = "this node was removed from the cluster; join it again to use it"
 
 
 class Sessions:
@@ -118,14 +120,20 @@ class Sessions:
             while True:
                 await changes.wait()
                 taken = changes.take()
-                if changes.overflowed:
-                    changes.overflowed = False
-                    for session in self._sessions.values():
-                        session.touch(everything=True)
+                if taken is None:
+                    self._touch_all()
+                    continue
                 for change in taken:
                     self._touch_sessions(change)
         finally:
             self._ledger.unsubscribe(changes)
+
+    def _touch_all(self) -> None:
+        for session in self._sessions.values():
+            if self._known(session.node_id) is None:
+                session.dismiss(_REMOVED)
+            else:
+                session.touch(everything=True)
 
     def _touch_sessions(self, change: Changed) -> None:
         before, after = change.before, change.after
@@ -142,7 +150,7 @@ class Sessions:
                     session.touch(networks=(some.id,))
         elif isinstance(some, Node) and (session := self._sessions.get(some.id)):
             if after is None:
-                session.dismiss("this node was removed from the cluster; join it again to use it")
+                session.dismiss(_REMOVED)
             else:
                 session.touch(node=True)
 
@@ -163,9 +171,9 @@ class Sessions:
     async def serve(self, channel: Channel) -> None:
         """One connection, from its Hello to its end."""
         try:
-            session = await self._open(channel)
-            if session is not None:
-                await self._converse(session)
+            hello = await self._let_in(channel)
+            if hello is not None:
+                await self._converse(Session(self._mint(), hello.node_id, channel), hello)
         except ChannelClosed:
             pass
         except BadRequest as error:
@@ -174,7 +182,8 @@ class Sessions:
         finally:
             await channel.close()
 
-    async def _open(self, channel: Channel) -> Session | None:
+    async def _let_in(self, channel: Channel) -> Hello | None:
+        """The agent's hello, its node on record; None when it was refused."""
         hello = await channel.receive()
         if not isinstance(hello, Hello):
             await _refuse(channel, "the first message must be a hello", retry=False)
@@ -190,33 +199,32 @@ class Sessions:
         except Unavailable as error:
             await _refuse(channel, str(error), retry=True)
             return None
-        session = Session(self._mint(), hello.node_id, channel)
-        await self._replace(session)
-        self._hear(session, hello)
-        cluster = self._ledger.state.cluster
-        cluster_id = cluster.id if cluster else ""
-        await channel.send(Welcome(session_id=session.id, cluster_id=cluster_id, beat_every=self._beat_every()))
-        log.info("session.opened", node=hello.node_id, hostname=hello.description.hostname)
-        return session
+        return hello
 
     def _must_serve(self) -> None:
         if not self._serving:
             raise LeadershipLost("this manager does not lead the cluster")
 
-    async def _replace(self, session: Session) -> None:
+    async def _converse(self, session: Session, hello: Hello) -> None:
         old = self._sessions.get(session.node_id)
         self._sessions[session.node_id] = session
-        if old is not None:
-            log.info("session.replaced", node=session.node_id)
-            await old.channel.close()
-
-    async def _converse(self, session: Session) -> None:
+        self._hear(session, hello)
         try:
+            if old is not None:
+                log.info("session.replaced", node=session.node_id)
+                await old.channel.close()
+            await session.channel.send(self._welcome(session))
+            log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
             await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
         finally:
             if self._sessions.get(session.node_id) is session:
                 del self._sessions[session.node_id]
                 log.info("session.closed", node=session.node_id)
+
+    def _welcome(self, session: Session) -> Welcome:
+        cluster = self._ledger.state.cluster
+        cluster_id = cluster.id if cluster else ""
+        return Welcome(session_id=session.id, cluster_id=cluster_id, beat_every=self._beat_every())
 
     async def _listen(self, session: Session) -> None:
         while True:
@@ -239,7 +247,7 @@ class Sessions:
             case Hello() | Reports():
                 self._reports.add(session.node_id, message.reports)
             case Applied():
-                session.applied = self._applied[session.node_id] = message.revision
+                self._applied[session.node_id] = message.revision
 
     def _beat_every(self) -> float:
         return max(self._settings.beat_every.total_seconds(), len(self._sessions) / self.BEATS_PER_SECOND)

@@ -3,7 +3,7 @@
 Composes the deciders; holds no rule of its own but who decides for which service.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,13 +21,6 @@ from manager.state import State
 
 
 @dataclass(frozen=True, slots=True)
-class Dirty:
-    """Ids of the nodes that changed since the last pass."""
-
-    nodes: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What the scheduler knows and deciders ask for."""
 
@@ -36,12 +29,12 @@ class Surroundings:
     unfit: Unfit = fits
 
 
-def services_to_look_at(state: State, dirty: Dirty) -> frozenset[str]:
-    """Those with tasks on dirty nodes, and those that want a task on every node."""
+def services_to_look_at(state: State, node_ids: Collection[str]) -> frozenset[str]:
+    """Those with tasks on these nodes, that changed, and those that want a task on every node."""
     found: set[str] = set()
-    for node_id in dirty.nodes:
+    for node_id in node_ids:
         found |= {task.service_id for task in state.tasks_of_node(node_id)} & state.services.keys()
-    if dirty.nodes:
+    if node_ids:
         found |= {service.id for service in state.services.values() if _follows_nodes(service)}
     return frozenset(found)
 

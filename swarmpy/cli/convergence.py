@@ -83,6 +83,10 @@ class _Failure:
     task_id: str
     error: str
 
+    @classmethod
+    def of(cls, task: Object) -> "_Failure":
+        return cls(str(task.get("CreatedAt", "")), task["ID"], error_of(task))
+
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
@@ -121,7 +125,7 @@ def _with_failures(memory: Memory, service_id: str, tasks: Iterable[Object]) -> 
     for task in tasks:
         if LABELS[task["Status"]["State"]] in _BAD and task["ID"] not in memory.before:
             key = _place(task)
-            failure = _Failure(str(task.get("CreatedAt", "")), task["ID"], error_of(task))
+            failure = _Failure.of(task)
             known = {earlier.task_id: earlier for earlier in failures.get(key, ())}
             failures[key] = tuple(sorted((known | {task["ID"]: failure}).values()))
     return replace(memory, failures=failures)
@@ -151,7 +155,7 @@ def _look_at(
         text=_progress(service, len(good), wanted),
         reasons=_reasons([slot for slot in slots if slot not in good], names),
     )
-    if (failure := _failure(memory, service, slots)) is not None:
+    if (failure := _failure(memory, service, tasks, slots)) is not None:
         text, failing = failure
         return memory, replace(verdict, phase=Phase.FAILED, text=text, failing=failing)
     update = (service.get("UpdateStatus") or {}).get("State")
@@ -223,15 +227,17 @@ def _is_good(service: Object, slot: _Slot, down: frozenset[str]) -> bool:
     return slot.state is TaskState.RUNNING and not _is_job(service) and slot.task.get("NodeID") not in down
 
 
-def _failure(memory: Memory, service: Object, slots: Sequence[_Slot]) -> tuple[str, tuple[str, ...]] | None:
+def _failure(
+    memory: Memory, service: Object, tasks: Sequence[Object], slots: Sequence[_Slot]
+) -> tuple[str, tuple[str, ...]] | None:
     """Why the service will not get there by itself, and whose logs may tell more."""
     update = service.get("UpdateStatus") or {}
     state, message = update.get("State"), update.get("Message", "")
     bad = [slot for slot in slots if slot.state in _BAD]
     if state in _PAUSED:
-        return f"update paused: {message}", _latest(memory, service)
+        return _with_culprit(f"update paused: {message}", memory, service, tasks)
     if state == "rollback_completed" and service["ID"] in memory.changed:
-        return f"update rolled back: {message}", _latest(memory, service)
+        return _with_culprit(f"update rolled back: {message}", memory, service, tasks)
     final = [slot for slot in bad if _restarts_on(service) == "none" or _gave_up(slot)]
     if final:
         slot = final[0]
@@ -245,11 +251,16 @@ def _failure(memory: Memory, service: Object, slots: Sequence[_Slot]) -> tuple[s
     return None
 
 
-def _latest(memory: Memory, service: Object) -> tuple[str, ...]:
-    """The task of the service that failed last since the change."""
+def _with_culprit(text: str, memory: Memory, service: Object, tasks: Sequence[Object]) -> tuple[str, tuple[str, ...]]:
+    """The message of an update names a task and not what ailed it, and the task's slot may hold another by now. With no
+    failure since the change, as when the same file is deployed again, an earlier one is still the reason."""
     places = (failures for key, failures in memory.failures.items() if key.startswith(service["ID"] + "/"))
-    failures = sorted(failure for place in places for failure in place)
-    return tuple(failure.task_id for failure in failures[-1:])
+    since = [failure for place in places for failure in place]
+    earlier = [_Failure.of(task) for task in tasks if LABELS[task["Status"]["State"]] in _BAD]
+    last = max(since or earlier, default=None)
+    if last is None:
+        return text, ()
+    return f"{text}: {last.error}" if last.error else text, (last.task_id,)
 
 
 def _gave_up(slot: _Slot) -> bool:

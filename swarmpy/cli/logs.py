@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import click
 
-from swarmpy.cli.render import parse_time, short_id
+from swarmpy.cli.render import json_line, parse_time, short_id
 from swarmpy.cli.views import task_name
 from swarmpy.client import Client, Object
 from swarmpy.clock import SystemClock
@@ -28,6 +28,7 @@ class LogWish:
     timestamps: bool = False
     raw: bool = False
     whole: bool = False
+    as_json: bool = False
 
     def query(self) -> dict[str, str]:
         """As the API asks for it. Raises `BadRequest`."""
@@ -105,8 +106,17 @@ def _show_lines(client: Client, path: str, query: dict[str, str], wish: LogWish)
             line = payload.decode(errors="replace").rstrip("\r\n")
             details, text = split_details(line, timestamps=wish.timestamps)
             label = labels.of(details.get(_TASK, ""))
+            if wish.as_json:
+                click.echo(json_line(_entry(label, stream, text, timestamps=wish.timestamps)))
+                continue
             width = max(width, len(label))
             click.echo(f"{label.ljust(width)} | {text}", err=stream == STDERR)
+
+
+def _entry(label: str, stream: int, text: str, *, timestamps: bool) -> dict[str, str]:
+    stamp, _, rest = text.partition(" ") if timestamps else ("", "", text)
+    entry = {"Task": label, "Stream": "stderr" if stream == STDERR else "stdout", "Line": rest}
+    return {"Timestamp": stamp} | entry if timestamps else entry
 
 
 class _Labels:

@@ -6,11 +6,13 @@ from typing import Any
 import click
 
 from swarmpy.cli.options import (
+    JSON,
     connected,
     filter_option,
     format_option,
     no_trunc_option,
     parse_filters,
+    print_became,
     print_inspected,
     print_rows,
     quiet_option,
@@ -40,7 +42,9 @@ def list_nodes(filters: Sequence[str], quiet: bool, no_trunc: bool, form: str) -
             return
         self_id = client.get("/info")["Swarm"]["NodeID"]
     nodes.sort(key=lambda item: (item["Description"].get("Hostname", ""), item["ID"]))
-    print_rows(NODE_COLUMNS, [node_row(item, self_id, whole=no_trunc) for item in nodes], form)
+    # A program wants the id and nothing else: it asks `info` who answers.
+    marked = "" if form == JSON else self_id
+    print_rows(NODE_COLUMNS, [node_row(item, marked, whole=no_trunc) for item in nodes], form)
 
 
 @node.command("ps")
@@ -72,7 +76,8 @@ def inspect(names: Sequence[str], form: str) -> None:
 @click.option("--availability", type=click.Choice(["active", "pause", "drain"]), help="Take tasks; no new ones; none.")
 @click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated.")
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label; may be repeated.")
-def update(name: str, availability: str | None, label_add: Sequence[str], label_rm: Sequence[str]) -> None:
+@format_option
+def update(name: str, availability: str | None, label_add: Sequence[str], label_rm: Sequence[str], form: str) -> None:
     """Change what a node may do and its labels."""
     with connected() as client:
         found = _find(client, name)
@@ -80,7 +85,7 @@ def update(name: str, availability: str | None, label_add: Sequence[str], label_
         if availability is not None:
             spec["Availability"] = availability
         client.post(f"/nodes/{found['ID']}/update", spec, version=str(found["Version"]["Index"]))
-    click.echo(name)
+    print_became("node", name, "updated", form)
 
 
 def relabelled(labels: dict[str, str], added: Sequence[str], removed: Sequence[str]) -> dict[str, str]:
@@ -100,12 +105,13 @@ def relabelled(labels: dict[str, str], added: Sequence[str], removed: Sequence[s
 @node.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="NODE...")
 @click.option("-f", "--force", is_flag=True, help="Also a node that is up.")
-def remove(names: Sequence[str], force: bool) -> int:
+@format_option
+def remove(names: Sequence[str], force: bool, form: str) -> int:
     """Forget nodes that are gone."""
     from swarmpy.cli.removal import remove_each
 
     with connected() as client:
-        return remove_each(names, lambda name: client.delete(f"/nodes/{name}", force=str(force).lower()))
+        return remove_each("node", names, lambda name: client.delete(f"/nodes/{name}", force=str(force).lower()), form)
 
 
 def _find(client: Client, name: str) -> dict[str, Any]:

@@ -53,6 +53,11 @@ def print_rows(columns: Mapping[str, str], rows: Sequence[Row], form: str) -> No
         click.echo(table(columns, rows))
 
 
+def print_became(kind: str, name: str, became: str, form: str) -> None:
+    """What a command made of one thing; in a table's place its name alone, as docker has it."""
+    click.echo(json_line({"Kind": kind, "Name": name, "Became": became}) if form == JSON else name)
+
+
 def print_inspected(objects: Sequence[Any], form: str) -> None:
     """Whole documents of the API: a list as docker prints it, or one object a line."""
     if form == JSON:

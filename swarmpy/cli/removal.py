@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import click
 
+from swarmpy.cli.options import print_became
 from swarmpy.errors import SwarmpyError
 
 
-def remove_each(names: Sequence[str], remove: Callable[[str], None]) -> int:
+def remove_each(kind: str, names: Sequence[str], remove: Callable[[str], None], form: str) -> int:
     """Says each name that is gone; returns the exit code of the first failure, else 0."""
     code = 0
     for name in names:
@@ -17,5 +18,5 @@ def remove_each(names: Sequence[str], remove: Callable[[str], None]) -> int:
             click.echo(f"swarmpy: {error}", err=True)
             code = code or error.exit_code
         else:
-            click.echo(name)
+            print_became(kind, name, "removed", form)
     return code

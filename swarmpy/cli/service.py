@@ -118,12 +118,13 @@ def _scaled(spec: Object, count: int) -> Object:
 
 @service.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
-def remove(names: Sequence[str]) -> int:
+@format_option
+def remove(names: Sequence[str], form: str) -> int:
     """Remove services and stop their tasks."""
     from swarmpy.cli.removal import remove_each
 
     with connected() as client:
-        return remove_each(names, lambda name: client.delete(f"/services/{name}"))
+        return remove_each("service", names, lambda name: client.delete(f"/services/{name}"), form)
 
 
 @service.command()
@@ -134,10 +135,17 @@ def remove(names: Sequence[str]) -> int:
 @click.option("-t", "--timestamps", is_flag=True, help="Begin lines with their time.")
 @click.option("--raw", is_flag=True, help="Lines as the containers wrote them.")
 @no_trunc_option
-def logs(name: str, follow: bool, tail: str, since: str, timestamps: bool, raw: bool, no_trunc: bool) -> None:
+@format_option
+def logs(
+    name: str, follow: bool, tail: str, since: str, timestamps: bool, raw: bool, no_trunc: bool, form: str
+) -> None:
     """Show the logs of a service, or of one task."""
     from swarmpy.cli.logs import LogWish, show_logs
 
-    wish = LogWish(follow=follow, tail=tail, since=since, timestamps=timestamps, raw=raw, whole=no_trunc)
+    if raw and form == JSON:
+        raise BadRequest("--raw and --format json exclude each other")
+    wish = LogWish(
+        follow=follow, tail=tail, since=since, timestamps=timestamps, raw=raw, whole=no_trunc, as_json=form == JSON
+    )
     with connected() as client:
         show_logs(client, name, wish)

@@ -18,8 +18,7 @@ from swarmpy.cli.options import (
 from swarmpy.cli.render import json_line
 from swarmpy.cli.views import SERVICE_COLUMNS, STACK_COLUMNS, service_row
 from swarmpy.errors import NotFound
-
-STACK_LABEL = "com.docker.stack.namespace"
+from swarmpy.stack.names import STACK_LABEL
 
 files_option = click.option(
     "-c",
@@ -71,7 +70,8 @@ def list_tasks(name: str, filters: Sequence[str], no_trunc: bool, quiet: bool, f
     from swarmpy.cli.tasks import print_tasks
 
     with connected() as client:
-        wanted = parse_filters(filters) | {"label": [f"{STACK_LABEL}={name}"]}
+        wanted = parse_filters(filters)
+        wanted["label"] = [*wanted.get("label", ()), f"{STACK_LABEL}={name}"]
         if not client.get("/services", filters={"label": [f"{STACK_LABEL}={name}"]}):
             raise NotFound(f"nothing found in stack: {name}")
         print_tasks(client, wanted, form=form, quiet=quiet, whole=no_trunc)

@@ -261,7 +261,8 @@ async def test_lists_are_json_lines_on_demand(shell: Shell) -> None:
     found = [json.loads(line) for line in (await shell.ok("service", "ls", "--format", "json")).splitlines()]
     assert [(item["Name"], item["Replicas"]) for item in found] == [("shop_once", "0/1"), ("shop_web", "0/2")]
     (node,) = [json.loads(line) for line in (await shell.ok("node", "ls", "--format", "json")).splitlines()]
-    assert node["Hostname"] == "manager-1" and node["ID"].endswith(" *")
+    assert node["Hostname"] == "manager-1" and node["ID"].isalnum()
+    assert f"{node['ID']} *" in await shell.ok("node", "ls")
 
 
 async def test_a_service_is_inspected_filtered_scaled_and_removed(shell: Shell) -> None:
@@ -284,6 +285,42 @@ async def test_scaling_refuses_what_has_no_replicas_before_changing_anything(she
     assert (said.code, said.err) == (2, "swarmpy: service s_b is global: only replicas can be scaled\n")
     mode = shell.service("s_a").spec.mode.replicated
     assert mode is not None and mode.replicas == 1
+
+
+async def test_tasks_of_a_stack_are_filtered_by_labels_of_their_own_too(shell: Shell) -> None:
+    await deployed(shell)
+    await shell.tasks_become("shop_web", RUNNING)
+
+    assert await shell.ok("stack", "ps", "-q", "shop")
+    assert not (await shell.ok("stack", "ps", "-q", "-f", "label=tier=front", "shop")).strip()
+
+
+async def test_what_changes_things_says_so_in_json_too(shell: Shell) -> None:
+    await deployed(shell)
+    updated = await shell.ok("node", "update", "--label-add", "a=b", "--format", "json", "self")
+    removed = await shell.ok("service", "rm", "--format", "json", "shop_web")
+    refused = await shell.run("node", "rm", "--format", "json", "self")
+
+    assert json.loads(updated) == {"Kind": "node", "Name": "self", "Became": "updated"}
+    assert json.loads(removed) == {"Kind": "service", "Name": "shop_web", "Became": "removed"}
+    assert refused.code != 0
+    assert refused.out == ""
+
+
+async def test_logs_are_json_lines_on_demand(shell: Shell) -> None:
+    await deployed(shell)
+    one, _ = await shell.tasks_become("shop_web", RUNNING, RUNNING)
+    shell.api.logs.scripts = {one.id: [(2, b"2030-01-31T12:00:00Z oh no\n")]}
+    said = await shell.ok("service", "logs", "--format", "json", "--timestamps", one.id)
+    label = f"shop_web.1.{one.id[:12]}@manager-1"
+
+    assert json.loads(said) == {
+        "Timestamp": "2030-01-31T12:00:00Z",
+        "Task": label,
+        "Stream": "stderr",
+        "Line": "oh no",
+    }
+    assert (await shell.run("service", "logs", "--format", "json", "--raw", one.id)).code == 2
 
 
 async def test_logs_carry_the_names_of_their_tasks(shell: Shell) -> None:

@@ -258,5 +258,16 @@ def test_the_failed_task_is_named_with_its_reason() -> None:
 
 def test_a_paused_update_names_the_task_that_failed_last() -> None:
     watch = Watch()
-    watch.look(1, service(update="updating"), [task(2, "failed", attempt=1), task(1, "failed", attempt=2)])
-    assert watch.look(2, service(update="paused"), BOTH).failing == ("web-1-2",)
+    watch.look(
+        1, service(update="updating"), [task(2, "failed", attempt=1), task(1, "failed", attempt=2, err="no disk")]
+    )
+    verdict = watch.look(2, service(update="paused"), BOTH)
+    assert verdict.failing == ("web-1-2",)
+    assert verdict.text == "update paused: so it is: no disk"
+
+
+def test_an_update_that_was_paused_before_this_deployment_still_tells_its_reason() -> None:
+    stopped = task(1, "failed", desired="shutdown", err="no such command")
+    verdict = Watch(changed=False, before=[stopped["ID"]]).look(1, service(update="paused"), [stopped, task(2)])
+    assert verdict.text == "update paused: so it is: no such command"
+    assert verdict.failing == (stopped["ID"],)

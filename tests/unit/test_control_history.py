@@ -8,12 +8,12 @@ import pytest
 from support.stepping import advance, settle
 
 from manager.control.history import KEPT_REVISIONS, compact_history
-from manager.control.together import together
 from manager.ledger import Ledger
 from manager.store.errors import HistoryGone
 from manager.store.memory import MemoryDatabase, MemoryStore
 from manager.store.port import Put, Unit
 from swarmpy.clock import ManualClock
+from swarmpy.together import together
 
 
 @asynccontextmanager

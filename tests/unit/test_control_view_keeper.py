@@ -107,6 +107,19 @@ def test_failures_on_a_node_are_remembered_once_for_each_task() -> None:
         assert bool(keeper.view.failures.failing("web", 1, NOW + timedelta(seconds=9))) is is_last
 
 
+def test_a_failure_is_dated_by_the_manager_not_by_its_node() -> None:
+    """A node whose clock goes an hour ahead must not be shunned for an hour, nor one behind be forgiven at once."""
+    state = picture(*GROUND)
+    keeper = ViewKeeper(state)
+    for number, wrong in enumerate((-60, -60, -60, 60, 60)):
+        told = NOW + timedelta(seconds=number)
+        failed = a_task(f"t{number}", state=TaskState.FAILED, finished_at=told + timedelta(minutes=wrong))
+        keeper.apply(write(state, failed.model_copy(update={"updated_at": told})))
+
+    assert keeper.view.failures.failing("web", 1, NOW + timedelta(minutes=4))
+    assert not keeper.view.failures.failing("web", 1, NOW + timedelta(minutes=6))
+
+
 def test_a_global_service_belongs_on_ready_active_nodes() -> None:
     every = a_service("every", mode=ServiceMode(global_=Global()))
     nodes = (a_node("n1"), a_node("n2", state=NodeState.DOWN), a_node("n3", availability=Availability.DRAIN))

@@ -74,6 +74,15 @@ def test_the_first_running_and_the_first_end_are_remembered_with_the_agents_own_
     assert ended.finished_at == NOW + timedelta(seconds=3)
 
 
+def test_an_agent_whose_clock_goes_ahead_reports_nothing_from_the_future() -> None:
+    running = after(a_task(state=TaskState.STARTING), report(TaskState.RUNNING, after=3600))
+    ended = after(running, report(TaskState.FAILED, after=3601))
+
+    assert (running.started_at, ended.finished_at) == (LATER, LATER)
+    assert ended.reason is not None
+    assert ended.reason.since == LATER
+
+
 def test_addresses_ports_and_restarts_are_kept() -> None:
     port = PortConfig(target_port=80, published_port=32768)
     said = report(

@@ -7,8 +7,12 @@ from datetime import timedelta
 from typing import TypeVar
 
 from support.cluster import Cluster, ManagerProcess, cluster_of
+from support.picture import a_node
 from support.scripted_agent import MemoryChannel, description
 
+from manager.store.codec import put
+from manager.store.port import Delete, Unit
+from swarmpy.clock import ManualClock
 from swarmpy.models.task import TaskStatus
 from swarmpy.states import Availability, NodeState, Role, TaskState
 from swarmpy.wire import (
@@ -131,6 +135,35 @@ async def test_a_new_session_ends_the_old_one_of_the_same_node() -> None:
         await again.hang_up()
         await cluster.settle()
         assert not cluster.leader.manager.sessions.is_connected("n1")
+
+
+async def test_an_agent_that_leaves_before_it_is_welcomed_leaves_no_session_behind() -> None:
+    async with calling() as (cluster, caller):
+        caller.channel.say(Hello(node_id="n1", description=description("n1")))
+        caller.channel.drop()
+        await cluster.settle()
+
+        assert cluster.node("n1").state is NodeState.READY
+        assert not cluster.leader.manager.sessions.is_connected("n1")
+
+
+async def test_a_node_removed_among_more_changes_than_can_be_followed_is_dismissed_all_the_same() -> None:
+    cluster = Cluster(ManualClock())
+    manager = cluster.add_manager("m1")
+    manager.ledger.BACKLOG = 2
+    await cluster.settle()
+    removed, kept = Caller(cluster, manager), Caller(cluster, manager)
+    await removed.hello("n1")
+    await kept.hello("n2")
+    others = [put(a_node(f"other{number}"), create=True) for number in range(3)]
+    await manager.ledger.commit([Unit((Delete("nodes/n1", modified=cluster.node("n1").version), *others))])
+    await cluster.settle()
+
+    assert not removed.only(Refused).retry
+    assert not kept.is_over
+    for caller in (removed, kept):
+        await caller.hang_up()
+    await cluster.close()
 
 
 async def test_a_manager_that_does_not_lead_sends_agents_on() -> None:

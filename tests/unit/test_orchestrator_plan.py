@@ -14,7 +14,7 @@ from support.builders import (
 
 from manager.objects import Reason, ReasonCode, Service
 from manager.orchestrator.decision import Decision, DropTask, SetDesired, SetReason, SetState, combined
-from manager.orchestrator.plan import Dirty, Surroundings, reconcile_service, services_to_look_at
+from manager.orchestrator.plan import Surroundings, reconcile_service, services_to_look_at
 from swarmpy.states import TaskState
 
 
@@ -44,7 +44,7 @@ def test_a_dirty_node_concerns_its_services_and_those_that_are_on_every_node() -
         a_node("n1"), a_service("web"), a_service("db"), a_global_service(), a_global_job("sweep"), a_task("a", "db")
     )
 
-    assert services_to_look_at(state, Dirty(nodes=frozenset({"n1"}))) == {"db", "agent", "sweep"}
+    assert services_to_look_at(state, {"n1"}) == {"db", "agent", "sweep"}
 
 
 def test_tasks_that_nothing_else_is_said_about_are_explained() -> None:

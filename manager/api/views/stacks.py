@@ -6,8 +6,7 @@ from manager.api.lookup import visible_networks, visible_services
 from manager.api.views.services import service_status
 from manager.state import State
 from swarmpy.models.base import Labels
-
-STACK_LABEL = "com.docker.stack.namespace"
+from swarmpy.stack.names import STACK_LABEL
 
 
 def stack_of(labels: Labels | None) -> str:

@@ -1,0 +1,85 @@
+"""The loop's own part: what it looks at, whenever it begins and however far it fell behind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from support.cluster import ManagerProcess
+from support.history import HistoryChecker
+from support.picture import a_node, a_service, a_task, a_wish
+from support.stepping import advance, settle
+
+from manager.control.loop import ControlLoop
+from manager.ledger import Ledger
+from manager.objects import AnyObject
+from manager.store.codec import put
+from manager.store.keys import LEADER
+from manager.store.memory import MemoryDatabase
+from manager.store.port import Fence, Put, Unit
+from swarmpy.clock import ManualClock
+from swarmpy.idgen import CountingIds
+from swarmpy.states import TaskState
+
+
+class Bench:
+    """A ledger that leads, and a control loop that was made and does not run yet."""
+
+    def __init__(self, process: ManagerProcess, clock: ManualClock) -> None:
+        self.ledger: Ledger = process.ledger
+        self.clock = clock
+        manager = process.manager
+        self.loop = ControlLoop(self.ledger, clock, CountingIds(), manager.sessions, manager.settings)
+
+    async def write(self, *values: AnyObject) -> None:
+        await self.ledger.commit([Unit(tuple(put(value, create=value.version == 0) for value in values))])
+
+    def placed(self) -> list[str]:
+        tasks = self.ledger.state.tasks.values()
+        return [task.node_id for task in tasks if task.is_wanted and task.state is TaskState.ASSIGNED]
+
+
+@asynccontextmanager
+async def leading() -> AsyncIterator[Bench]:
+    clock = ManualClock()
+    database = MemoryDatabase(clock)
+    process = ManagerProcess("m1", database, clock, CountingIds(), HistoryChecker(database))
+    following = asyncio.create_task(process.ledger.follow())
+    try:
+        await settle(clock)
+        (won,) = await process.store.commit([Unit((Put(LEADER, b"m1", modified=0),))])
+        process.ledger.fence = Fence(LEADER, won.revision)
+        await settle(clock)
+        yield Bench(process, clock)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        await process.store.close()
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[None]:
+    task = asyncio.create_task(bench.loop.run())
+    try:
+        await settle(bench.clock)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_node_that_came_after_the_loop_was_made_and_before_it_runs_is_seen() -> None:
+    async with leading() as bench:
+        await bench.write(a_node("n1"), a_service(), a_wish())
+        async with running(bench):
+            assert bench.placed() == ["n1"]
+
+
+async def test_a_loop_that_fell_behind_looks_at_everything() -> None:
+    async with leading() as bench:
+        bench.ledger.BACKLOG = 2
+        async with running(bench):
+            failed = [a_task(f"t{number}", state=TaskState.FAILED) for number in range(3)]
+            await bench.write(a_node("n1"), a_service(), a_wish(), *failed)
+            await advance(bench.clock, 1)
+
+            assert bench.placed() == ["n1"]
