@@ -36,7 +36,7 @@ PATIENCE = timedelta(seconds=5)
 class Runner:
     """`on_report` hears each change of what is reported, `on_change` each of what a restart of the agent must know.
 
-    `look_again` is set when a listing of the engine is wanted now.
+    `look_again` is set when a listing of the engine is wanted now. `trouble` says what keeps the engine from working.
     """
 
     def __init__(self, engine: Engine, clock: Clock, node_id: str) -> None:
@@ -50,6 +50,8 @@ class Runner:
         self._attended = asyncio.Event()
         self.work = Work()
         self.look_again = asyncio.Event()
+        self.trouble = ""
+        self.trouble_changed = asyncio.Event()
         self.assigned: AssignedSet = NOTHING_YET
         self.knows_everything = False
         self.on_report: Callable[[TaskReport], None] = lambda report: None
@@ -70,6 +72,12 @@ class Runner:
 
     def records(self) -> tuple[TaskRecord, ...]:
         return tuple(record_of(run) for run in self._runs.values())
+
+    def note_trouble(self, trouble: str) -> None:
+        """What keeps the engine from working, empty when nothing does."""
+        if trouble != self.trouble:
+            self.trouble = trouble
+            self.trouble_changed.set()
 
     def needs_network(self, network_id: str) -> bool:
         return network_id in self._networks or any(

@@ -183,14 +183,19 @@ class Session:
                 await self._send(channel, Reports(session_id=self._id, reports=reports))
 
     async def _describe_again(self, channel: Channel) -> None:
+        """The manager is told of a changed description, and at once of an engine that is away or back."""
+        told = ""
         while True:
-            # While the engine is away the runner says so.
-            with suppress(SwarmpyError):
-                description = await self._describe()
-                if description != self._description:
-                    self._description = description
-                    await self._send(channel, Described(session_id=self._id, description=description))
-            await self._clock.sleep(DESCRIBE_EVERY)
+            self._runner.trouble_changed.clear()
+            description, trouble = self._description, self._runner.trouble
+            if not trouble:
+                with suppress(SwarmpyError):
+                    description = await self._describe()
+            if description is not None and (description, trouble) != (self._description, told):
+                self._description, told = description, trouble
+                await self._send(channel, Described(session_id=self._id, description=description, trouble=trouble))
+            with suppress(TimeoutError):
+                await within(self._clock, DESCRIBE_EVERY, self._runner.trouble_changed.wait())
 
     async def _send(self, channel: Channel, message: FromAgent) -> None:
         await channel.send(message.model_dump_json())

@@ -54,12 +54,14 @@ class Watcher:
                 if not away:
                     log.warning("engine.away", error=str(error))
                 away = True
+                self._runner.note_trouble(str(error))
             await self._clock.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _back(self, was_away: bool) -> bool:
         if was_away:
             log.info("engine.back")
+        self._runner.note_trouble("")
         self._runner.forget_networks()
         return False
 
@@ -70,11 +72,14 @@ class Watcher:
             self._runner.look_again.clear()
             try:
                 await self._correct()
+                if failed:
+                    self._runner.note_trouble("")
                 failed = ""
             except SwarmpyError as error:
                 if failed != str(error):
                     log.warning("engine.listing_failed", error=str(error))
                 failed = str(error)
+                self._runner.note_trouble(failed)
 
     # Events.
 

@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     WAITING_RESTART_DELAY = "waiting-restart-delay"
     WAITING_OLD_TASK = "waiting-old-task"
     WAITING_AGENT = "waiting-agent"
+    WAITING_ENGINE = "waiting-engine"
     NODE_DOWN = "node-down"
     NODE_DRAINED = "node-drained"
     ENGINE = "engine"

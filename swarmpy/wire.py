@@ -98,9 +98,12 @@ class Applied(Document):
 
 
 class Described(Document):
+    """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does."""
+
     type: Literal["described"] = "described"
     session_id: str
     description: NodeDescription
+    trouble: str = ""
 
 
 class Goodbye(Document):

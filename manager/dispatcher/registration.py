@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from manager.objects import Node
-from swarmpy.models.node import NodeDescription, NodeSpec
+from swarmpy.models.node import NodeSpec
 from swarmpy.states import NodeState, Role
-from swarmpy.wire import Hello
+from swarmpy.wire import Described, Hello
 
 
 def registered(known: Node | None, hello: Hello, role: Role, now: datetime) -> Node | None:
@@ -33,9 +33,9 @@ def registered(known: Node | None, hello: Hello, role: Role, now: datetime) -> N
     )
 
 
-def described(known: Node | None, description: NodeDescription, now: datetime) -> Node | None:
-    """The node with its new description; None when that is nothing new, or the node is gone."""
-    return _changed(known, now, description=description) if known is not None else None
+def described(known: Node | None, news: Described, now: datetime) -> Node | None:
+    """The node with its new description and trouble; None when that is nothing new, or the node is gone."""
+    return _changed(known, now, description=news.description, message=news.trouble) if known is not None else None
 
 
 def _changed(known: Node, now: datetime, **fields: object) -> Node | None:

@@ -261,7 +261,7 @@ class Sessions:
     async def _describe(self, session: Session, news: Described) -> None:
         node_id = session.node_id
         try:
-            await self._write_node(lambda: described(self._known(node_id), news.description, self._clock.now()))
+            await self._write_node(lambda: described(self._known(node_id), news, self._clock.now()))
         except Unavailable as error:
             # The term ends with the store; the agent tells the next leader, in its hello.
             log.info("node.not_described", node=node_id, reason=str(error))

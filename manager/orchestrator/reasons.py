@@ -17,6 +17,7 @@ WAITS = frozenset(
         ReasonCode.WAITING_RESTART_DELAY,
         ReasonCode.WAITING_OLD_TASK,
         ReasonCode.WAITING_AGENT,
+        ReasonCode.WAITING_ENGINE,
     }
 )
 
@@ -50,6 +51,9 @@ def no_node(text: str, nodes: Mapping[str, str], now: datetime, known: Reason | 
 def waiting_for_agent(node: Node | None, now: datetime, known: Reason | None = None) -> Reason:
     """Placed, and it is the agent's turn. The text does not follow the task's steps: its status does that."""
     text = f"waits for the agent of node {name_of(node)} to start it" if node else "waits for its agent to start it"
+    if node is not None and node.message:
+        trouble = f"waits for the engine of node {name_of(node)}: {node.message}"
+        return reason(ReasonCode.WAITING_ENGINE, trouble, now, known=known)
     return reason(ReasonCode.WAITING_AGENT, text, now, known=known)
 
 

@@ -124,8 +124,9 @@ def error_of(task: Object) -> str:
     status = task["Status"]
     if status.get("Err"):
         return str(status["Err"])
-    waits = status["State"] in ("new", "pending")
-    return str((task.get("Reason") or {}).get("Text", "")) if waits else ""
+    reason = task.get("Reason") or {}
+    waits = status["State"] in ("new", "pending") or reason.get("Code") == "waiting-engine"
+    return str(reason.get("Text", "")) if waits else ""
 
 
 def node_row(node: Object, self_id: str, *, whole: bool = False) -> dict[str, str]:

@@ -420,6 +420,22 @@ async def test_an_engine_that_changed_is_described_anew_in_the_next_session(
     assert manager.descriptions[0].description.engine.engine_version == "26.1.5"
 
 
+async def test_the_manager_is_told_that_the_engine_is_away_and_that_it_is_back(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager
+) -> None:
+    async with running_agent(settings, engine, manager):
+        manager.assign(an_assignment(1))
+        await manager.wait_until_states("running")
+        engine.go_away()
+        await wait_until(lambda: len(manager.descriptions) == 1)
+        engine.come_back()
+        await wait_until(lambda: len(manager.descriptions) == 2)
+
+    away, back = manager.descriptions
+    assert "the Docker engine at fake is not reachable" in away.trouble
+    assert (back.trouble, back.description) == ("", away.description)
+
+
 async def test_a_disk_that_takes_nothing_more_stops_no_task(
     settings: AgentSettings, engine: FakeEngine, manager: FakeManager, capsys: pytest.CaptureFixture[str]
 ) -> None:

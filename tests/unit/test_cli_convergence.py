@@ -250,6 +250,12 @@ def test_a_waiting_task_says_why_per_node() -> None:
     assert verdict.text == "1/2 running, pending"
 
 
+def test_a_task_that_waits_for_its_nodes_engine_says_so_whatever_its_state() -> None:
+    reason = {"Code": "waiting-engine", "Text": "waits for the engine of node a: it is away"}
+    verdict = Watch().look(1, service(), [task(1), task(2, "preparing", Reason=reason)])
+    assert verdict.reasons == ("web.2 preparing: waits for the engine of node a: it is away",)
+
+
 def test_the_failed_task_is_named_with_its_reason() -> None:
     verdict = Watch().look(1, service(restart="none"), [task(1, "failed", err="exited with code 7"), task(2)])
     assert verdict.text == "web.1 failed: exited with code 7"

@@ -320,6 +320,17 @@ async def test_a_changed_machine_is_described_anew() -> None:
         assert cluster.node("n1").description == bigger
 
 
+async def test_what_troubles_a_node_is_on_record_until_it_is_over_and_the_node_stays_ready() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        machine = description("n1")
+        await caller.say(Described(session_id=caller.session_id, description=machine, trouble="the engine is away"))
+        assert (cluster.node("n1").message, cluster.node("n1").state) == ("the engine is away", NodeState.READY)
+
+        await caller.say(Described(session_id=caller.session_id, description=machine))
+        assert cluster.node("n1").message == ""
+
+
 async def test_goodbye_ends_the_session_and_leaves_the_node_its_grace() -> None:
     async with calling() as (cluster, caller):
         await caller.hello()

@@ -44,6 +44,14 @@ def test_a_placed_task_waits_for_its_agent_by_name() -> None:
     assert (reason.code, reason.text) == (ReasonCode.WAITING_AGENT, "waits for the agent of node n1 to start it")
 
 
+def test_what_troubles_the_node_is_why_its_tasks_wait() -> None:
+    troubled = a_node("n1").model_copy(update={"message": "the Docker engine is not reachable"})
+    reason = why(a_task("a", state=TaskState.PREPARING), troubled)
+
+    assert reason is not None and reason.code is ReasonCode.WAITING_ENGINE
+    assert reason.text == "waits for the engine of node n1: the Docker engine is not reachable"
+
+
 def test_a_task_whose_node_is_unknown_waits_for_its_agent_all_the_same() -> None:
     reason = why(a_task("a", state=TaskState.STARTING, node="n9"))
     assert reason is not None and reason.text == "waits for its agent to start it"
