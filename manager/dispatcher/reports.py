@@ -27,6 +27,9 @@ def merged(task: Task, report: TaskReport, now: datetime) -> Task | None:
     status = merged_status(task.status, report.status)
     if status is not report.status:
         return None
+    if status.state == task.state and report.restarts <= task.local_restarts:
+        # People read it as "since when": an agent that starts again, or a pull that goes on, does not begin it anew.
+        status = status.model_copy(update={"timestamp": task.status.timestamp or status.timestamp})
     # By the agent's clock, which may go ahead of ours: nothing has happened after we heard of it.
     seen_at = min(status.timestamp or now, now)
     running = status.state is TaskState.RUNNING

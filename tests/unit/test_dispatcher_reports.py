@@ -54,6 +54,15 @@ def test_what_is_known_already_needs_no_writing() -> None:
     assert merged(task, report(TaskState.RUNNING), LATER) is None
 
 
+def test_an_agent_that_starts_again_does_not_change_since_when_a_task_runs() -> None:
+    task = after(a_task(state=TaskState.STARTING), report(TaskState.RUNNING, after=1))
+    adopted = after(task, report(TaskState.RUNNING, after=3, message="adopted"))
+    restarted = after(task, report(TaskState.RUNNING, after=4, restarts=1))
+
+    assert adopted.status.timestamp == NOW + timedelta(seconds=1)
+    assert restarted.status.timestamp == NOW + timedelta(seconds=4)
+
+
 @pytest.mark.parametrize("state", [TaskState.COMPLETE, TaskState.FAILED, TaskState.ORPHANED])
 def test_a_finished_task_is_not_finished_again_in_another_way(state: TaskState) -> None:
     assert merged(a_task(state=state, finished_at=NOW), report(TaskState.REJECTED), LATER) is None
@@ -97,7 +106,7 @@ def test_addresses_ports_and_restarts_are_kept() -> None:
 def test_a_later_report_without_addresses_does_not_take_them_away() -> None:
     task = after(a_task(state=TaskState.STARTING, networks=("net",)), report(TaskState.RUNNING, addresses={"net": "x"}))
 
-    assert after(task, report(TaskState.RUNNING, after=2)).networks[0].address == "x"
+    assert after(task, report(TaskState.RUNNING, after=2, message="still")).networks[0].address == "x"
 
 
 def test_a_wait_is_over_once_the_task_runs() -> None:
