@@ -8,7 +8,8 @@ cd "$root"
 
 scripts/setup.sh demo
 mkdir -p "$state" "$run"
-if [ -e "$run/owner" ] && [ "$(cat "$run/owner")" != "$root" ]; then
+# A demo that never came to start anything owns nothing.
+if { [ -e "$run/node" ] || [ -e "$run/engine" ]; } && [ "$(cat "$run/owner" 2>/dev/null)" != "$root" ]; then
     die "a demo of $(cat "$run/owner") is here already: end it with make demo-stop there"
 fi
 echo "$root" >"$run/owner"
