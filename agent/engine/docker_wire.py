@@ -10,6 +10,7 @@ from agent.engine.port import EngineEvent, EngineInfo, LogLine, News
 from agent.engine.ranges import EngineNetwork
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.names import TASK_LABEL, network_id_of, network_labels, network_name
+from swarmpy.models.network import MTU_OPTION
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 from swarmpy.wire import NetworkAssignment
 
@@ -118,7 +119,7 @@ def engine_event(event: Mapping[str, Any]) -> EngineEvent | None:
 
 
 def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
-    options = {"com.docker.network.driver.mtu": str(network.mtu)} if network.mtu else {}
+    options = {MTU_OPTION: str(network.mtu)} if network.mtu else {}
     return {
         "name": network_name(network),
         "driver": "bridge",

@@ -11,6 +11,7 @@ from typing import Any
 from swarmpy.errors import Unsupported
 from swarmpy.models import container, mount, network, node, port, resources, service, task
 from swarmpy.models.base import DockerModel, Driver, docker_name
+from swarmpy.models.network import MTU_OPTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,6 @@ Rule = Acts | Only | OnlyKeys | Refused
 def _acts(*names: str) -> dict[str, Rule]:
     return dict.fromkeys(names, Acts())
 
-
-MTU_OPTION = "com.docker.network.driver.mtu"
 
 _SECRETS = Refused("secrets are not carried out yet")
 _CONFIGS = Refused("configs are not carried out yet")

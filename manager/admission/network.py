@@ -5,7 +5,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
 from manager.admission.admitted import Admitted
-from manager.admission.coverage import MTU_OPTION, is_empty, refuse_unsupported
+from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.names import check_network_name
 from manager.objects import Network
 from manager.state import State
@@ -13,7 +13,7 @@ from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put, Unit
 from swarmpy.errors import BadRequest, Conflict, NotFound, Unsupported
-from swarmpy.models.network import IPAMConfig, NetworkCreate
+from swarmpy.models.network import MTU_OPTION, IPAMConfig, NetworkCreate
 
 # Networks that every engine has for itself.
 _OF_THE_ENGINE = frozenset({"bridge", "host", "none"})

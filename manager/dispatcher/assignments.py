@@ -12,6 +12,7 @@ from typing import TypeVar
 from manager.objects import Network, Task
 from manager.state import State
 from swarmpy.models.base import Labels
+from swarmpy.models.network import MTU_OPTION
 from swarmpy.models.service import ServiceMode
 from swarmpy.states import TaskState
 from swarmpy.wire import Changes, Full, NetworkAssignment, TaskAssignment, TaskNetworkAssignment
@@ -155,5 +156,5 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
 
 def _mtu(network: Network) -> int | None:
     """Docker's option; what is no number was refused when the network was made."""
-    text = (network.spec.options or {}).get("com.docker.network.driver.mtu", "")
+    text = (network.spec.options or {}).get(MTU_OPTION, "")
     return int(text) if text.isdecimal() else None

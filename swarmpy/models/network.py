@@ -4,6 +4,9 @@ from pydantic import Field
 
 from swarmpy.models.base import DockerModel, Driver, Labels, Timestamp
 
+# The option of a network that sets its MTU, in a client's wish and on the engine alike.
+MTU_OPTION = "com.docker.network.driver.mtu"
+
 
 class IPAMConfig(DockerModel):
     subnet: str | None = None
