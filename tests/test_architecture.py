@@ -23,6 +23,7 @@ PURE = (
     "swarmpy/errors.py",
     "swarmpy/ids.py",
     "swarmpy/states.py",
+    "swarmpy/tokens.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",
     "swarmpy/stack/*.py",
@@ -86,6 +87,7 @@ ONE_PLACE = {
     "yaml": "swarmpy/stack/parse.py",
     "tenacity": "swarmpy/retry.py",
     "structlog": "swarmpy/logs.py",
+    "cryptography.x509": "swarmpy/pki.py",
 }
 
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "shared", "tools"}
