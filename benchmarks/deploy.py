@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.dockerd import Dockerd, dockerd, why_not
 from support.images import import_image
-from support.node import Node, free_port
+from support.node import Node
 
 IMAGE = "bench:1"
 BAR = 1.15
@@ -54,7 +54,7 @@ def main() -> int:
 
 @contextmanager
 def running_node(engine: Dockerd) -> Iterator[Node]:
-    node = Node(engine, free_port())
+    node = Node(engine)
     try:
         node.start()
         yield node

@@ -5,6 +5,7 @@ manager's carries the name `swarmpy-manager` too, and only such a one may serve:
 cannot pass for a manager. etcd's members know each other by the CN `swarmpy-etcd`, which only managers are given.
 """
 
+import hashlib
 import ssl
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -33,6 +35,10 @@ _UNITS = {Role.MANAGER: MANAGER_NAME, Role.WORKER: "swarmpy-worker"}
 _ROLES = {unit: role for role, unit in _UNITS.items()}
 # Clocks of machines differ: a fresh certificate is valid from a while ago.
 _SKEW = timedelta(hours=1)
+# What lies in a node's identity folder.
+CA_FILE, CERT_FILE, KEY_FILE = "ca.pem", "node.pem", "node.key"
+# The first node's, until the store has it.
+CA_KEY_FILE = "ca.key"
 CA_LIFETIME = timedelta(days=20 * 365)
 
 
@@ -90,6 +96,12 @@ def validity_of(pem: str) -> Validity:
 def digest_of(pem: str) -> str:
     """Of a CA, as join tokens carry it. Raises `ValueError` for what is no certificate."""
     return ca_digest(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER))
+
+
+def key_digest_of(request: str) -> str:
+    """Names the key that a signing request is for: SHA-256 of its public half, hex. Raises `BadRequest`."""
+    public = _public_key_of(request).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(public).hexdigest()
 
 
 def to_der(pem: str) -> bytes:
@@ -173,6 +185,11 @@ class Credentials:
     ca_file: Path
     cert_file: Path
     key_file: Path
+
+    @classmethod
+    def of(cls, folder: Path) -> "Credentials":
+        """Those of a node, in its identity folder."""
+        return cls(folder / CA_FILE, folder / CERT_FILE, folder / KEY_FILE)
 
     def client_context(self) -> ssl.SSLContext:
         """Towards managers, read anew at each call, so that a renewed certificate is used: connect with the server

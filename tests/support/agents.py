@@ -191,7 +191,10 @@ def agent_settings(data_dir: Path, docker_host: str = "unix:///fake.sock", node_
         node_id=node_id,
         hostname="host-a",
         data_dir=data_dir,
-        managers=("unix:/fake",),
+        identity=data_dir / "identity",
+        managers=("fake:2377",),
+        address="127.0.0.1:2377",
+        ready_file=data_dir / "ready",
         docker_host=docker_host,
         relist_every=timedelta(milliseconds=50),
     )
