@@ -122,7 +122,11 @@ def starts_of(node: Node, label: str) -> Iterator[Iterator[object]]:
 
 def wait_until_gone(node: Node) -> None:
     """So that removing one deployment does not slow down what is measured next."""
-    while node.docker.containers(all=True, quiet=True) or node.get("/services"):
+    while (
+        node.docker.containers(all=True, quiet=True)
+        or node.docker.networks(filters={"type": "custom"})
+        or node.get("/services")
+    ):
         time.sleep(0.05)
 
 
