@@ -122,7 +122,14 @@ def starts_of(node: Node, label: str) -> Iterator[Iterator[object]]:
 
 def wait_until_gone(node: Node) -> None:
     """So that removing one deployment does not slow down what is measured next."""
-    while node.docker.containers(all=True, quiet=True) or node.get("/services"):
+    deadline = time.monotonic() + LIMIT
+    while left := [
+        *(container["Id"] for container in node.docker.containers(all=True)),
+        *(network["Name"] for network in node.docker.networks(filters={"type": "custom"})),
+        *(service["Spec"]["Name"] for service in node.get("/services")),
+    ]:
+        if time.monotonic() > deadline:
+            sys.exit(f"bench-deploy: still there {LIMIT} s after `stack rm`: {', '.join(left)}")
         time.sleep(0.05)
 
 
