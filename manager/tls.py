@@ -27,9 +27,9 @@ def fingerprint_of(credentials: Credentials) -> Fingerprint:
 class ServerTls:
     """`context` is one for life; what it serves changes. Raises `OSError` for files that cannot be used."""
 
-    # Seconds that a client may take for its part of the handshake, and of the goodbye.
+    # Seconds that a client may take for its part of the handshake; and for the goodbye, with the last answer before it.
     HANDSHAKE_WITHIN = 10.0
-    GOODBYE_WITHIN = 2.0
+    GOODBYE_WITHIN = 10.0
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials

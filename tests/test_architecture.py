@@ -68,9 +68,9 @@ IMPURE = {"swarmpy/stack/parse.py"}
 # Packages that touch the world, or change between two calls.
 WORLD = {
     "aetcd", "asyncio", "click", "docker", "fastapi", "fcntl", "grpc", "http", "httpcore2", "logging",
-    "multiprocessing", "os", "random", "requests", "rich", "ruamel", "secrets", "select", "shutil", "signal", "socket", "ssl", "starlette",
-    "structlog", "subprocess", "sys", "tempfile", "tenacity", "threading", "time", "urllib3", "uuid", "uvicorn",
-    "websockets",
+    "multiprocessing", "os", "random", "requests", "rich", "ruamel", "secrets", "select", "shutil", "signal",
+    "socket", "ssl", "starlette", "structlog", "subprocess", "sys", "tempfile", "tenacity", "threading", "time",
+    "urllib3", "uuid", "uvicorn", "websockets",
 }  # fmt: skip
 WORLD_OF_OURS = {"swarmpy.clock", "swarmpy.idgen", "swarmpy.logs", "swarmpy.retry", "swarmpy.client"}
 WORLD_CALLS = {

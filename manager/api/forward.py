@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import aclosing, suppress
 from datetime import timedelta
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from manager.api.client_side import ClientGone, ClientSide, read_whole, watched
 from manager.api.forwarding import (
@@ -65,15 +65,22 @@ class ForwardToLeader:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                await self._client.close()
+            await self._app(scope, receive, self._closing(send))
         elif scope["type"] != "http" or self._ledger.is_leading or is_of_this_manager(scope["path"]):
             await self._app(scope, receive, send)
         else:
             with suppress(ClientGone):
                 await self._serve_elsewhere(scope, receive, send)
+
+    def _closing(self, send: Send) -> Send:
+        """The server waits for no more than the last word of the app's life: connections end before it."""
+
+        async def close_first(message: Message) -> None:
+            if message["type"].startswith("lifespan.shutdown"):
+                await self._client.close()
+            await send(message)
+
+        return close_first
 
     async def _serve_elsewhere(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
