@@ -5,9 +5,11 @@ import signal
 import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from manager.api.app import create_app, create_status_app
+from manager.api.forward import ForwardToLeader
 from manager.ca.founding import first_objects, hand_over, load_founding
 from manager.ca.sealing import load_sealer
 from manager.dispatcher.endpoint import agent_routes
@@ -59,6 +61,13 @@ async def run_manager(settings: ManagerSettings) -> None:
         settings.api_socket.unlink(missing_ok=True)
 
 
+def leader_address(manager: Manager) -> str | None:
+    """Where the leader's door is; None while nobody leads, or it is not known."""
+    state = manager.ledger.state
+    leader = state.nodes.get(state.leader)
+    return leader.address or None if leader is not None else None
+
+
 def _tls(settings: ManagerSettings) -> ServerTls:
     try:
         return ServerTls(Credentials.of(settings.identity))
@@ -79,10 +88,13 @@ def _servers(
 
     context = manager.api_context()
     api = create_app(context)
+    forward = ForwardToLeader(
+        api, manager.ledger, manager.clock, partial(leader_address, manager), Credentials.of(manager.settings.identity)
+    )
     agents = agent_routes(manager.sessions, manager.logs, on_crash)
     door_socket, tls = door
     return [
-        HttpServer(api, [api_socket]),
+        HttpServer(forward, [api_socket]),
         HttpServer(create_door(manager.registrar, manager.ledger, agents, api), [door_socket], tls),
         HttpServer(create_status_app(context), [status_socket]),
     ]

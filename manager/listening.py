@@ -152,6 +152,13 @@ class HttpServer(uvicorn.Server):
             )
             self.servers.append(server)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who has not said goodbye by then is cut off."""
+        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
     def _protocol(self) -> asyncio.Protocol:
         return HttpOfPeer(self.config, self.server_state, self.lifespan.state)
 
