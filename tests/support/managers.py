@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 from support.api import Answer, Api, Exchange, request
 from support.node_certificates import ClusterCa
 from support.tls_port import BOUND, TlsPort, tls_port
@@ -20,6 +21,7 @@ from support.tls_port import BOUND, TlsPort, tls_port
 from manager.api.for_managers import ForManagers
 from manager.api.forward import ForwardToLeader
 from manager.listening import HttpServer, listen_unix
+from manager.peer import peer_of
 from manager.store.keys import LEADER
 from manager.store.memory import MemoryDatabase
 from manager.store.port import Delete, Fence, Put, Unit
@@ -69,6 +71,8 @@ class Managers:
         self.members: dict[str, Member] = {}
         # Where each one's port is; a test may say otherwise.
         self.addresses: dict[str, str] = {}
+        # Who sent each request that came to a port.
+        self.askers: list[str] = []
         self._folder = folder
         self._database = MemoryDatabase(self.clock)
 
@@ -96,8 +100,14 @@ class Managers:
     async def port_of(self, name: str) -> AsyncIterator[TlsPort]:
         """Open for the other managers meanwhile."""
         member = self[name]
-        app = Starlette(routes=[Mount("/api", app=ForManagers(member.api.app, member.api.ledger))])
-        async with tls_port(member.credentials, app) as port:
+        app = ForManagers(member.api.app, member.api.ledger)
+
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            peer = peer_of(scope)
+            self.askers.append(peer.node_id if peer else "")
+            await app(scope, receive, send)
+
+        async with tls_port(member.credentials, Starlette(routes=[Mount("/api", app=noted)])) as port:
             self.addresses[name] = f"127.0.0.1:{port.number}"
             yield port
 
@@ -112,6 +122,12 @@ class Managers:
             batches = await store.commit([Unit((Put(LEADER, name.encode(), modified=0),))])
             self[name].api.ledger.fence = Fence(LEADER, batches[0].revision)
         await until(lambda: all(member.api.state.leader == (name or "") for member in self.members.values()))
+
+    async def pass_seconds(self, seconds: int) -> None:
+        """In steps, with room for what follows from each."""
+        for _ in range(seconds * 10):
+            self.clock.advance(timedelta(milliseconds=100))
+            await asyncio.sleep(0.005)
 
     async def passing(self, work: Awaitable[T]) -> T:
         """What it comes to while time passes, fifty times as fast as it does."""
