@@ -16,7 +16,7 @@ from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unavail
 from swarmpy.files import write_private
 from swarmpy.lab import network
 from swarmpy.lab.folders import Folders
-from swarmpy.lab.machine import Machine, remove_cgroups, run_command, wait_until
+from swarmpy.lab.machine import Machine, remove_cgroups, run_command, swarmpy_command, wait_until
 from swarmpy.lab.plan import LabNode, LabPlan, grown, plan_lab
 from swarmpy.lab.procs import SWARMPY, kill, kill_lab_processes
 
@@ -228,8 +228,9 @@ def check_prerequisites() -> None:
 
 
 def run_in(machine: Machine, command: Sequence[str]) -> int:
-    """A command in a node, on this terminal; its exit code."""
-    return subprocess.run(machine.entered(command), check=False).returncode
+    """A command in a node, on this terminal; its exit code. It finds the swarmpy that runs this."""
+    path = f"{Path(swarmpy_command()).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return subprocess.run(machine.entered(command), check=False, env={**os.environ, "PATH": path}).returncode
 
 
 def _size(plan: LabPlan) -> str:

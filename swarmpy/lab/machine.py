@@ -39,6 +39,7 @@ class Machine:
         self.node = node
         self._plan = plan
         self._folders = folders
+        self._swarmpy: subprocess.Popen[bytes] | None = None
 
     @property
     def first(self) -> int | None:
@@ -69,7 +70,7 @@ class Machine:
 
     def start_swarmpy(self, options: Sequence[str] = ()) -> None:
         if "supervisor" not in self.processes():
-            self._start("swarmpy", (swarmpy_command(), "up", "--hostname", self.node.name, *options))
+            self._swarmpy = self._start("swarmpy", (swarmpy_command(), "up", "--hostname", self.node.name, *options))
 
     def turn_off(self) -> None:
         """As when the power fails: everything is gone at once, but for the disk."""
@@ -100,17 +101,15 @@ class Machine:
     def wait_until_ready(self) -> None:
         """Its agent has a session with the leader."""
         ready = self._folders.ready_file(self.node)
-        ended: list[bool] = []
 
-        def is_settled() -> bool:
-            ended[:] = ["supervisor" not in self.processes()]
-            return ready.exists() or ended[0]
+        def has_ended() -> bool:
+            return self._swarmpy is not None and self._swarmpy.poll() is not None
 
         try:
-            wait_until(f"{self.node.name} is ready", is_settled, STARTS_WITHIN)
+            wait_until(f"{self.node.name} is ready", lambda: ready.exists() or has_ended(), STARTS_WITHIN)
         except TimedOut as error:
             raise TimedOut(f"{error}:\n{self._tail('swarmpy')}") from None
-        if ended[0]:
+        if has_ended():
             raise Unavailable(f"swarmpy did not start on {self.node.name}:\n{self._tail('swarmpy')}")
 
     def _start_first(self, disk: Path, run: Path) -> None:
@@ -122,13 +121,13 @@ class Machine:
         for command in plug_commands(self._plan, self.node, first):
             run_command(command)
 
-    def _start(self, what: str, command: Sequence[str]) -> None:
-        self._spawn(what, self.entered(command))
+    def _start(self, what: str, command: Sequence[str]) -> "subprocess.Popen[bytes]":
+        return self._spawn(what, self.entered(command))
 
-    def _spawn(self, what: str, command: Sequence[str]) -> None:
+    def _spawn(self, what: str, command: Sequence[str]) -> "subprocess.Popen[bytes]":
         """It outlives this process, and the terminal."""
         with self._folders.log(self.node, what).open("ab") as log:
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def _tail(self, what: str) -> str:
         return "\n".join(self._folders.log(self.node, what).read_text(errors="replace").splitlines()[-5:])
