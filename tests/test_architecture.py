@@ -31,7 +31,6 @@ PURE = (
     "swarmpy/cli/convergence.py",
     "swarmpy/cli/render.py",
     "swarmpy/cli/views.py",
-    "swarmpy/lab/plan.py",
     "swarmpy/node/children.py",
     "swarmpy/node/plan.py",
     "scheduler/*.py",
