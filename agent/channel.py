@@ -1,18 +1,21 @@
-"""A connection to a manager, frame by frame. Addresses are `unix:/path`: the manager of the same machine."""
+"""A connection to a manager, frame by frame: a WebSocket over TLS. Addresses are `host:port`."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from websockets.asyncio.client import ClientConnection, unix_connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
 
-from swarmpy.errors import BadRequest, Unavailable
+from swarmpy.errors import Unavailable
+from swarmpy.pki import MANAGER_NAME, Credentials
 
 # A full set of a node with thousands of tasks fits.
 LARGEST_FRAME = 64 * 1024 * 1024
 # RFC 6455, section 5.5: 125 octets, and two of them are the code.
 LONGEST_REASON = 123
-UNIX = "unix:"
+# In seconds. A manager that is cut off answers nothing at all: the next one is to be tried soon.
+_OPENS_WITHIN = 3.0
+_CLOSES_WITHIN = 2.0
 
 
 class ChannelClosed(Exception):
@@ -62,25 +65,32 @@ def closing_reason(reason: str) -> str:
     return reason.encode()[:LONGEST_REASON].decode(errors="ignore")
 
 
-async def open_channel(address: str, path: str) -> Channel:
-    """A WebSocket to that path of the manager."""
-    if not address.startswith(UNIX):
-        raise BadRequest(f"manager address {address!r} is not of the form unix:/path/to/socket")
-    try:
-        connection = await unix_connect(
-            address.removeprefix(UNIX),
-            uri=f"ws://manager{path}",
-            open_timeout=5,
-            close_timeout=2,
-            max_size=LARGEST_FRAME,
-            compression=None,
-            # Silence is noticed by the session's own beats.
-            ping_interval=None,
-        )
-    except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, ConnectionClosed) as error:
-        raise Unavailable(f"the manager at {address} does not answer: {_cause(error)}") from None
-    return WebSocketChannel(connection)
+def connector(credentials: Credentials) -> Connect:
+    """Opens WebSockets to managers, and to nobody else: the certificate must be one of the cluster's managers."""
+
+    async def open_channel(address: str, path: str) -> Channel:
+        try:
+            connection = await connect(
+                f"wss://{address}{path}",
+                # Read anew each time: certificates are renewed while the agent runs.
+                ssl=credentials.client_context(),
+                server_hostname=MANAGER_NAME,
+                proxy=None,
+                open_timeout=_OPENS_WITHIN,
+                close_timeout=_CLOSES_WITHIN,
+                max_size=LARGEST_FRAME,
+                compression=None,
+                # Silence is noticed by the session's own beats.
+                ping_interval=None,
+            )
+        except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, ConnectionClosed) as error:
+            raise Unavailable(f"the manager at {address} does not answer: {_cause(error)}") from None
+        return WebSocketChannel(connection)
+
+    return open_channel
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {_OPENS_WITHIN:g} s"
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

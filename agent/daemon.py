@@ -3,12 +3,14 @@
 from datetime import timedelta
 
 from agent.cache import Cache, Memory, memory_of
-from agent.channel import Connect, open_channel
+from agent.channel import Connect, connector
 from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
+from agent.place import Place
 from agent.runner import Runner
 from agent.session import Session
 from agent.streams import LogStreams
+from agent.task.assign import NOTHING_YET
 from agent.task.templates import NodeFacts
 from agent.watcher import Watcher
 from swarmpy.clock import Clock
@@ -16,6 +18,7 @@ from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
 from swarmpy.models.node import EngineDescription, NodeDescription, Platform, Plugin
 from swarmpy.models.resources import Resources
+from swarmpy.pki import Credentials
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 
@@ -24,16 +27,18 @@ log = logger("agent")
 FIRST_PAUSE = timedelta(milliseconds=250)
 LONGEST_PAUSE = timedelta(seconds=5)
 SAY_AGAIN_EVERY = 30.0
+# A node that leaves gives its tasks this long, in seconds, to end.
+LEAVES_WITHIN = 60.0
 
 
 async def run(
-    settings: AgentSettings, clock: Clock, engine: Engine | None = None, connect: Connect = open_channel
+    settings: AgentSettings, clock: Clock, engine: Engine | None = None, connect: Connect | None = None
 ) -> None:
     """Until cancelled. What runs keeps running afterwards. An agent whose engine does not answer registers with no
     manager, says so in its log, and tries again: a node that can run nothing is not ready."""
     engine = engine or DockerEngine(settings.docker_host)
     try:
-        await _serve(settings, clock, engine, connect)
+        await _serve(settings, clock, engine, connect or connector(Credentials.of(settings.identity)))
     finally:
         await engine.close()
 
@@ -53,12 +58,19 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
         runner.describe_node(_node_facts(settings, info))
         return described(settings, info)
 
-    session = Session(settings, clock, runner, describe, connect, streams)
-    runner.on_report = session.report
     await _adopt(runner, cache.load(), clock)
+    if settings.is_leaving:
+        await together(runner.run(), watcher.run(), _leave(runner, engine, settings.node_id, clock))
+        return
+    place = Place(settings.data_dir, settings.managers, settings.ready_file)
+    session = Session(settings, clock, runner, describe, connect, streams, place)
+    runner.on_report = session.report
     try:
-        await together(runner.run(), watcher.run(), session.run(), _keep(cache, runner, settings.node_id, clock))
+        keeping = _keep(cache, runner, settings.node_id, clock)
+        await together(runner.run(), watcher.run(), session.run(), place.keep(), keeping)
     finally:
+        place.set_ready(False)
+        await place.save()
         await streams.close_all()
         await cache.save(memory_of(settings.node_id, runner.assigned, runner.records()))
 
@@ -84,6 +96,18 @@ async def _adopt(runner: Runner, memory: Memory, clock: Clock) -> None:
         except SwarmpyError as error:
             log.warning("engine.away", error=str(error))
             await clock.sleep(FIRST_PAUSE)
+
+
+async def _leave(runner: Runner, engine: Engine, node_id: str, clock: Clock) -> None:
+    """Stop and remove all that this node runs, its networks too."""
+    runner.apply(NOTHING_YET, full=True)
+    deadline = clock.monotonic() + LEAVES_WITHIN
+    while left := [*(found.id[:12] for found in await engine.containers(node_id)), *await engine.networks(node_id)]:
+        if clock.monotonic() > deadline:
+            raise TimedOut(f"not all that ran here could be stopped within {LEAVES_WITHIN:g} s: {', '.join(left)}")
+        runner.look_again.set()
+        await clock.sleep(FIRST_PAUSE)
+    log.info("node.cleared")
 
 
 async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> None:

@@ -20,6 +20,11 @@ class Flights:
             self._under_way[key] = flight
         await asyncio.shield(flight)
 
+    async def wait_until_over(self) -> None:
+        """Until none is under way, however they end."""
+        while flights := list(self._under_way.values()):
+            await asyncio.wait(flights)
+
     async def _fly(self, key: Hashable, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()

@@ -55,6 +55,7 @@ class Performer:
         self._node_id = node_id
         self._networks = networks
         self._flights = Flights()
+        self._removals = Flights()
         self._listeners: dict[tuple[str, str | None], dict[str, Tell]] = {}
         self._there: set[str] = set()
         self.node = NodeFacts(hostname="", os="linux", architecture="")
@@ -85,11 +86,21 @@ class Performer:
             return Refused(str(error))
 
     def forget_networks(self) -> None:
-        """The engine was away, or a network was removed: look again before the next task joins."""
+        """The engine was away, or a network was removed by hand: look again before the next task joins."""
         self._there.clear()
+
+    def provided(self) -> frozenset[str]:
+        """Networks that are on the engine for tasks to join, for all that is known."""
+        return frozenset(self._there)
+
+    async def remove_network(self, network_id: str, name: str) -> None:
+        """A task that comes to need it meanwhile, or its range, waits for that."""
+        self._there.discard(network_id)
+        await self._removals.share(network_id, partial(self._engine.remove_network, name))
 
     async def close(self) -> None:
         await self._flights.close()
+        await self._removals.close()
 
     async def _pull(self, run: TaskRun, tell: Tell) -> Event:
         # What cannot be created need not be pulled: a refusal comes at once.
@@ -129,25 +140,23 @@ class Performer:
         network = self._networks.get(network_id)
         if network is None:
             raise BadRequest(f"network {network_id} is not provided on this node")
+        await self._removals.wait_until_over()
         try:
             await self._engine.ensure_network(network, self._node_id)
         except Conflict:
-            # A network that has left this node holds its range until the next listing takes it away.
-            if not await self._remove_departed():
-                raise
+            # A network that has left this node holds its range until it is taken away.
+            await self._remove_departed()
             await self._engine.ensure_network(network, self._node_id)
         self._there.add(network_id)
 
-    async def _remove_departed(self) -> bool:
-        """Take away this node's networks that are assigned no more and that nobody sits in; whether there were any."""
-        removed = False
+    async def _remove_departed(self) -> None:
+        """Take away this node's networks that are assigned no more and that nobody sits in."""
         for name in await self._engine.networks(self._node_id):
             id = network_id_of(name)
             if id is not None and id not in self._networks:
                 with suppress(Conflict):
-                    await self._engine.remove_network(name)
-                    removed = True
-        return removed
+                    await self.remove_network(id, name)
+        await self._removals.wait_until_over()
 
     async def _create(self, run: TaskRun) -> Event:
         request = create_request(run.assignment, self.node, self._networks)

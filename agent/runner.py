@@ -98,6 +98,9 @@ class Runner:
         """Networks that were on the engine may be there no longer: each is looked for before it is joined again."""
         self._performer.forget_networks()
 
+    async def remove_network(self, network_id: str, name: str) -> None:
+        await self._performer.remove_network(network_id, name)
+
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
         if not attended:
@@ -132,6 +135,7 @@ class Runner:
             self.knows_everything = True
             self._unclaimed.clear()
             self.look_again.set()
+        self._part_with_networks()
         self.on_change()
 
     def feed(self, task_id: str, event: Event) -> None:
@@ -194,6 +198,7 @@ class Runner:
         if after.phase is Phase.GONE:
             del self._runs[after.id]
             log.info("task.forgotten", task=after.id)
+            self._part_with_networks()
             return self.on_change()
         report = _report(after)
         if before is not None and _report(before) == report:
@@ -202,6 +207,11 @@ class Runner:
             _log_state(before, after)
         self.on_report(report)
         return self.on_change()
+
+    def _part_with_networks(self) -> None:
+        """One that nobody needs any more goes at once: its range may be another's by now."""
+        if not all(map(self.needs_network, self._performer.provided())):
+            self.look_again.set()
 
     async def _carry_out(self, run: TaskRun, instruction: Instruction) -> None:
         """Perform it, again and again while the engine is away, and feed back how it went."""

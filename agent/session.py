@@ -12,11 +12,12 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from agent.channel import Channel, ChannelClosed, Connect
+from agent.place import Place
 from agent.runner import Runner
 from agent.streams import LogStreams
 from agent.task.assign import amended, from_full
 from swarmpy.clock import Clock, within
-from swarmpy.errors import BadRequest, Conflict, SwarmpyError, TimedOut, Unavailable
+from swarmpy.errors import BadRequest, Conflict, Forbidden, SwarmpyError, TimedOut, Unavailable
 from swarmpy.idgen import jitter
 from swarmpy.logs import logger
 from swarmpy.models.node import NodeDescription
@@ -24,6 +25,7 @@ from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 from swarmpy.wire import (
     Applied,
+    Bearings,
     Beat,
     Beaten,
     Changes,
@@ -47,7 +49,7 @@ Describe = Callable[[], Awaitable[NodeDescription]]
 
 PATH = "/agent/session"
 FIRST_PAUSE = timedelta(milliseconds=100)
-LONGEST_PAUSE = timedelta(seconds=5)
+LONGEST_PAUSE = timedelta(seconds=2)
 ANSWER_WITHIN = timedelta(seconds=10)
 # Reports of one change come close together: wait this long for company after the first.
 GATHER = timedelta(milliseconds=20)
@@ -68,6 +70,7 @@ class Session:
         describe: Describe,
         connect: Connect,
         streams: LogStreams,
+        place: Place,
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -75,6 +78,7 @@ class Session:
         self._describe = describe
         self._connect = connect
         self._streams = streams
+        self._place = place
         self._description: NodeDescription | None = None
         self._untold: dict[str, TaskReport] = {}
         self._something_to_tell = asyncio.Event()
@@ -89,21 +93,26 @@ class Session:
         self._something_to_tell.set()
 
     async def run(self) -> None:
-        """Until cancelled. Raises `BadRequest` when the manager will never have this agent."""
-        pause, tried = FIRST_PAUSE, 0
+        """Until cancelled. Raises `BadRequest` when the manager will never have this agent, `Forbidden` when the node
+        is no part of the cluster any more."""
+        tried = 0
         while True:
-            address = self._settings.managers[tried % len(self._settings.managers)]
+            address = self._place.next_manager()
             self._welcomed = False
             try:
                 await self._one_session(address)
             except Conflict as gap:
                 log.info("session.renewed", reason=str(gap))
+            except _Elsewhere as error:
+                self._place.go_to(error.leader)
+                self._log_loss(address, error, first=tried == 0)
             except (Unavailable, TimedOut, ChannelClosed, TimeoutError) as error:
                 self._log_loss(address, error, first=tried == 0)
             finally:
                 self._runner.attend(False)
-            pause, tried = (FIRST_PAUSE, 0) if self._welcomed else (min(2 * pause, LONGEST_PAUSE), tried + 1)
-            await self._clock.sleep(pause * (1 + 0.2 * jitter()))
+                self._place.set_ready(False)
+            tried = 0 if self._welcomed else tried + 1
+            await self._clock.sleep(pause_after(tried, len(self._place.managers)) * (1 + 0.2 * jitter()))
 
     def _log_loss(self, address: str, error: Exception, *, first: bool) -> None:
         if self._welcomed or first:
@@ -116,6 +125,7 @@ class Session:
             self._welcomed = True
             self._heard_at = self._clock.monotonic()
             self._runner.attend(True)
+            self._place.set_ready(True)
             log.info("session.opened", manager=address, session=self._id)
             await together(
                 self._listen(channel, address), self._beat(channel), self._tell(channel), self._describe_again(channel)
@@ -129,8 +139,7 @@ class Session:
         # Hello tells the truth about all tasks: what was to be told before is in it.
         self._untold.clear()
         hello = Hello(
-            node_id=self._settings.node_id,
-            addr=self._settings.addr,
+            address=self._settings.address,
             description=description,
             reports=self._runner.reports(),
         )
@@ -141,7 +150,7 @@ class Session:
                 self._id, self._beat_every = answer.session_id, answer.beat_every
                 self._description = description
             case Refused():
-                raise _refusal(answer)
+                raise self._refusal(answer)
             case _:
                 raise Unavailable(f"the manager answered hello with {answer.type}")
 
@@ -162,8 +171,10 @@ class Session:
                     self._streams.open(address, message)
                 case CloseStream():
                     self._streams.close(message.stream_id)
+                case Bearings():
+                    self._place.learn(message.role, message.managers)
                 case Refused():
-                    raise _refusal(message)
+                    raise self._refusal(message)
 
     async def _beat(self, channel: Channel) -> None:
         while True:
@@ -197,14 +208,33 @@ class Session:
             with suppress(TimeoutError):
                 await within(self._clock, DESCRIBE_EVERY, self._runner.trouble_changed.wait())
 
+    def _refusal(self, message: Refused) -> SwarmpyError:
+        if message.removed:
+            self._place.forget()
+            return Forbidden(message.reason)
+        if message.leader:
+            return _Elsewhere(message.reason, message.leader)
+        if message.retry:
+            return Unavailable(message.reason)
+        return BadRequest(f"the manager refuses this agent: {message.reason}")
+
     async def _send(self, channel: Channel, message: FromAgent) -> None:
         await channel.send(message.model_dump_json())
 
 
-def _refusal(message: Refused) -> SwarmpyError:
-    if message.retry:
-        return Unavailable(message.reason)
-    return BadRequest(f"the manager refuses this agent: {message.reason}")
+class _Elsewhere(Unavailable):
+    """Another manager leads."""
+
+    def __init__(self, reason: str, leader: str) -> None:
+        super().__init__(reason)
+        self.leader = leader
+
+
+def pause_after(tried: int, managers: int) -> timedelta:
+    """Before the next attempt, `tried` having failed in a row. All managers are asked soon, one after the other: one
+    of them leads, and while it does not hear of this node, the node's silence counts."""
+    rounds = max(0, tried - 1) // max(1, managers)
+    return min(FIRST_PAUSE * (1 << min(rounds, 10)), LONGEST_PAUSE)
 
 
 async def _receive(channel: Channel) -> FromManager:

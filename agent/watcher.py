@@ -194,9 +194,8 @@ class Watcher:
             id = network_id_of(name)
             if id is None or self._runner.needs_network(id):
                 continue
-            self._runner.forget_networks()
             try:
-                await self._engine.remove_network(name)
+                await self._runner.remove_network(id, name)
             except Conflict as error:
                 # Somebody's own container sits in it: it goes when that has gone.
                 log.info("network.kept", network=name, reason=str(error))

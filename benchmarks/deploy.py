@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.dockerd import Dockerd, dockerd, why_not
 from support.images import import_image
-from support.node import Node, free_port
+from support.node import Node
 
 IMAGE = "bench:1"
 BAR = 1.15
@@ -54,7 +54,7 @@ def main() -> int:
 
 @contextmanager
 def running_node(engine: Dockerd) -> Iterator[Node]:
-    node = Node(engine, free_port())
+    node = Node(engine)
     try:
         node.start()
         yield node
@@ -122,7 +122,14 @@ def starts_of(node: Node, label: str) -> Iterator[Iterator[object]]:
 
 def wait_until_gone(node: Node) -> None:
     """So that removing one deployment does not slow down what is measured next."""
-    while node.docker.containers(all=True, quiet=True) or node.get("/services"):
+    deadline = time.monotonic() + LIMIT
+    while left := [
+        *(container["Id"] for container in node.docker.containers(all=True)),
+        *(network["Name"] for network in node.docker.networks(filters={"type": "custom"})),
+        *(service["Spec"]["Name"] for service in node.get("/services")),
+    ]:
+        if time.monotonic() > deadline:
+            sys.exit(f"bench-deploy: still there {LIMIT} s after `stack rm`: {', '.join(left)}")
         time.sleep(0.05)
 
 

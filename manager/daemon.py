@@ -2,64 +2,97 @@
 
 import asyncio
 import signal
+import socket
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 from manager.api.app import create_app, create_status_app
+from manager.ca.founding import first_objects, hand_over, load_founding
 from manager.ca.sealing import load_sealer
-from manager.dispatcher.endpoint import create_agent_app
+from manager.dispatcher.endpoint import agent_routes
+from manager.door import create_door
 from manager.listening import HttpServer, listen_tcp, listen_unix
 from manager.manager import Manager
 from manager.store.etcd import open_etcd_store
+from manager.store.etcd_members import EtcdMembers
+from manager.tls import ServerTls
 from swarmpy.clock import SystemClock
+from swarmpy.errors import BadRequest
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
+from swarmpy.pki import Credentials
 from swarmpy.settings import ManagerSettings
 from swarmpy.together import together
 
 log = logger("manager")
 
-_FOR_OPERATORS, _FOR_ROOT = 0o660, 0o600
+_FOR_OPERATORS = 0o660
 
 
 async def run_manager(settings: ManagerSettings) -> None:
     """Until SIGTERM or SIGINT. Raises `SwarmpyError` for what cannot be; any other error is a bug, and ends it too."""
     stop = _stop_on_signals()
     clock = SystemClock()
-    sealer = load_sealer(settings.data_dir)
+    tls = _tls(settings)
     api_socket = listen_unix(settings.api_socket, mode=_FOR_OPERATORS, group=settings.socket_group)
-    agent_socket = listen_unix(settings.agent_socket, mode=_FOR_ROOT)
+    door_socket = listen_tcp(settings.listen_address)
     status_socket = listen_tcp(settings.status_address)
     store = await open_etcd_store(settings.etcd, clock)
+    members = EtcdMembers(settings.etcd, clock) if settings.runs_etcd else None
     try:
-        manager = Manager(settings, store, sealer, clock, new_id)
-        context = manager.api_context()
+        sealer = load_sealer(settings.data_dir)
+        founding = load_founding(settings, sealer, new_id)
+        manager = Manager(
+            settings, store, sealer, clock, new_id, first_objects=first_objects(founding), members=members
+        )
         crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_crash(error: Exception) -> None:
-            if not crash.done():
-                crash.set_exception(error)
-
-        servers = [
-            HttpServer(create_app(context), [api_socket]),
-            HttpServer(create_agent_app(manager.sessions, manager.logs, on_crash), [agent_socket]),
-            HttpServer(create_status_app(context), [status_socket]),
-        ]
-        log.info("manager.started", node=settings.node_id, api=str(settings.api_socket))
-        await _run_until(stop, crash, manager, servers)
+        servers = _servers(manager, crash, api_socket, (door_socket, tls), status_socket)
+        log.info("manager.started", node=settings.node_id, api=str(settings.api_socket), door=settings.listen_address)
+        work = (manager.run(), hand_over(manager.ledger, settings), tls.follow(clock), _wait(stop), _failed(crash))
+        await _run_until_one_ends(work, servers)
         log.info("manager.stopped")
     finally:
         await store.close()
-        for path in (settings.api_socket, settings.agent_socket):
-            path.unlink(missing_ok=True)
+        if members is not None:
+            await members.close()
+        settings.api_socket.unlink(missing_ok=True)
 
 
-async def _run_until(
-    stop: asyncio.Event, crash: "asyncio.Future[None]", manager: Manager, servers: list[HttpServer]
-) -> None:
+def _tls(settings: ManagerSettings) -> ServerTls:
+    try:
+        return ServerTls(Credentials.of(settings.identity))
+    except OSError as error:
+        raise BadRequest(f"the node's certificate in {settings.identity} cannot be used: {error}") from error
+
+
+def _servers(
+    manager: Manager,
+    crash: "asyncio.Future[None]",
+    api_socket: socket.socket,
+    door: tuple[socket.socket, ServerTls],
+    status_socket: socket.socket,
+) -> list[HttpServer]:
+    def on_crash(error: Exception) -> None:
+        if not crash.done():
+            crash.set_exception(error)
+
+    context = manager.api_context()
+    api = create_app(context)
+    agents = agent_routes(manager.sessions, manager.logs, on_crash)
+    door_socket, tls = door
+    return [
+        HttpServer(api, [api_socket]),
+        HttpServer(create_door(manager.registrar, manager.ledger, agents, api), [door_socket], tls),
+        HttpServer(create_status_app(context), [status_socket]),
+    ]
+
+
+async def _run_until_one_ends(work: Sequence[Coroutine[Any, Any, None]], servers: list[HttpServer]) -> None:
     """Leadership is given back first, so that another manager acts at once; then the servers say goodbye."""
     serving = [asyncio.create_task(server.run_until_stopped()) for server in servers]
     try:
-        await together(manager.run(), _wait(stop), _failed(crash), *(_ended(task) for task in serving))
+        await together(*work, *(_ended(task) for task in serving))
     finally:
         for server in servers:
             server.stop()

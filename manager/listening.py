@@ -1,5 +1,6 @@
 """Sockets that the manager listens on, and the HTTP servers behind them. Knows none of their contents."""
 
+import asyncio
 import grp
 import os
 import socket
@@ -10,6 +11,8 @@ from typing import Any
 
 import uvicorn
 
+from manager.peer import HttpOfPeer, WebSocketOfPeer
+from manager.tls import ServerTls
 from swarmpy.errors import BadRequest, Unavailable
 from swarmpy.logs import logger
 
@@ -97,12 +100,17 @@ def _open_to_group(path: Path, group: str) -> None:
 
 
 class HttpServer(uvicorn.Server):
-    """An app behind listeners. Signals are the daemon's business, not the server's."""
+    """An app behind listeners, over TLS where `tls` is given. Signals are the daemon's business, not the server's.
 
-    def __init__(self, app: Any, listeners: Sequence[socket.socket]) -> None:
+    Over TLS, `manager.peer.peer_of` tells of each request and WebSocket which node it comes from.
+    """
+
+    def __init__(self, app: Any, listeners: Sequence[socket.socket], tls: ServerTls | None = None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=HttpOfPeer,
+                ws=WebSocketOfPeer,
                 lifespan="auto",
                 log_config=None,
                 access_log=False,
@@ -116,6 +124,7 @@ class HttpServer(uvicorn.Server):
             )
         )
         self._listeners = list(listeners)
+        self._tls = tls
 
     async def run_until_stopped(self) -> None:
         """Serve until `stop`."""
@@ -123,6 +132,28 @@ class HttpServer(uvicorn.Server):
 
     def stop(self) -> None:
         self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """uvicorn's own has no word for how long a handshake may take: over TLS the sockets are opened here."""
+        tls = self._tls
+        if tls is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        loop = asyncio.get_running_loop()
+        for listener in sockets or ():
+            server = await loop.create_server(
+                self._protocol,
+                sock=listener,
+                ssl=tls.context,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=tls.HANDSHAKE_WITHIN,
+                ssl_shutdown_timeout=tls.GOODBYE_WITHIN,
+            )
+            self.servers.append(server)
+
+    def _protocol(self) -> asyncio.Protocol:
+        return HttpOfPeer(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

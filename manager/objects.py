@@ -18,7 +18,8 @@ from swarmpy.models.resources import GenericResource
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import ServiceSpec, UpdateStatus
 from swarmpy.models.task import TaskSpec, TaskStatus
-from swarmpy.states import NodeState, TaskState
+from swarmpy.states import NodeState, Role, TaskState
+from swarmpy.tokens import host_of
 
 
 class ReasonCode(StrEnum):
@@ -59,19 +60,43 @@ class Object(Document):
     updated_at: Timestamp
 
 
+class JoinSecrets(Document):
+    """The secret halves of the join tokens, encrypted."""
+
+    worker: str
+    manager: str
+
+
 class Cluster(Object):
+    """`ca_certificate` (PEM) is what every member trusts; its key and the join tokens' secrets are encrypted."""
+
     spec: ClusterSpec
+    ca_certificate: str = ""
+    sealed_ca_key: str = Field(default="", repr=False)
+    sealed_join_secrets: JoinSecrets | None = Field(default=None, repr=False)
 
 
 class Node(Object):
-    """`state` and `since` are what the leader saw last; `applied` is the revision the agent reported."""
+    """`state` and `since` are what the leader saw last. `address` (`host:port`) is where its manager is reached when it
+    is one. `key_digest` is the SHA-256 of the public key that its certificates are made for."""
 
     spec: NodeSpec
     description: NodeDescription
     state: NodeState = NodeState.UNKNOWN
     message: str = ""
     since: Timestamp
-    addr: str = ""
+    address: str = ""
+    key_digest: str = ""
+
+    @property
+    def addr(self) -> str:
+        """The address without the port."""
+        return host_of(self.address) if self.address else ""
+
+    @property
+    def is_manager(self) -> bool:
+        """Is to be one; whether it is yet, the store's members tell."""
+        return self.spec.role is Role.MANAGER
 
 
 class Service(Object):

@@ -7,6 +7,7 @@ SwarmpyError             exit 1   500
  |- NotFound             exit 4   404   no such object
  |- Conflict             exit 5   409   someone wrote first, or the name is taken: look again
  |   `- OutOfSequence    exit 5   500   an optimistic update with an old version (Docker answers 500 here)
+ |- Forbidden            exit 7   403   who asks may not: another certificate or token is needed
  |- Unavailable          exit 6   503   the other side is away: retry
  |   `- LeadershipLost   exit 6   503   the fence refused the write: this manager no longer leads
  `- IllegalTransition, BrokenInvariant  our bug: stop loudly, with the story
@@ -52,6 +53,11 @@ class OutOfSequence(Conflict):
     def __init__(self) -> None:
         # docker-py tests the tail of this text.
         super().__init__("update out of sequence")
+
+
+class Forbidden(SwarmpyError):
+    http_status = 403
+    exit_code = 7
 
 
 class Unavailable(SwarmpyError):

@@ -13,10 +13,11 @@ DEFAULT_DATA_DIR = Path("/var/lib/swarmpy")
 DEFAULT_RUN_DIR = Path("/run/swarmpy")
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 DEFAULT_STATUS_ADDRESS = "127.0.0.1:2378"
+DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"
+DEFAULT_PEER_PORT = 2380
 # Linux refuses longer socket paths (sun_path, 108 bytes with the closing zero).
 SOCKET_PATH_LIMIT = 107
 API_SOCKET = "swarmpy.sock"
-AGENT_SOCKET = "agent.sock"
 
 
 class EtcdSettings(Document):
@@ -41,16 +42,21 @@ class EtcdSettings(Document):
 
 
 class ManagerSettings(Document):
-    """`api_socket` speaks Docker's API and ours to operators, `agent_socket` to agents; `status_address` (loopback
-    `host:port`) shows the read-only page. `data_dir` holds the sealing key."""
+    """`api_socket` speaks Docker's API and ours to operators; `listen_address` is the door for other nodes, reached
+    at `advertise_address`; `status_address` (loopback `host:port`) shows the read-only page. `data_dir` holds the
+    sealing key, `identity` what proves who this node is."""
 
     node_id: str
     hostname: str
     data_dir: Path
+    identity: Path
     api_socket: Path
-    agent_socket: Path
+    listen_address: str = DEFAULT_LISTEN_ADDRESS
+    advertise_address: str
     status_address: str
     etcd: EtcdSettings
+    # Managers keep etcd themselves, and its members in step with who is a manager.
+    runs_etcd: bool = True
     # The operators' group that may use `api_socket`; when it does not exist, root alone.
     socket_group: str = "swarmpy"
     leader_ttl: timedelta = timedelta(seconds=4)
@@ -72,7 +78,7 @@ class ManagerSettings(Document):
             raise ValueError("leader_ttl below 2 s: etcd does not grant shorter leases reliably")
         return self
 
-    @field_validator("api_socket", "agent_socket")
+    @field_validator("api_socket")
     @classmethod
     def socket_path_fits(cls, path: Path) -> Path:
         if len(str(path)) > SOCKET_PATH_LIMIT:
@@ -81,28 +87,36 @@ class ManagerSettings(Document):
 
 
 class AgentSettings(Document):
-    """`managers`: sockets (`unix:/path`) of managers, tried in turn. `data_dir` holds the last assignment."""
+    """`managers` (`host:port`) are tried in turn, until one tells of others. `data_dir` holds the last assignment and
+    what the managers said of this node; `ready_file` is there while a session is. `address` is where the node is
+    reached. `is_leaving`: stop all tasks, and end."""
 
     node_id: str
     hostname: str
     data_dir: Path
+    identity: Path
     managers: tuple[str, ...]
+    address: str
+    ready_file: Path
+    is_leaving: bool = False
     docker_host: str = DEFAULT_DOCKER_HOST
     labels: Labels = Field(default_factory=dict)
-    addr: str = "127.0.0.1"
     relist_every: timedelta = timedelta(seconds=15)
     debug: bool = False
     log_json: bool = False
 
 
 class NodeSettings(Document):
-    """Of `swarmpy up`. Without `etcd` the node runs its own member. What lasts lies in `data_dir`; `run_dir` holds the
-    sockets and may vanish between two runs."""
+    """Of `swarmpy up`. Without `etcd` a manager's node runs a member of its own, which others reach at `peer_port`.
+    What lasts lies in `data_dir`; `run_dir` holds the sockets and may vanish between two runs."""
 
     data_dir: Path = DEFAULT_DATA_DIR
     run_dir: Path = DEFAULT_RUN_DIR
     docker_host: str = DEFAULT_DOCKER_HOST
     status_address: str = DEFAULT_STATUS_ADDRESS
+    listen_address: str = DEFAULT_LISTEN_ADDRESS
+    advertise_address: str
+    peer_port: int = Field(default=DEFAULT_PEER_PORT, gt=0, lt=65536)
     hostname: str
     etcd: EtcdSettings | None = None
     labels: Labels = Field(default_factory=dict)
@@ -114,8 +128,18 @@ class NodeSettings(Document):
         return self.run_dir / API_SOCKET
 
     @property
-    def agent_socket(self) -> Path:
-        return self.run_dir / AGENT_SOCKET
+    def ready_file(self) -> Path:
+        return self.run_dir / "agent.ready"
+
+    @property
+    def identity(self) -> Path:
+        return self.data_dir / "identity"
+
+    @property
+    def peer_address(self) -> str:
+        """Of this node's member of etcd."""
+        host = self.advertise_address.rpartition(":")[0]
+        return f"{host}:{self.peer_port}"
 
     @property
     def etcd_socket(self) -> Path:

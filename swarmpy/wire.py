@@ -1,9 +1,10 @@
 """Messages of the agent session, JSON, one a WebSocket frame, told apart by `type`. Pure.
 
-The agent connects (`/agent/session`), says Hello, and is answered Welcome, then Full, then Changes. `revision` is the
-store revision a message reflects; Changes applies to the set that reflects `after`: anything else is a gap, and the
-agent makes a new session. The manager's end of a stream (logs) is a second WebSocket, `/agent/streams/{stream_id}`,
-that the agent opens when told `OpenLogs`; it sends binary frames there, and closes.
+The agent connects (`/agent/session`), says Hello, and is answered Welcome, Bearings, Full, then Changes. Who it is, its
+certificate says, and nothing in a message. `revision` is the store revision a message reflects; Changes applies to the
+set that reflects `after`: anything else is a gap, and the agent makes a new session. Bearings come again when they
+change. The manager's end of a stream (logs) is a second WebSocket, `/agent/streams/{stream_id}`, that the agent opens
+when told `OpenLogs`; it sends binary frames there, and closes.
 """
 
 from typing import Annotated, Literal
@@ -14,8 +15,9 @@ from swarmpy.models.base import Document, Labels, TaskStateName
 from swarmpy.models.node import NodeDescription
 from swarmpy.models.port import PortConfig
 from swarmpy.models.task import TaskSpec, TaskStatus
+from swarmpy.states import Role
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 
 class NetworkAssignment(Document):
@@ -68,12 +70,12 @@ class TaskReport(Document):
 
 
 class Hello(Document):
-    """First frame. `reports` are all tasks the agent holds, with their true state."""
+    """First frame. `address` is where the node is reached, `host:port` of a manager's door should it be one. `reports`
+    are all tasks the agent holds, with their true state."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
-    node_id: str
-    addr: str = ""
+    address: str = ""
     description: NodeDescription
     reports: tuple[TaskReport, ...] = ()
 
@@ -129,11 +131,22 @@ class Welcome(Document):
 
 
 class Refused(Document):
-    """The session cannot be: `retry` tells whether trying again later makes sense."""
+    """The session cannot be: `retry` tells whether trying again later makes sense, `leader` (`host:port`) where.
+    `removed`: this node is no part of the cluster any more; what it runs is to stop."""
 
     type: Literal["refused"] = "refused"
     reason: str
     retry: bool = True
+    leader: str = ""
+    removed: bool = False
+
+
+class Bearings(Document):
+    """Where the node stands: the role it is to have, and the managers' doors (`host:port`)."""
+
+    type: Literal["bearings"] = "bearings"
+    role: Role
+    managers: tuple[str, ...]
 
 
 class Beaten(Document):
@@ -192,7 +205,7 @@ class CloseStream(Document):
 
 
 FromManager = Annotated[
-    Welcome | Refused | Beaten | Full | Changes | OpenLogs | CloseStream, Field(discriminator="type")
+    Welcome | Refused | Bearings | Beaten | Full | Changes | OpenLogs | CloseStream, Field(discriminator="type")
 ]
 
 from_agent: TypeAdapter[FromAgent] = TypeAdapter(FromAgent)

@@ -23,6 +23,8 @@ PURE = (
     "swarmpy/errors.py",
     "swarmpy/ids.py",
     "swarmpy/states.py",
+    "swarmpy/membership.py",
+    "swarmpy/tokens.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",
     "swarmpy/stack/*.py",
@@ -56,6 +58,8 @@ PURE = (
     "manager/store/keys.py",
     "manager/store/codec.py",
     "manager/store/pack.py",
+    "manager/members/port.py",
+    "manager/members/reconcile.py",
     "manager/dispatcher/assignments.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",
@@ -90,6 +94,7 @@ ONE_PLACE = {
     "yaml": "swarmpy/stack/parse.py",
     "tenacity": "swarmpy/retry.py",
     "structlog": "swarmpy/logs.py",
+    "cryptography.x509": "swarmpy/pki.py",
 }
 
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "shared", "tools"}

@@ -1,5 +1,6 @@
 """A wish about the whole cluster, checked and turned into writes. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from manager.admission.admitted import Admitted
@@ -8,21 +9,31 @@ from manager.objects import Cluster
 from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.errors import BadRequest, OutOfSequence, Unsupported
-from swarmpy.models.cluster import ClusterSpec
+from swarmpy.models.cluster import CAConfig, ClusterSpec
 
 # What no part of swarmpy acts on: it may be sent back as it was read, but not changed.
 FIXED = {
     "name": "Name",
     "raft": "Raft",
     "dispatcher": "Dispatcher",
-    "ca_config": "CAConfig",
     "encryption_config": "EncryptionConfig",
     "task_defaults": "TaskDefaults",
 }
+_FIXED_OF_CA = {
+    "external_cas": "ExternalCAs",
+    "signing_ca_cert": "SigningCACert",
+    "signing_ca_key": "SigningCAKey",
+    "force_rotate": "ForceRotate",
+}
+# In nanoseconds.
+SHORTEST_CERTIFICATE = 60 * 10**9
 
 
-def admit_cluster_update(cluster: Cluster, spec: ClusterSpec, *, version: int, now: datetime) -> Admitted[Cluster]:
-    """Labels and the history limit may change; every other change is refused by name."""
+def admit_cluster_update(
+    cluster: Cluster, spec: ClusterSpec, *, version: int, now: datetime, fresh_secrets: Mapping[str, str] | None = None
+) -> Admitted[Cluster]:
+    """Labels, the history limit and the life of certificates may change; every other change is refused by name.
+    `fresh_secrets` (role to sealed secret) take the place of those that machines join with."""
     if version != cluster.version:
         raise OutOfSequence()
     for field, name in FIXED.items():
@@ -34,8 +45,24 @@ def admit_cluster_update(cluster: Cluster, spec: ClusterSpec, *, version: int, n
     limit = orchestration.task_history_retention_limit if orchestration else None
     if limit is not None and limit < 0:
         raise BadRequest("Orchestration.TaskHistoryRetentionLimit must not be negative")
-    wish = ClusterSpec(**kept, labels=spec.labels or {}, orchestration=orchestration)
-    if wish == cluster.spec:
+    ca_config = _admitted_ca_config(cluster.spec.ca_config or CAConfig(), spec.ca_config or CAConfig())
+    wish = ClusterSpec(**kept, labels=spec.labels or {}, orchestration=orchestration, ca_config=ca_config)
+    secrets = cluster.sealed_join_secrets
+    if fresh_secrets and secrets is not None:
+        secrets = secrets.model_copy(update=dict(fresh_secrets))
+    if wish == cluster.spec and secrets == cluster.sealed_join_secrets:
         return Admitted(cluster, ())
-    after = cluster.model_copy(update={"spec": wish, "updated_at": now})
+    after = cluster.model_copy(update={"spec": wish, "sealed_join_secrets": secrets, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
+
+
+def _admitted_ca_config(known: CAConfig, wished: CAConfig) -> CAConfig:
+    """Another life of certificates counts from each node's next renewal."""
+    for field, name in _FIXED_OF_CA.items():
+        value = getattr(wished, field)
+        if not is_empty(value) and value != getattr(known, field):
+            raise Unsupported(f"CAConfig.{name}: changing this part of the cluster is not carried out yet")
+    expiry = wished.node_cert_expiry or known.node_cert_expiry
+    if expiry is not None and expiry < SHORTEST_CERTIFICATE:
+        raise BadRequest("CAConfig.NodeCertExpiry must be one minute at least: nodes must have time to renew")
+    return known.model_copy(update={"node_cert_expiry": expiry})

@@ -2,31 +2,24 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import timedelta
 from time import perf_counter
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Depends, Request
 
+from manager import writing
 from manager.admission.admitted import Admitted, Value
 from manager.api.context import ApiContext
 from manager.api.filters import shortened
 from manager.api.steps import Steps
 from manager.state import State
-from manager.store.errors import CommitConflict
 from manager.store.port import Revision
-from swarmpy.clock import within
-from swarmpy.errors import BadRequest, Conflict, Unavailable
-from swarmpy.models.base import rfc3339
+from swarmpy.errors import BadRequest, Unavailable
 
 Made = TypeVar("Made")
 
-_ATTEMPTS = 5
 # Seconds for which one request may keep all others waiting.
 _PORTION = 0.005
-# A write of our own that came between is known this soon.
-_NEWS_WITHIN = timedelta(seconds=1)
 
 
 async def _context(request: Request) -> ApiContext:
@@ -51,39 +44,8 @@ Picture = Annotated[State, Depends(_picture)]
 
 
 async def carry_out(context: ApiContext, admit: Callable[[], Admitted[Value]]) -> Value:
-    """Write what `admit` makes of the picture; when someone else wrote first, look again and repeat.
-
-    Raises `Unavailable` with the reason when nothing can be written, and whatever `admit` raises.
-    """
-    news = context.ledger.subscribe()
-    try:
-        for _ in range(_ATTEMPTS):
-            news.take()
-            admitted = admit()
-            _check_writable(context)
-            try:
-                await context.ledger.commit(admitted.units)
-                return admitted.value
-            except CommitConflict:
-                with suppress(TimeoutError):
-                    await within(context.clock, _NEWS_WITHIN, news.wait())
-        raise Conflict("others keep writing to the same objects; try again")
-    finally:
-        context.ledger.unsubscribe(news)
-
-
-def _check_writable(context: ApiContext) -> None:
-    """Say at once what a commit would find out after waiting."""
-    ledger = context.ledger
-    if ledger.stale_since is not None:
-        raise Unavailable(
-            f"the cluster cannot be changed: etcd is away since {rfc3339(ledger.stale_since)} "
-            f"({ledger.stale_reason}); what runs keeps running"
-        )
-    if not ledger.is_leading:
-        leader = ledger.state.nodes.get(ledger.state.leader)
-        who = f"; ask the leader, {leader.description.hostname}" if leader else ", and no leader is known; try again"
-        raise Unavailable(f"the cluster cannot be changed here: this manager does not lead{who}")
+    """Write what `admit` makes of the picture: see `manager.writing`."""
+    return await writing.carry_out(context.ledger, context.clock, admit)
 
 
 async def in_portions(steps: Steps[Made]) -> Made:

@@ -21,7 +21,10 @@ _KEY_BYTES = 32
 
 
 class Sealer:
+    """`key` is what all managers share."""
+
     def __init__(self, key: bytes) -> None:
+        self.key = key
         self._cipher = AESGCM(key)
 
     def seal(self, plain: bytes) -> str:

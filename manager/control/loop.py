@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from manager.control.bootstrap import first_cluster
 from manager.control.dirty import DirtySet
 from manager.control.draft import Draft
 from manager.control.scheduling import allocate, schedule
@@ -21,7 +20,6 @@ from manager.orchestrator.decision import Decision
 from manager.orchestrator.liveness import reconcile_nodes
 from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reaper import reap_networks, reap_specs
-from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
 from swarmpy.clock import Clock, within
@@ -65,8 +63,6 @@ class ControlLoop:
         try:
             # Not before: of what comes between a look and the subscription nobody tells.
             self._see_all()
-            if self._state.cluster is None:
-                await self._ledger.commit([Unit((put(first_cluster(self._mint(), self._clock.now()), create=True),))])
             while True:
                 await self._take(changes)
                 await self._pass()

@@ -5,13 +5,13 @@ from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
+from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from manager.dispatcher.channel import ChannelClosed
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.streams import LogBroker, Stream, StreamClosed
+from manager.peer import peer_of
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.together import together
 from swarmpy.wire import FromAgent, FromManager, from_agent
@@ -62,25 +62,30 @@ async def close_socket(socket: WebSocket, code: int, reason: str = "") -> None:
         return  # closed from the other side meanwhile
 
 
-def create_agent_app(sessions: Sessions, logs: LogBroker, on_crash: OnCrash) -> Starlette:
+def agent_routes(sessions: Sessions, logs: LogBroker, on_crash: OnCrash) -> list[BaseRoute]:
     """`on_crash` is told of errors nobody foresaw: the process is to end, loudly."""
 
     async def session(socket: WebSocket) -> None:
         await socket.accept()
-        await _guarded(sessions.serve(WebSocketChannel(socket)), on_crash)
+        await _guarded(sessions.serve(WebSocketChannel(socket), _node_of(socket)), on_crash)
 
     async def stream(socket: WebSocket) -> None:
         await socket.accept()
         try:
-            accepted = logs.accept(socket.path_params["stream_id"])
+            accepted = logs.accept(socket.path_params["stream_id"], _node_of(socket))
         except NotFound as error:
             await close_socket(socket, UNWANTED, str(error))
             return
         await _guarded(_pump(socket, accepted), on_crash)
 
-    return Starlette(
-        routes=[WebSocketRoute("/agent/session", session), WebSocketRoute("/agent/streams/{stream_id}", stream)]
-    )
+    return [WebSocketRoute("/agent/session", session), WebSocketRoute("/agent/streams/{stream_id}", stream)]
+
+
+def _node_of(socket: WebSocket) -> str:
+    """Whose certificate opened the connection; the door lets nobody in without one."""
+    peer = peer_of(socket.scope)
+    assert peer is not None
+    return peer.node_id
 
 
 async def _guarded(work: Coroutine[Any, Any, None], on_crash: OnCrash) -> None:

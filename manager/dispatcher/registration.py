@@ -1,36 +1,41 @@
-"""The node's record as its agent's words change it: on registration, and when its description changes. Pure."""
+"""The node's record as its agent's words change it, and what its agent is told of the node's place. Pure."""
 
 from datetime import datetime
 
 from manager.objects import Node
-from swarmpy.models.node import NodeSpec
+from manager.state import State
 from swarmpy.states import NodeState, Role
-from swarmpy.wire import Described, Hello
+from swarmpy.wire import Bearings, Described, Hello
 
 
-def registered(known: Node | None, hello: Hello, role: Role, now: datetime) -> Node | None:
+def registered(known: Node, hello: Hello, now: datetime) -> Node | None:
     """The node, ready and as it describes itself; None when the record says so already."""
-    if known is None:
-        return Node(
-            id=hello.node_id,
-            created_at=now,
-            updated_at=now,
-            spec=NodeSpec(role=role),
-            description=hello.description,
-            state=NodeState.READY,
-            since=now,
-            addr=hello.addr,
-        )
     back = known.state is not NodeState.READY
     return _changed(
         known,
         now,
         description=hello.description,
-        addr=hello.addr,
+        address=hello.address or known.address,
         state=NodeState.READY,
         message="",
         since=now if back else known.since,
     )
+
+
+def door_of(node: Node | None) -> str:
+    """Where the node is reached as a manager; empty when it is none."""
+    return node.address if node is not None and node.is_manager else ""
+
+
+def managers_of(state: State) -> tuple[str, ...]:
+    """The doors of all managers."""
+    return tuple(sorted(door for node in state.nodes.values() if (door := door_of(node))))
+
+
+def bearings_of(state: State, node_id: str, managers: tuple[str, ...]) -> Bearings:
+    """The role that the node is to have, and where managers are."""
+    node = state.nodes.get(node_id)
+    return Bearings(role=node.spec.role if node else Role.WORKER, managers=managers)
 
 
 def described(known: Node | None, news: Described, now: datetime) -> Node | None:

@@ -13,7 +13,7 @@ from manager.dispatcher.assignments import (
 )
 from manager.dispatcher.channel import Channel
 from manager.state import State
-from swarmpy.wire import Refused
+from swarmpy.wire import Bearings, Refused
 
 
 class Session:
@@ -30,6 +30,8 @@ class Session:
         self._node_changed = False
         self._everything = True
         self._dismissed = ""
+        self._bearings: Bearings | None = None
+        self._told_bearings: Bearings | None = None
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -43,6 +45,12 @@ class Session:
         self._everything |= everything
         self._wake.set()
 
+    def tell_bearings(self, bearings: Bearings) -> None:
+        """Where the node stands now; told when it is news."""
+        if bearings != self._bearings:
+            self._bearings = bearings
+            self._wake.set()
+
     def dismiss(self, reason: str) -> None:
         """The agent is told why it has no place here, and the session ends."""
         self._dismissed = reason
@@ -54,8 +62,11 @@ class Session:
             await self._wake.wait()
             self._wake.clear()
             if self._dismissed:
-                await self.channel.send(Refused(reason=self._dismissed, retry=False))
+                await self.channel.send(Refused(reason=self._dismissed, retry=False, removed=True))
                 return
+            if self._bearings is not None and self._bearings != self._told_bearings:
+                self._told_bearings = self._bearings
+                await self.channel.send(self._bearings)
             before, after, revision = self._told, self._revision, state.revision
             self._told, self._revision = self._now(state, unseal), revision
             if self._everything or self._node_changed:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from manager.ca.sealing import Sealer
 from manager.dispatcher.assignments import nodes_told_of
 from manager.dispatcher.channel import Channel, ChannelClosed
-from manager.dispatcher.registration import described, registered
+from manager.dispatcher.registration import bearings_of, described, door_of, managers_of, registered
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
@@ -25,7 +25,6 @@ from swarmpy.errors import BadRequest, LeadershipLost, Unavailable
 from swarmpy.idgen import Mint
 from swarmpy.logs import logger
 from swarmpy.settings import ManagerSettings
-from swarmpy.states import Role
 from swarmpy.together import together
 from swarmpy.wire import (
     PROTOCOL,
@@ -47,11 +46,16 @@ log = logger("dispatcher")
 _REMOVED = "this node was removed from the cluster; join it again to use it"
 
 
+class _Removed(BadRequest):
+    """The node has no record."""
+
+
 class Sessions:
     """`reports` writes what agents say of their tasks. Only the leader serves; others send agents elsewhere."""
 
     # Above this many beats a second in all, each node beats slower.
     BEATS_PER_SECOND = 500
+    NEWS_AFTER = timedelta(milliseconds=5)
 
     def __init__(
         self, ledger: Ledger, clock: Clock, mint: Mint, settings: ManagerSettings, reports: ReportWriter, sealer: Sealer
@@ -65,6 +69,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._applied: dict[str, int] = {}
         self._heard: dict[str, float] = {}
+        self._managers: tuple[str, ...] = ()
         # Silence before this counts for nobody: we were not there to hear.
         self._listening_since = 0.0
         self._serving = False
@@ -106,6 +111,7 @@ class Sessions:
         self._heard.clear()
         self._applied.clear()
         self._listening_since = self._clock.monotonic()
+        self._managers = managers_of(self._ledger.state)
         self._serving = True
         try:
             await together(self._route(), self._notice_own_pauses(), self._reports.run())
@@ -134,6 +140,7 @@ class Sessions:
                 session.dismiss(_REMOVED)
             else:
                 session.touch(everything=True)
+        self._tell_all_bearings()
 
     def _touch_sessions(self, change: Changed) -> None:
         before, after = change.before, change.after
@@ -148,11 +155,27 @@ class Sessions:
             for node_id in nodes_told_of(old, new):
                 if session := self._sessions.get(node_id):
                     session.touch(networks=(some.id,))
-        elif isinstance(some, Node) and (session := self._sessions.get(some.id)):
+        elif isinstance(some, Node):
+            self._touch_node(before if isinstance(before, Node) else None, after if isinstance(after, Node) else None)
+
+    def _touch_node(self, before: Node | None, after: Node | None) -> None:
+        if door_of(before) != door_of(after):
+            # Who the managers are concerns everybody.
+            self._tell_all_bearings()
+        if before is not None and (session := self._sessions.get(before.id)):
             if after is None:
                 session.dismiss(_REMOVED)
             else:
                 session.touch(node=True)
+                self._tell_bearings(session)
+
+    def _tell_all_bearings(self) -> None:
+        self._managers = managers_of(self._ledger.state)
+        for session in self._sessions.values():
+            self._tell_bearings(session)
+
+    def _tell_bearings(self, session: Session) -> None:
+        session.tell_bearings(bearings_of(self._ledger.state, session.node_id, self._managers))
 
     async def _notice_own_pauses(self) -> None:
         """A manager that was stopped for a while has heard nobody: that is not the nodes' silence."""
@@ -168,12 +191,12 @@ class Sessions:
 
     # one agent
 
-    async def serve(self, channel: Channel) -> None:
-        """One connection, from its Hello to its end."""
+    async def serve(self, channel: Channel, node_id: str) -> None:
+        """One connection, from its Hello to its end. `node_id` is whose certificate opened it."""
         try:
-            hello = await self._let_in(channel)
+            hello = await self._let_in(channel, node_id)
             if hello is not None:
-                await self._converse(Session(self._mint(), hello.node_id, channel), hello)
+                await self._converse(Session(self._mint(), node_id, channel), hello)
         except ChannelClosed:
             pass
         except BadRequest as error:
@@ -182,7 +205,7 @@ class Sessions:
         finally:
             await channel.close()
 
-    async def _let_in(self, channel: Channel) -> Hello | None:
+    async def _let_in(self, channel: Channel, node_id: str) -> Hello | None:
         """The agent's hello, its node on record; None when it was refused."""
         hello = await channel.receive()
         if not isinstance(hello, Hello):
@@ -194,10 +217,13 @@ class Sessions:
             return None
         try:
             self._must_serve()
-            await self._register(hello)
+            await self._register(node_id, hello)
             self._must_serve()
+        except _Removed as error:
+            await channel.send(Refused(reason=str(error), retry=False, removed=True))
+            return None
         except Unavailable as error:
-            await _refuse(channel, str(error), retry=True)
+            await channel.send(Refused(reason=str(error), retry=True, leader=self._leader_elsewhere()))
             return None
         return hello
 
@@ -214,6 +240,7 @@ class Sessions:
                 log.info("session.replaced", node=session.node_id)
                 await old.channel.close()
             await session.channel.send(self._welcome(session))
+            self._tell_bearings(session)
             log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
             await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
         finally:
@@ -254,9 +281,14 @@ class Sessions:
 
     # the node's record
 
-    async def _register(self, hello: Hello) -> None:
-        role = Role.MANAGER if hello.node_id == self._settings.node_id else Role.WORKER
-        await self._write_node(lambda: registered(self._known(hello.node_id), hello, role, self._clock.now()))
+    async def _register(self, node_id: str, hello: Hello) -> None:
+        def decide() -> Node | None:
+            known = self._known(node_id)
+            if known is None:
+                raise _Removed(_REMOVED)
+            return registered(known, hello, self._clock.now())
+
+        await self._write_node(decide)
 
     async def _describe(self, session: Session, news: Described) -> None:
         node_id = session.node_id
@@ -270,8 +302,10 @@ class Sessions:
     async def _write_node(self, decide: Callable[[], Node | None]) -> None:
         while (node := decide()) is not None:
             try:
-                await self._ledger.commit([Unit((put(node, create=node.version == 0),))])
+                await self._ledger.commit([Unit((put(node),))])
             except CommitConflict:
+                # What was written first is known soon.
+                await self._clock.sleep(self.NEWS_AFTER)
                 continue
             return
 
@@ -288,6 +322,11 @@ class Sessions:
 
     def _known(self, node_id: str) -> Node | None:
         return self._ledger.state.nodes.get(node_id)
+
+    def _leader_elsewhere(self) -> str:
+        leader = self._ledger.state.leader
+        node = self._known(leader) if leader != self._settings.node_id else None
+        return node.address if node else ""
 
     def _name_of(self, node_id: str) -> str:
         node = self._known(node_id)

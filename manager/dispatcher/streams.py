@@ -30,7 +30,8 @@ class Stream:
 
     HELD = 256
 
-    def __init__(self) -> None:
+    def __init__(self, node_id: str) -> None:
+        self.node_id = node_id
         self.opened = asyncio.Event()
         self._lines: asyncio.Queue[LogLine | None] = asyncio.Queue(self.HELD)
         self._closed = asyncio.Event()
@@ -96,7 +97,7 @@ class LogBroker:
         """
         node_id = self._node_of(task_id)
         stream_id = self._mint()
-        stream = self._streams[stream_id] = Stream()
+        stream = self._streams[stream_id] = Stream(node_id)
         try:
             await self._send(node_id, OpenLogs(stream_id=stream_id, task_id=task_id, options=options))
             await self._wait_until_open(stream, task_id)
@@ -108,10 +109,10 @@ class LogBroker:
             with suppress(Unavailable):
                 await self._send(node_id, CloseStream(stream_id=stream_id))
 
-    def accept(self, stream_id: str) -> Stream:
-        """The agent's end of a stream that was asked for. Raises `NotFound` for any other."""
+    def accept(self, stream_id: str, node_id: str) -> Stream:
+        """The agent's end of a stream that its node was asked for. Raises `NotFound` for any other."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.opened.is_set():
+        if stream is None or stream.node_id != node_id or stream.opened.is_set():
             raise NotFound(f"no stream {stream_id} is waiting to be opened")
         stream.opened.set()
         return stream

@@ -37,7 +37,8 @@ def reconcile_nodes(
     again: list[datetime] = []
     for node in state.nodes.values():
         heard = last_heard.get(node.id)
-        deadline = max(heard or leading_since, leading_since) + grace
+        # A node that has just joined was not there to be heard before.
+        deadline = max(heard or node.created_at, leading_since) + grace
         if now < deadline:
             if node.state is not NodeState.DOWN or heard is not None:
                 again.append(deadline)

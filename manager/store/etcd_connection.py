@@ -54,6 +54,7 @@ class Member:
         else:
             self._channel = rpc.secure_channel(endpoint, credentials, options=_OPTIONS)
         self.auth: Any = rpc.AuthStub(self._channel)
+        self.cluster: Any = rpc.ClusterStub(self._channel)
         self.kv: Any = rpc.KVStub(self._channel)
         self.lease: Any = rpc.LeaseStub(self._channel)
         self.watch: Any = rpc.WatchStub(self._channel)

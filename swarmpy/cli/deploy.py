@@ -3,11 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from swarmpy.cli.awaited import Awaited
 from swarmpy.cli.registry import auth_header
-from swarmpy.cli.waiting import Waited
 from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest, Conflict, NotFound
-from swarmpy.models.service import ServiceSpec
 from swarmpy.stack.diff import changes
 from swarmpy.stack.names import STACK_LABEL
 from swarmpy.stack.plan import StackPlan
@@ -31,14 +30,14 @@ def read_present(client: Client, plan: StackPlan) -> Present:
         if name not in networks:
             raise NotFound(f"network {name} is declared external and is not there; create it first")
     for wish in plan.networks:
-        known = networks.get(wish.name)
+        known = networks.get(wish["Name"])
         if known is not None and (known.get("Labels") or {}).get(STACK_LABEL) != plan.name:
             raise Conflict(
-                f"network {wish.name} is there already and belongs to no stack {plan.name}; declare it external"
+                f"network {wish['Name']} is there already and belongs to no stack {plan.name}; declare it external"
             )
     services = {service["Spec"]["Name"]: service for service in client.get("/services")}
     for spec in plan.services:
-        _check_owner(services.get(spec.name or ""), plan.name)
+        _check_owner(services.get(spec["Name"]), plan.name)
     own = {name: service for name, service in services.items() if _stack_of(service) == plan.name}
     tasks = client.get("/tasks", filters={"label": [f"{STACK_LABEL}={plan.name}"]}) if own else ()
     ids = {name: str(network["Id"]) for name, network in networks.items()}
@@ -62,44 +61,43 @@ def carry_out(
     docker_config: Mapping[str, object] | None,
     prune: bool,
     say: Say,
-) -> Waited:
+) -> Awaited:
     """Networks, then services, then with `prune` what left the file. `say` is told each thing and what became of it.
 
     `docker_config` is None unless registry credentials are to be sent along.
     """
     # Credentials first: a helper that fails must not leave half a stack.
-    headers = {spec.name: _auth(spec, docker_config) for spec in plan.services}
+    headers = {spec["Name"]: _auth(spec, docker_config) for spec in plan.services}
     networks = dict(present.networks)
     for wish in plan.networks:
-        if wish.name not in networks:
-            networks[wish.name] = client.post("/networks/create", wish.to_docker())["Id"]
-            say(f"network {wish.name}", "created")
+        name = wish["Name"]
+        if name not in networks:
+            networks[name] = client.post("/networks/create", wish)["Id"]
+            say(f"network {name}", "created")
     names: dict[str, str] = {}
     changed: set[str] = set()
     for spec in plan.services:
-        name = spec.name or ""
-        service_id, became = _apply(client, spec, present.services.get(name), networks, headers[spec.name])
+        name = spec["Name"]
+        service_id, became = _apply(client, spec, present.services.get(name), networks, headers[name])
         names[service_id] = name
         if became != "unchanged":
             changed.add(service_id)
         say(f"service {name}", became)
     if prune:
         _prune(client, present, set(names.values()), say)
-    return Waited(names, present.tasks, frozenset(changed))
+    return Awaited(names, present.tasks, frozenset(changed))
 
 
-def _auth(spec: ServiceSpec, docker_config: Mapping[str, object] | None) -> dict[str, str]:
-    container = spec.task_template.container_spec
-    if docker_config is None or container is None:
+def _auth(spec: Object, docker_config: Mapping[str, object] | None) -> dict[str, str]:
+    if docker_config is None:
         return {}
-    return auth_header(container.image or "", docker_config)
+    return auth_header(spec["TaskTemplate"]["ContainerSpec"]["Image"], docker_config)
 
 
 def _apply(
-    client: Client, spec: ServiceSpec, stored: Object | None, networks: Mapping[str, str], headers: Mapping[str, str]
+    client: Client, wish: Object, stored: Object | None, networks: Mapping[str, str], headers: Mapping[str, str]
 ) -> tuple[str, str]:
     """The service's id and what became of it."""
-    wish = spec.to_docker()
     if stored is None:
         return str(client.post("/services/create", wish, headers=headers)["ID"]), "created"
     differing = changes(wish, stored["Spec"], networks)
@@ -107,7 +105,7 @@ def _apply(
         return str(stored["ID"]), "unchanged"
     # An update must not take back one that someone forced.
     forced = stored["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
-    wish["TaskTemplate"]["ForceUpdate"] = forced
+    wish = {**wish, "TaskTemplate": {**wish["TaskTemplate"], "ForceUpdate": forced}}
     query = {"version": str(stored["Version"]["Index"])}
     if not headers:
         query["registryAuthFrom"] = "spec"

@@ -16,9 +16,11 @@ DEFAULT_HOST = "unix:///run/swarmpy/swarmpy.sock"
 # Noun -> (module:attribute, help). The help stands here so that `swarmpy --help` imports none of the modules.
 COMMANDS = {
     "up": ("swarmpy.cli.up:up", "Run a node on this machine, in the foreground."),
+    "leave": ("swarmpy.cli.up:leave", "Take this node out of its cluster."),
+    "token": ("swarmpy.cli.token:token", "Show or change what other machines join with."),
     "stack": ("swarmpy.cli.stack:stack", "Deploy and look at stacks of services."),
     "service": ("swarmpy.cli.service:service", "Look at, scale and remove services."),
-    "node": ("swarmpy.cli.node:node", "Look at, label, drain and remove nodes."),
+    "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),
     "lab": ("swarmpy.cli.lab:lab", "Make a real cluster of many nodes on this one machine, for tests and trials."),
     "info": ("swarmpy.cli.system:info", "Show the cluster in short."),

@@ -1,4 +1,4 @@
-"""`swarmpy node`: list, look at, label, pause, drain and remove nodes."""
+"""`swarmpy node`: list, look at, label, pause, drain, promote, demote and remove nodes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ from swarmpy.errors import BadRequest
 
 @click.group()
 def node() -> None:
-    """Look at, label, drain and remove nodes."""
+    """Look at, label, drain, promote, demote and remove nodes."""
 
 
 @node.command("ls")
@@ -100,6 +100,34 @@ def relabelled(labels: dict[str, str], added: Sequence[str], removed: Sequence[s
             raise BadRequest(f"--label-add {item!r} has no key; write KEY=VALUE")
         after[key] = value
     return after
+
+
+@node.command()
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@format_option
+def promote(names: Sequence[str], form: str) -> None:
+    """Make workers managers."""
+    _change_roles(names, "manager", form)
+
+
+@node.command()
+@click.argument("names", nargs=-1, required=True, metavar="NODE...")
+@format_option
+def demote(names: Sequence[str], form: str) -> None:
+    """Make managers workers. Refused where the others could not go on."""
+    _change_roles(names, "worker", form)
+
+
+def _change_roles(names: Sequence[str], role: str, form: str) -> None:
+    with connected() as client:
+        for name in names:
+            found = _find(client, name)
+            is_new = found["Spec"]["Role"] != role
+            if is_new:
+                version = str(found["Version"]["Index"])
+                client.post(f"/nodes/{found['ID']}/update", found["Spec"] | {"Role": role}, version=version)
+            became = "promoted" if role == "manager" else "demoted"
+            print_became("node", name, became if is_new else "unchanged", form)
 
 
 @node.command("rm")

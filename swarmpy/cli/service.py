@@ -73,7 +73,8 @@ def inspect(names: Sequence[str], form: str) -> None:
 @format_option
 def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
     """Set how many replicas services shall have, and wait until they run."""
-    from swarmpy.cli.waiting import Waited, parse_timeout, tasks_of, wait_until_converged
+    from swarmpy.cli.awaited import Awaited, parse_timeout
+    from swarmpy.cli.waiting import tasks_of, wait_until_converged
 
     wanted = parse_scale(wishes)
     limit = parse_timeout(timeout)
@@ -90,7 +91,7 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
             click.echo(f"{item['Spec']['Name']} scaled to {count}", err=form == JSON)
         if detach:
             return 0
-        return wait_until_converged(client, Waited(names, before, frozenset(names)), limit=limit, form=form)
+        return wait_until_converged(client, Awaited(names, before, frozenset(names)), limit=limit, form=form)
 
 
 def _check_scalable(spec: Object) -> None:

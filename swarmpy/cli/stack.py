@@ -110,10 +110,10 @@ def deploy(
     files: Sequence[str], detach: bool, timeout: str, prune: bool, with_registry_auth: bool, form: str, name: str
 ) -> int:
     """Make the cluster run what the files say, and wait until it does."""
+    from swarmpy.cli.awaited import parse_timeout
     from swarmpy.cli.deploy import carry_out, read_present
     from swarmpy.cli.registry import read_config
     from swarmpy.cli.stack_files import load
-    from swarmpy.cli.waiting import parse_timeout, wait_until_converged
     from swarmpy.stack.plan import plan_stack
 
     limit = parse_timeout(timeout)
@@ -124,8 +124,13 @@ def deploy(
     docker_config = read_config() if with_registry_auth else None
     with connected() as client:
         present = read_present(client, plan)
-        waited = carry_out(client, plan, present, docker_config=docker_config, prune=prune, say=_teller(form))
-        return 0 if detach else wait_until_converged(client, waited, limit=limit, form=form)
+        awaited = carry_out(client, plan, present, docker_config=docker_config, prune=prune, say=_teller(form))
+        if detach:
+            return 0
+        # Not before the cluster has begun to work.
+        from swarmpy.cli.waiting import wait_until_converged
+
+        return wait_until_converged(client, awaited, limit=limit, form=form)
 
 
 @stack.command("rm")

@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import click
 
+from swarmpy.cli.awaited import Awaited
 from swarmpy.cli.convergence import Memory, Phase, ServiceVerdict, Verdict, look
 from swarmpy.cli.logs import last_lines
 from swarmpy.cli.progress import Progress, progress_for
 from swarmpy.client import Client, Object
 from swarmpy.clock import SystemClock
-from swarmpy.errors import BadRequest, SwarmpyError, TimedOut, Unavailable
-from swarmpy.stack.units import parse_duration
+from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
 
 FAILED = 1
 INTERRUPTED = 130
@@ -23,29 +22,10 @@ _SHARE = 0.2
 _LOG_LINES = 10
 
 
-def parse_timeout(text: str) -> timedelta:
-    try:
-        limit = timedelta(microseconds=parse_duration(text) / 1000)
-    except ValueError as error:
-        raise BadRequest(f"--timeout: {error}") from error
-    if limit <= timedelta(0):
-        raise BadRequest(f"--timeout {text}: must be more than nothing; --detach does not wait")
-    return limit
-
-
-@dataclass(frozen=True, slots=True)
-class Waited:
-    """`services` are names by id; `before` the tasks there were before the change; `changed` the services changed."""
-
-    services: dict[str, str]
-    before: frozenset[str]
-    changed: frozenset[str]
-
-
-def wait_until_converged(client: Client, waited: Waited, *, limit: timedelta, form: str) -> int:
+def wait_until_converged(client: Client, awaited: Awaited, *, limit: timedelta, form: str) -> int:
     """0 when all run, 1 when one has failed. Raises `TimedOut` with the reasons when the time is up."""
     clock = SystemClock()
-    memory = Memory(clock.now(), waited.services, waited.before, waited.changed)
+    memory = Memory(clock.now(), awaited.services, awaited.before, awaited.changed)
     try:
         with progress_for(form) as progress:
             verdict = _watch(client, memory, clock.now() + limit, progress)

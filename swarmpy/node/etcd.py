@@ -11,11 +11,11 @@ from os import environ, pathsep
 from pathlib import Path
 
 from swarmpy.errors import BadRequest
+from swarmpy.pki import ETCD_NAME
 
-MEMBER = "swarmpy"
-PEER_SOCKET = "peer.sock:1"
-# A single member talks to no peer, but etcd wants a URL with a port in its list of members.
-PEER_URL = "http://localhost:2380"
+# The same for all members, however many: a lone one must not wait long to elect itself, and of several one that died
+# must be missed in time for another manager to act within five seconds.
+HEARTBEAT_MS, ELECTION_MS = 100, 1000
 QUOTA_BYTES = 4 * 1024**3
 HISTORY = "10m"
 
@@ -71,25 +71,61 @@ def check_release(binary: EtcdBinary, written_by: tuple[int, int] | None, data_d
         )
 
 
-def etcd_command(binary: EtcdBinary, data_dir: Path, client_socket: str) -> tuple[str, ...]:
-    """To be run in the directory that is to hold the sockets: etcd makes files of these names where it stands."""
+@dataclass(frozen=True, slots=True)
+class EtcdMember:
+    """One member. `initial_cluster` are name and peer URL of all members at its first start; later starts need none of
+    it. Certificates are read anew by etcd at each handshake."""
+
+    name: str
+    data_dir: Path
+    peer_url: str
+    listen_peer: str
+    initial_cluster: tuple[tuple[str, str], ...]
+    is_new_cluster: bool
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+def check_many_members(binary: EtcdBinary) -> None:
+    """Refuse releases that may lose what one member alone would keep."""
+    if binary.may_corrupt:
+        raise BadRequest(
+            f"{binary.path} is etcd {binary.text}, which can corrupt the data of several members: "
+            "install 3.4, or 3.5.3 or later"
+        )
+
+
+def etcd_command(binary: EtcdBinary, member: EtcdMember, client_socket: str) -> tuple[str, ...]:
+    """To be run in the directory that is to hold the socket: etcd makes a file of this name where it stands. Clients
+    come by the socket alone; other members by TLS, with a certificate that only managers are given."""
     careful = ("--experimental-initial-corrupt-check",) if binary.may_corrupt else ()
     return (
         str(binary.path),
-        *("--name", MEMBER),
-        *("--data-dir", str(data_dir)),
+        *("--name", member.name),
+        *("--data-dir", str(member.data_dir)),
         *("--listen-client-urls", f"unix://{client_socket}"),
         *("--advertise-client-urls", f"unix://{client_socket}"),
-        *("--listen-peer-urls", f"unix://{PEER_SOCKET}"),
-        *("--initial-advertise-peer-urls", PEER_URL),
-        *("--initial-cluster", f"{MEMBER}={PEER_URL}"),
-        # A member alone wins every election: waiting long for one would only make a restart slow.
-        *("--heartbeat-interval", "25", "--election-timeout", "250"),
+        *("--listen-peer-urls", member.listen_peer),
+        *("--initial-advertise-peer-urls", member.peer_url),
+        *("--initial-cluster", ",".join(f"{name}={url}" for name, url in member.initial_cluster)),
+        *("--initial-cluster-state", "new" if member.is_new_cluster else "existing"),
+        "--peer-client-cert-auth",
+        *("--peer-trusted-ca-file", str(member.ca_file)),
+        *("--peer-cert-file", str(member.cert_file)),
+        *("--peer-key-file", str(member.key_file)),
+        *("--peer-cert-allowed-cn", ETCD_NAME),
+        *("--heartbeat-interval", str(HEARTBEAT_MS), "--election-timeout", str(ELECTION_MS)),
         *("--quota-backend-bytes", str(QUOTA_BYTES)),
         *("--auto-compaction-mode", "periodic", "--auto-compaction-retention", HISTORY),
         *("--logger", "zap", "--log-level", "warn"),
         *careful,
     )
+
+
+def was_removed(last_line: str) -> bool:
+    """Whether etcd ended because the others have removed this member."""
+    return any(words in last_line for words in ("permanently removed", "member has been removed"))
 
 
 def _from_path() -> Path | None:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from swarmpy.errors import BadRequest, Conflict
+from swarmpy.files import write_private
 from swarmpy.idgen import Mint
 from swarmpy.models.base import Document
 
@@ -17,12 +18,22 @@ LOCK_FILE = "lock"
 FORMAT = 1
 
 
+Options = dict[str, str | tuple[str, ...]]
+
+
 class NodeRecord(Document):
-    """`node.json`: the node's id, minted once. `etcd_release`: of the etcd that wrote the data last."""
+    """`node.json`: the node's id, minted once. `etcd_release`: of the etcd that wrote the data last. `managers` are
+    those it joined by. `is_equipped`: it has what a manager needs; `initial_cluster` are then the members of etcd,
+    (name, peer URL), as they were when its own became one. `options` are those that an operator gave, and need not
+    give again."""
 
     format: int = FORMAT
     id: str
     etcd_release: tuple[int, int] | None = None
+    managers: tuple[str, ...] = ()
+    is_equipped: bool = False
+    initial_cluster: tuple[tuple[str, str], ...] = ()
+    options: Options = Field(default_factory=dict)
 
 
 def prepare(directory: Path, option: str, mode: int) -> None:
@@ -53,6 +64,22 @@ def held(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def holder_of(directory: Path) -> int | None:
+    """The pid of the process that holds the directory, None when nobody does."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return int(os.read(descriptor, 32).decode().strip() or 0)
+    else:
+        return None
+    finally:
+        os.close(descriptor)
+
+
 def load_node(data_dir: Path, mint: Mint) -> NodeRecord:
     """Who this node is; on a fresh data directory a new id, written down before anyone hears of it."""
     path = data_dir / NODE_FILE
@@ -68,16 +95,13 @@ def load_node(data_dir: Path, mint: Mint) -> NodeRecord:
         ) from error
 
 
+def load_options(data_dir: Path) -> Options:
+    """Those of earlier starts; what is wrong with the record, `load_node` will say."""
+    try:
+        return NodeRecord.model_validate_json((data_dir / NODE_FILE).read_bytes()).options
+    except (OSError, ValidationError):
+        return {}
+
+
 def save_node(data_dir: Path, record: NodeRecord) -> None:
     write_private(data_dir / NODE_FILE, record.model_dump_json())
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace the file at once and whole, readable by this user alone."""
-    draft = path.with_name(path.name + ".new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from swarmpy.clock import Clock
+from swarmpy.files import write_private
 from swarmpy.logs import logger
 from swarmpy.node.children import (
     ChildRun,
@@ -26,7 +27,6 @@ from swarmpy.node.children import (
     classify,
     step,
 )
-from swarmpy.node.home import write_private
 from swarmpy.node.plan import Child
 from swarmpy.node.process import Process
 

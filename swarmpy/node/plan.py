@@ -1,16 +1,16 @@
 """From the node's settings to its children: command, working directory, settings file. Pure: starts nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from swarmpy.node.etcd import PEER_SOCKET
 from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings, NodeSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process to keep running. `sockets` are its own, to be cleared away before each start; `settings` is what its
-    settings file holds (etcd has none)."""
+    """One process to keep running. `sockets` are its own, to be cleared away before each start, and so is whatever
+    else must not outlive it; `settings` is what its settings file holds (etcd has none)."""
 
     name: str
     command: tuple[str, ...]
@@ -20,39 +20,59 @@ class Child:
     settings: str = ""
 
 
+def manager_folder(node: NodeSettings) -> Path:
+    return node.data_dir / "manager"
+
+
+def agent_folder(node: NodeSettings) -> Path:
+    return node.data_dir / "agent"
+
+
+def etcd_folder(node: NodeSettings) -> Path:
+    return node.data_dir / "etcd"
+
+
 def manager_child(node: NodeSettings, node_id: str, python: str) -> Child:
     settings = ManagerSettings(
         node_id=node_id,
         hostname=node.hostname,
-        data_dir=node.data_dir / "manager",
+        data_dir=manager_folder(node),
+        identity=node.identity,
         api_socket=node.api_socket,
-        agent_socket=node.agent_socket,
+        listen_address=node.listen_address,
+        advertise_address=node.advertise_address,
         status_address=node.status_address,
         etcd=node.etcd or EtcdSettings(endpoints=(f"unix:{node.etcd_socket}",)),
+        runs_etcd=node.etcd is None,
         debug=node.debug,
         log_json=node.log_json,
     )
-    return _python_child("manager", node, python, settings, sockets=(node.api_socket, node.agent_socket))
+    return _python_child("manager", node, python, settings, sockets=(node.api_socket,))
 
 
-def agent_child(node: NodeSettings, node_id: str, python: str) -> Child:
+def agent_child(
+    node: NodeSettings, node_id: str, managers: Sequence[str], python: str, *, is_leaving: bool = False
+) -> Child:
     settings = AgentSettings(
         node_id=node_id,
         hostname=node.hostname,
-        data_dir=node.data_dir / "agent",
-        managers=(f"unix:{node.agent_socket}",),
+        data_dir=agent_folder(node),
+        identity=node.identity,
+        managers=tuple(managers),
+        address=node.advertise_address,
+        ready_file=node.ready_file,
+        is_leaving=is_leaving,
         docker_host=node.docker_host,
         labels=node.labels,
         debug=node.debug,
         log_json=node.log_json,
     )
-    return _python_child("agent", node, python, settings)
+    return _python_child("agent", node, python, settings, sockets=(node.ready_file,))
 
 
 def etcd_child(node: NodeSettings, command: tuple[str, ...]) -> Child:
-    """etcd does not always remove its sockets, and does not start on those that an earlier one left."""
-    directory = node.etcd_socket.parent
-    return Child("etcd", command, directory, sockets=(node.etcd_socket, directory / PEER_SOCKET))
+    """etcd does not always remove its socket, and does not start on one that an earlier one left."""
+    return Child("etcd", command, node.etcd_socket.parent, sockets=(node.etcd_socket,))
 
 
 def _python_child(

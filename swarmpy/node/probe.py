@@ -1,7 +1,6 @@
-"""Asks over a unix socket whether a child serves. One short HTTP GET, no client library to load."""
+"""Asks whether a child serves: a short HTTP GET over its socket, without a client library, or a look at a file."""
 
 import asyncio
-import json
 from pathlib import Path
 
 TIMEOUT = 2.0
@@ -14,18 +13,9 @@ async def answers(socket: Path, path: str) -> bool:
     return status == OK
 
 
-async def node_is_ready(api_socket: Path, node_id: str) -> bool:
-    """Whether the manager counts the node as ready for tasks."""
-    status, body = await get(api_socket, f"/nodes/{node_id}")
-    return status == OK and state_of(body) == "ready"
-
-
-def state_of(body: bytes) -> str:
-    """The state in a node as Docker writes it; empty when there is none to read."""
-    try:
-        return str(json.loads(body)["Status"]["State"])
-    except (ValueError, KeyError, TypeError):
-        return ""
+async def is_there(path: Path) -> bool:
+    """A file that a child makes when it serves."""
+    return path.exists()
 
 
 async def get(socket: Path, path: str) -> tuple[int, bytes]:

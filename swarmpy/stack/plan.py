@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
-from swarmpy.models.service import ServiceSpec
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
+from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
 from swarmpy.stack.names import fault_of_name, with_stack_label
@@ -19,9 +18,9 @@ class StackPlan:
     """`external` are names of networks that must be there already. `warnings` name what the files say in vain."""
 
     name: str
-    networks: tuple[NetworkCreate, ...]
+    networks: tuple[Object, ...]
     external: tuple[str, ...]
-    services: tuple[ServiceSpec, ...]
+    services: tuple[Object, ...]
     warnings: tuple[str, ...]
 
 
@@ -44,7 +43,7 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map]) -> StackPlan:
     return StackPlan(name, networks, external, specs, tuple(map(str, warnings)))
 
 
-def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[NetworkCreate, ...], tuple[str, ...]]:
+def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[Object, ...], tuple[str, ...]]:
     """Only those that a service uses."""
     known: Config = config.get("networks") or {}
     uses = (service.get("networks") or (DEFAULT_NETWORK,) for service in (config.get("services") or {}).values())
@@ -59,18 +58,20 @@ def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[Network
     return tuple(made), tuple(external)
 
 
-def _network(stack: str, network: str, known: Config, faults: Faults) -> NetworkCreate:
+def _network(stack: str, network: str, known: Config, faults: Faults) -> Object:
     given = known.get(network) or {}
     pools = (given.get("ipam") or {}).get("config") or ()
     for index, pool in enumerate(pools):
         _check_subnet(pool.get("subnet"), ("networks", network, "ipam", "config", index, "subnet"), faults)
-    return NetworkCreate(
-        name=network_name(stack, network, known),
-        driver="overlay",
-        scope="swarm",
-        internal=given.get("internal") or None,
-        ipam=IPAM(config=tuple(IPAMConfig(subnet=pool.get("subnet")) for pool in pools)) if pools else None,
-        labels=with_stack_label(stack, given.get("labels")),
+    return stated(
+        {
+            "Name": network_name(stack, network, known),
+            "Driver": "overlay",
+            "Scope": "swarm",
+            "Internal": given.get("internal") or None,
+            "IPAM": {"Config": [stated({"Subnet": pool.get("subnet")}) for pool in pools]} if pools else None,
+            "Labels": with_stack_label(stack, given.get("labels")),
+        }
     )
 
 

@@ -10,6 +10,8 @@ from swarmpy.stack.tree import List, Map, Node, Path, Plain, Problem, Scalar, Va
 _TRUE, _FALSE = ("y", "yes", "true", "on"), ("n", "no", "false", "off")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 EXTENSION = "x-"
+# The API's numbers are signed and have 64 bits.
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +180,18 @@ def _check_scalar(shape: Text | Whole, node: Node, path: Path) -> Iterator[Probl
     if not isinstance(node, Scalar):
         return
     value = value_for(shape, node)
+    means: object = value if isinstance(shape, Whole) else None
     if isinstance(shape, Whole) and shape.least is not None and isinstance(value, int) and value < shape.least:
         yield Problem(node.mark, path, f"must be at least {shape.least}, and {value} is less")
     if isinstance(shape, Text) and shape.choices and value not in shape.choices:
         yield Problem(node.mark, path, f"{value!r} is none of {', '.join(shape.choices)}")
     if isinstance(shape, Text) and shape.reads is not None:
         try:
-            shape.reads(str(value))
+            means = shape.reads(str(value))
         except ValueError as error:
             yield Problem(node.mark, path, str(error))
+    if isinstance(means, int) and not -_LARGEST <= means <= _LARGEST:
+        yield Problem(node.mark, path, f"{value} is more than fits in 64 bits")
 
 
 def _check_unique(node: List, path: Path) -> Iterator[Problem]:

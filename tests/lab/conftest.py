@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.dockerd import Dockerd, dockerd
 from support.images import import_image
-from support.node import Node, free_port
+from support.node import Node
 
 IMAGE = "lab:1"
 HERE = Path(__file__).parent
@@ -28,7 +28,7 @@ def engine() -> Iterator[Dockerd]:
 @pytest.fixture(scope="module")
 def node(engine: Dockerd) -> Iterator[Node]:
     """A node that is ready. A test may kill any part of it, but leaves it running."""
-    lab = Node(engine, free_port())
+    lab = Node(engine)
     try:
         lab.start()
         yield lab

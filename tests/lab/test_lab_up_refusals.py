@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from support.node import BIN, free_port, wait_until
 
+from swarmpy.clock import SystemClock
 from swarmpy.node.home import NODE_FILE, NodeRecord, save_node
+from swarmpy.node.identity import IdentityFolder
 
 BAD_REQUEST, CONFLICT = 2, 5
 
@@ -23,11 +25,15 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(directory: Path, *options: str) -> list[str]:
+    door = f"127.0.0.1:{free_port()}"
     base = {
         "--data-dir": f"{directory}/data",
         "--run-dir": f"{directory}/run",
         "--docker-host": f"unix://{directory}/no-engine.sock",
         "--status-address": f"127.0.0.1:{free_port()}",
+        "--listen-address": door,
+        "--advertise-address": door,
+        "--peer-port": str(free_port()),
     }
     given = dict(zip(options[::2], options[1::2], strict=True))
     return [str(BIN / "swarmpy"), "up", *(word for pair in {**base, **given}.items() for word in pair)]
@@ -67,10 +73,19 @@ def test_a_socket_path_that_linux_does_not_allow(directory: Path) -> None:
 
 
 def test_data_that_a_later_etcd_wrote(directory: Path) -> None:
-    (directory / "data").mkdir()
-    save_node(directory / "data", NodeRecord(id="n" * 25, etcd_release=(99, 1)))
+    folder = IdentityFolder(directory / "data" / "identity")
+    folder.found("cluster1", "n" * 25, "127.0.0.1", SystemClock().now())
+    record = NodeRecord(id="n" * 25, etcd_release=(99, 1), is_equipped=True, managers=("127.0.0.1:2377",))
+    save_node(directory / "data", record)
     code, said = refused(directory)
     assert (code, "was written by etcd 99.1" in said) == (BAD_REQUEST, True), said
+
+
+def test_data_of_a_swarmpy_that_knew_no_certificates(directory: Path) -> None:
+    (directory / "data").mkdir()
+    save_node(directory / "data", NodeRecord(id="n" * 25, etcd_release=(3, 4)))
+    code, said = refused(directory)
+    assert (code, "choose another --data-dir" in said) == (BAD_REQUEST, True), said
 
 
 def test_a_page_that_would_be_seen_from_elsewhere(directory: Path) -> None:

@@ -119,11 +119,13 @@ class FakeManager:
         self.networks.update({network.id: network for network in networks})
         self.say(Changes(after=before, revision=self.revision, tasks=tasks, networks=networks))
 
-    def drop(self, *task_ids: str) -> None:
+    def drop(self, *task_ids: str, networks: tuple[str, ...] = ()) -> None:
         before, self.revision = self.revision, self.revision + 1
         for task_id in task_ids:
             del self.tasks[task_id]
-        self.say(Changes(after=before, revision=self.revision, dropped_tasks=task_ids))
+        for network_id in networks:
+            del self.networks[network_id]
+        self.say(Changes(after=before, revision=self.revision, dropped_tasks=task_ids, dropped_networks=networks))
 
     def say(self, message: FromManager) -> None:
         if self._session is not None:
@@ -191,7 +193,10 @@ def agent_settings(data_dir: Path, docker_host: str = "unix:///fake.sock", node_
         node_id=node_id,
         hostname="host-a",
         data_dir=data_dir,
-        managers=("unix:/fake",),
+        identity=data_dir / "identity",
+        managers=("fake:2377",),
+        address="127.0.0.1:2377",
+        ready_file=data_dir / "ready",
         docker_host=docker_host,
         relist_every=timedelta(milliseconds=50),
     )

@@ -185,7 +185,8 @@ def manager_settings(**fields: Any) -> ManagerSettings:
         "hostname": "manager-1",
         "data_dir": Path("/nowhere"),
         "api_socket": Path("/nowhere/api.sock"),
-        "agent_socket": Path("/nowhere/agent.sock"),
+        "identity": Path("/nowhere/identity"),
+        "advertise_address": "127.0.0.1:2377",
         "status_address": "127.0.0.1:2378",
         "etcd": EtcdSettings(endpoints=("unix:/nowhere/etcd.sock",)),
     }

@@ -25,7 +25,7 @@ from swarmpy.models.service import (
     UpdateStatus,
 )
 from swarmpy.models.task import Placement, RestartPolicy, TaskSpec, TaskStatus
-from swarmpy.states import Availability, NodeState, TaskState
+from swarmpy.states import Availability, NodeState, Role, TaskState
 
 T0 = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
@@ -49,12 +49,13 @@ def a_node(
     labels: Mapping[str, str] | None = None,
     since: datetime = T0,
     message: str = "",
+    role: Role = Role.WORKER,
 ) -> Node:
     return Node(
         id=node_id,
         created_at=T0,
         updated_at=T0,
-        spec=NodeSpec(availability=availability, labels=dict(labels or {})),
+        spec=NodeSpec(role=role, availability=availability, labels=dict(labels or {})),
         description=NodeDescription(hostname=node_id),
         state=state,
         since=since,

@@ -15,6 +15,7 @@ from support.scripted_agent import MemoryChannel, ScriptedAgent
 from support.stepping import advance, settle
 
 from manager.ca.sealing import Sealer
+from manager.control.bootstrap import first_cluster
 from manager.dispatcher.channel import Channel
 from manager.ledger import Ledger
 from manager.manager import Manager
@@ -28,11 +29,11 @@ from manager.store.port import Batch, Delete, Fence, Put, Revision, Unit
 from swarmpy.clock import Clock, ManualClock
 from swarmpy.idgen import CountingIds
 from swarmpy.models.container import ContainerSpec
-from swarmpy.models.node import NodeDescription
+from swarmpy.models.node import NodeDescription, NodeSpec
 from swarmpy.models.service import Global, Replicated, ServiceMode, ServiceSpec
 from swarmpy.models.task import TaskSpec
 from swarmpy.settings import EtcdSettings, ManagerSettings
-from swarmpy.states import Availability, TaskState
+from swarmpy.states import Availability, Role, TaskState
 
 
 class PausableClock(Clock):
@@ -94,7 +95,14 @@ class ManagerProcess:
 
     def _assemble(self) -> None:
         self.store = SignedStore(self._database, self.name, self._history.writers)
-        self.manager = Manager(_settings(self.name), self.store, Sealer(bytes(32)), self.clock, self._mint)
+        self.manager = Manager(
+            _settings(self.name),
+            self.store,
+            Sealer(bytes(32)),
+            self.clock,
+            self._mint,
+            first_objects=lambda now: (first_cluster("cluster", now),),
+        )
 
     @property
     def ledger(self) -> Ledger:
@@ -108,7 +116,7 @@ class ManagerProcess:
     def start(self) -> None:
         self._task = asyncio.create_task(self.manager.run())
 
-    async def serve(self, channel: Channel) -> None:
+    async def serve(self, channel: Channel, node_id: str) -> None:
         """What an agent's connection reaches. A process that is not there drops it."""
         assert isinstance(channel, MemoryChannel)
         if self._task is None:
@@ -118,7 +126,7 @@ class ManagerProcess:
             channel.awake.clear()
         self._channels.append(channel)
         try:
-            await self.manager.sessions.serve(channel)
+            await self.manager.sessions.serve(channel, node_id)
         finally:
             self._channels.remove(channel)
 
@@ -183,9 +191,18 @@ class Cluster:
 
     def add_agent(self, name: str, node: NodeDescription | None = None) -> ScriptedAgent:
         serves = [process.serve for process in self.managers.values()]
+        self.join(name)
         agent = self.agents[name] = ScriptedAgent(name, self.clock, *serves, node=node)
         agent.start()
         return agent
+
+    def join(self, name: str, role: Role = Role.WORKER) -> None:
+        """The node is a member from now on, if it was none before."""
+        now = self.clock.now()
+        node = Node(
+            id=name, created_at=now, updated_at=now, spec=NodeSpec(role=role), description=NodeDescription(), since=now
+        )
+        self.database.transact((Unit((put(node, create=True),)),), None)
 
     @property
     def leader(self) -> ManagerProcess:
@@ -261,6 +278,10 @@ class Cluster:
     async def set_availability(self, node: str, availability: Availability) -> None:
         known = self.node(node)
         await self._write(self._put(known, spec=known.spec.model_copy(update={"availability": availability})))
+
+    async def set_role(self, node: str, role: Role) -> None:
+        known = self.node(node)
+        await self._write(self._put(known, spec=known.spec.model_copy(update={"role": role})))
 
     async def remove_node(self, node: str) -> None:
         await self._write(Delete(f"nodes/{node}", modified=self.node(node).version))
@@ -346,7 +367,8 @@ def _settings(name: str) -> ManagerSettings:
         hostname=name,
         data_dir=Path("/nowhere"),
         api_socket=Path("/nowhere/api.sock"),
-        agent_socket=Path("/nowhere/agent.sock"),
+        identity=Path("/nowhere/identity"),
+        advertise_address="127.0.0.1:2377",
         status_address="127.0.0.1:0",
         etcd=EtcdSettings(endpoints=("unix:/nowhere/etcd.sock",)),
     )

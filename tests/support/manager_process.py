@@ -10,6 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from support.etcd import free_port
+
+from swarmpy.clock import SystemClock
+from swarmpy.ids import id_from_number
+from swarmpy.node.identity import IdentityFolder
+
 BOUND = 20.0
 
 
@@ -25,18 +31,25 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class ManagerProcess:
+    """The first manager of a cluster of its own, on loopback."""
+
     def __init__(self, folder: Path, endpoint: str, port: int) -> None:
+        node_id, door = id_from_number(1), f"127.0.0.1:{free_port()}"
+        IdentityFolder(folder / "identity").found("cluster1", node_id, "127.0.0.1", SystemClock().now())
         self.api = folder / "api.sock"
         self.settings = folder / "manager.json"
         self._process: subprocess.Popen[str] | None = None
         self.settings.write_text(
             json.dumps(
                 {
-                    "node_id": "node1",
+                    "node_id": node_id,
                     "hostname": "host1",
                     "data_dir": str(folder / "data"),
                     "api_socket": str(self.api),
-                    "agent_socket": str(folder / "agent.sock"),
+                    "identity": str(folder / "identity"),
+                    "listen_address": door,
+                    "advertise_address": door,
+                    "runs_etcd": False,
                     "status_address": f"127.0.0.1:{port}",
                     "etcd": {"endpoints": [endpoint]},
                 }

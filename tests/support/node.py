@@ -70,13 +70,14 @@ def wait_until(what: str, look: Callable[[], T], limit: float = READY_LIMIT) -> 
 class Node:
     """One `swarmpy up` on an engine. Its directories outlive `kill` and `start`; `close` removes all it made."""
 
-    def __init__(self, engine: Dockerd, status_port: int) -> None:
+    def __init__(self, engine: Dockerd) -> None:
         self.engine = engine
         self.directory = Path(tempfile.mkdtemp(prefix="node-", dir="/tmp"))
         self.data_dir = self.directory / "data"
         self.run_dir = self.directory / "run"
         self.log_path = self.directory / "log"
-        self.status_address = f"127.0.0.1:{status_port}"
+        self.status_address, self.door = (f"127.0.0.1:{free_port()}" for _ in range(2))
+        self.peer_port = free_port()
         # Any: the SDK is typed in part only.
         self.docker: Any = engine.client()
         self._process: subprocess.Popen[bytes] | None = None
@@ -102,6 +103,7 @@ class Node:
             *(str(BIN / "swarmpy"), "up"),
             *("--data-dir", str(self.data_dir), "--run-dir", str(self.run_dir)),
             *("--docker-host", self.engine.host, "--status-address", self.status_address),
+            *("--listen-address", self.door, "--advertise-address", self.door, "--peer-port", str(self.peer_port)),
             *("--hostname", "node-1", "--label", "disk=ssd"),
         ]
 

@@ -13,7 +13,7 @@ from swarmpy.models.network import NetworkCreate
 from swarmpy.models.node import NodeDescription, NodeSpec
 from swarmpy.models.service import Replicated, ServiceMode, ServiceSpec
 from swarmpy.models.task import TaskSpec, TaskStatus
-from swarmpy.states import Availability, NodeState, TaskState
+from swarmpy.states import Availability, NodeState, Role, TaskState
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 _TIMES = {"created_at": NOW, "updated_at": NOW}
@@ -68,7 +68,11 @@ def a_task(
 
 
 def a_node(id: str = "n1", **fields: Any) -> Node:
-    spec = NodeSpec(labels=fields.pop("labels", None), availability=fields.pop("availability", Availability.ACTIVE))
+    spec = NodeSpec(
+        labels=fields.pop("labels", None),
+        role=fields.pop("role", Role.WORKER),
+        availability=fields.pop("availability", Availability.ACTIVE),
+    )
     state = fields.pop("state", NodeState.READY)
     return Node(id=id, spec=spec, description=NodeDescription(hostname=id), state=state, since=NOW, **_TIMES, **fields)
 

@@ -67,10 +67,17 @@ class RealAgent:
 
     def __init__(self, cluster: Cluster, name: str, folder: Path) -> None:
         self.name = name
+        cluster.join(name)
         self.engine = FakeEngine(cluster.clock)
         self._cluster = cluster
         self._settings = AgentSettings(
-            node_id=name, hostname=name, data_dir=folder / name, managers=tuple(f"unix:{m}" for m in cluster.managers)
+            node_id=name,
+            hostname=name,
+            data_dir=folder / name,
+            identity=folder / name / "identity",
+            managers=tuple(cluster.managers),
+            address="127.0.0.1:2377",
+            ready_file=folder / f"{name}.ready",
         )
         self._task: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
@@ -99,17 +106,17 @@ class RealAgent:
         self._is_cut = False
 
     async def _connect(self, address: str, path: str) -> Channel:
-        process = self._cluster.managers.get(address.removeprefix("unix:"))
+        process = self._cluster.managers.get(address)
         if process is None or self._is_cut:
             raise Unavailable(f"the manager at {address} does not answer")
         if path.startswith(_STREAMS):
             try:
-                return StreamEnd(process.manager.logs.accept(path.removeprefix(_STREAMS)))
+                return StreamEnd(process.manager.logs.accept(path.removeprefix(_STREAMS), self.name))
             except NotFound as error:
                 raise Unavailable(str(error)) from error
         channel = MemoryChannel()
         self._channels.append(channel)
-        serving = asyncio.create_task(process.serve(channel))
+        serving = asyncio.create_task(process.serve(channel, self.name))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         return SessionEnd(channel)

@@ -18,6 +18,7 @@ from swarmpy.models.task import ContainerStatus, TaskStatus
 from swarmpy.states import TaskState
 from swarmpy.wire import (
     Applied,
+    Bearings,
     Beat,
     Beaten,
     Changes,
@@ -37,7 +38,7 @@ from swarmpy.wire import (
     from_manager,
 )
 
-Serve = Callable[[Channel], Coroutine[Any, Any, None]]
+Serve = Callable[[Channel, str], Coroutine[Any, Any, None]]
 _UP = (
     TaskState.ACCEPTED,
     TaskState.PREPARING,
@@ -223,11 +224,11 @@ class ScriptedAgent:
         channel = self.channel = MemoryChannel()
         channel.is_cut = self.is_cut
         serve = self._managers[self._next % len(self._managers)]
-        serving = asyncio.create_task(serve(channel))
+        serving = asyncio.create_task(serve(channel, self.node_id))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         reports = tuple(self._report(run) for run in self.runs.values())
-        channel.say(Hello(node_id=self.node_id, addr="127.0.0.1", description=self.description, reports=reports))
+        channel.say(Hello(address="127.0.0.1:2377", description=self.description, reports=reports))
         beating: asyncio.Task[None] | None = None
         try:
             while True:
@@ -243,7 +244,7 @@ class ScriptedAgent:
                         return
                     case Full() | Changes():
                         self._apply(message)
-                    case Beaten() | OpenLogs() | CloseStream():
+                    case Beaten() | Bearings() | OpenLogs() | CloseStream():
                         pass
         finally:
             channel.drop()

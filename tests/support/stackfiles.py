@@ -37,4 +37,5 @@ def planned(text: str, name: str = "shop") -> StackPlan:
 
 
 def planned_service(lines: str, rest: str = "") -> ServiceSpec:
-    return planned(service_lines(lines) + rest).services[0]
+    """As the manager reads what the command sends."""
+    return ServiceSpec.model_validate(planned(service_lines(lines) + rest).services[0])

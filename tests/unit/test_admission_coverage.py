@@ -50,7 +50,7 @@ def test_no_rule_is_about_a_model_that_is_never_looked_into() -> None:
 
 
 def test_every_part_of_the_cluster_may_change_or_is_named_as_fixed() -> None:
-    assert set(FIXED) | {"labels", "orchestration"} == set(ClusterSpec.model_fields)
+    assert set(FIXED) | {"labels", "orchestration", "ca_config"} == set(ClusterSpec.model_fields)
     assert all(name == alias_of(ClusterSpec, field) for field, name in FIXED.items())
 
 

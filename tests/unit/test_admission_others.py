@@ -8,7 +8,7 @@ from support.builders import T0, a_cluster, a_network, a_node, a_service, a_stat
 from manager.admission.cluster import admit_cluster_update
 from manager.admission.network import admit_network, admit_removal
 from manager.admission.node import admit_node_removal, admit_node_update
-from manager.objects import Network
+from manager.objects import JoinSecrets, Network
 from manager.state import State
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.cluster import CAConfig, ClusterSpec, OrchestrationConfig, RaftConfig
@@ -82,23 +82,27 @@ def test_a_network_is_kept_while_a_service_that_stays_uses_it() -> None:
 def test_a_node_changes_labels_and_availability() -> None:
     node = a_node("n1")
     spec = NodeSpec(labels={"rack": "1"}, availability=Availability.DRAIN)
-    assert admit_node_update(node, spec, version=0, now=T0).value.spec == spec
+    assert admit_node_update(a_state(node), node, spec, version=0, now=T0).value.spec == spec
 
 
 def test_a_node_that_is_sent_back_as_read_is_not_written() -> None:
-    assert admit_node_update(a_node("n1"), NodeSpec(), version=0, now=T0).units == ()
+    assert admit_node_update(a_state(), a_node("n1"), NodeSpec(), version=0, now=T0).units == ()
 
 
 def test_an_old_version_of_a_node_or_cluster_is_out_of_sequence() -> None:
     with pytest.raises(OutOfSequence):
-        admit_node_update(a_node("n1"), NodeSpec(), version=7, now=T0)
+        admit_node_update(a_state(), a_node("n1"), NodeSpec(), version=7, now=T0)
     with pytest.raises(OutOfSequence):
         admit_cluster_update(a_cluster(), ClusterSpec(), version=7, now=T0)
 
 
-def test_roles_do_not_change_yet() -> None:
-    with pytest.raises(Unsupported, match="Role manager: changing a node's role"):
-        admit_node_update(a_node("n1"), NodeSpec(role=Role.MANAGER), version=0, now=T0)
+def test_a_worker_may_become_a_manager_and_the_last_manager_stays_one() -> None:
+    worker, manager = a_node("n1"), a_node("m1", role=Role.MANAGER)
+    state = a_state(worker, manager)
+    promoted = admit_node_update(state, worker, NodeSpec(role=Role.MANAGER), version=0, now=T0)
+    assert promoted.value.is_manager
+    with pytest.raises(BadRequest, match="m1 is the last manager"):
+        admit_node_update(state, manager, NodeSpec(), version=0, now=T0)
 
 
 @pytest.mark.parametrize(("state", "force"), [(NodeState.DOWN, False), (NodeState.DOWN, True), (NodeState.READY, True)])
@@ -118,7 +122,7 @@ def test_the_history_limit_and_labels_of_the_cluster_change_and_the_rest_stays()
     wished = ClusterSpec(labels={"a": "b"}, orchestration=OrchestrationConfig(task_history_retention_limit=2))
     cluster = a_cluster().model_copy(update={"spec": ClusterSpec(name="default")})
     changed = admit_cluster_update(cluster, wished, version=0, now=T0).value
-    assert changed.spec == wished.model_copy(update={"name": "default"})
+    assert changed.spec == wished.model_copy(update={"name": "default", "ca_config": CAConfig()})
 
 
 @pytest.mark.parametrize(
@@ -126,12 +130,28 @@ def test_the_history_limit_and_labels_of_the_cluster_change_and_the_rest_stays()
     [
         ({"name": "other"}, "Name"),
         ({"raft": RaftConfig(election_tick=3)}, "Raft"),
-        ({"ca_config": CAConfig(node_cert_expiry=1)}, "CAConfig"),
+        ({"ca_config": CAConfig(force_rotate=1)}, "CAConfig.ForceRotate"),
     ],
 )
 def test_other_parts_of_the_cluster_are_refused_by_name(changed: dict[str, Any], named: str) -> None:
     with pytest.raises(Unsupported, match=f"^{named}: "):
         admit_cluster_update(a_cluster(), ClusterSpec(**changed), version=0, now=T0)
+
+
+def test_the_life_of_certificates_changes_and_has_a_least() -> None:
+    minute, second = 60 * 10**9, 10**9
+    wished = ClusterSpec(ca_config=CAConfig(node_cert_expiry=minute))
+    changed = admit_cluster_update(a_cluster(), wished, version=0, now=T0).value
+    assert changed.spec.ca_config == CAConfig(node_cert_expiry=minute)
+    with pytest.raises(BadRequest, match="NodeCertExpiry must be one minute at least"):
+        too_short = ClusterSpec(ca_config=CAConfig(node_cert_expiry=59 * second))
+        admit_cluster_update(a_cluster(), too_short, version=0, now=T0)
+
+
+def test_a_new_join_secret_takes_the_place_of_the_old_one_of_that_role() -> None:
+    cluster = a_cluster().model_copy(update={"sealed_join_secrets": JoinSecrets(worker="w1", manager="m1")})
+    after = admit_cluster_update(cluster, cluster.spec, version=0, now=T0, fresh_secrets={"worker": "w2"}).value
+    assert after.sealed_join_secrets == JoinSecrets(worker="w2", manager="m1")
 
 
 def test_the_history_limit_is_no_negative_number() -> None:

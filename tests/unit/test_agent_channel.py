@@ -1,15 +1,19 @@
 """Frames to a manager and back, over a real socket."""
 
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from websockets.asyncio.server import ServerConnection, unix_serve
+from support.node import free_port
+from support.node_certificates import ClusterCa
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-from agent.channel import Channel, ChannelClosed, open_channel
-from swarmpy.errors import BadRequest, Unavailable
+from agent.channel import Channel, ChannelClosed, Connect, connector
+from swarmpy.errors import Unavailable
+from swarmpy.pki import Credentials
 
 
 async def _echo(connection: ServerConnection) -> None:
@@ -26,15 +30,31 @@ def _only_the_session(connection: ServerConnection, request: Request) -> Respons
 
 
 @pytest.fixture
-async def address(tmp_path: Path) -> AsyncGenerator[str, None]:
-    path = str(tmp_path / "m.sock")
-    async with unix_serve(_echo, path, process_request=_only_the_session, max_size=None):
-        yield f"unix:{path}"
+def ca(tmp_path: Path) -> ClusterCa:
+    return ClusterCa(tmp_path)
 
 
 @pytest.fixture
-async def channel(address: str) -> AsyncGenerator[Channel, None]:
-    channel = await open_channel(address, "/agent/session")
+def connect(ca: ClusterCa) -> Connect:
+    return connector(ca.worker("w1"))
+
+
+@asynccontextmanager
+async def listening(credentials: Credentials) -> AsyncGenerator[str, None]:
+    context = credentials.server_context()
+    async with serve(_echo, "127.0.0.1", 0, process_request=_only_the_session, max_size=None, ssl=context) as server:
+        yield f"127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+
+
+@pytest.fixture
+async def address(ca: ClusterCa) -> AsyncGenerator[str, None]:
+    async with listening(ca.manager("m1")) as address:
+        yield address
+
+
+@pytest.fixture
+async def channel(address: str, connect: Connect) -> AsyncGenerator[Channel, None]:
+    channel = await connect(address, "/agent/session")
     yield channel
     await channel.close()
 
@@ -64,16 +84,24 @@ async def test_a_manager_that_hangs_up_is_noticed_by_reader_and_writer(channel: 
     await channel.close("no error when it is closed already")
 
 
-async def test_a_path_that_the_manager_does_not_serve_is_unavailable(address: str) -> None:
+async def test_a_path_that_the_manager_does_not_serve_is_unavailable(address: str, connect: Connect) -> None:
     with pytest.raises(Unavailable, match=r"does not answer: .*404"):
-        await open_channel(address, "/agent/streams/none")
+        await connect(address, "/agent/streams/none")
 
 
-async def test_a_manager_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Unavailable, match=rf"the manager at unix:{tmp_path}/x does not answer: No such file"):
-        await open_channel(f"unix:{tmp_path}/x", "/agent/session")
+async def test_a_manager_that_is_not_there_is_named(connect: Connect) -> None:
+    address = f"127.0.0.1:{free_port()}"
+    with pytest.raises(Unavailable, match=rf"the manager at {address} does not answer: .*Connect call failed"):
+        await connect(address, "/agent/session")
 
 
-async def test_an_address_of_another_kind_is_refused() -> None:
-    with pytest.raises(BadRequest, match="not of the form unix:"):
-        await open_channel("10.0.0.1:2377", "/agent/session")
+async def test_a_worker_that_passes_for_a_manager_is_not_believed(ca: ClusterCa, connect: Connect) -> None:
+    async with listening(ca.worker("w2")) as address:
+        with pytest.raises(Unavailable, match="does not answer"):
+            await connect(address, "/agent/session")
+
+
+async def test_a_manager_of_another_cluster_is_not_believed(tmp_path: Path, connect: Connect) -> None:
+    async with listening(ClusterCa(tmp_path, "cluster2").manager("m1")) as address:
+        with pytest.raises(Unavailable, match="certificate verify failed"):
+            await connect(address, "/agent/session")

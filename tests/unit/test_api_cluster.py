@@ -94,11 +94,10 @@ async def test_the_history_limit_is_set_with_the_clusters_version(api: Api) -> N
 @pytest.mark.parametrize(
     ("method", "path", "status", "words"),
     [
-        ("GET", "/swarm", 501, "join tokens"),
+        ("GET", "/swarm", 503, "the cluster is being set up"),
         ("POST", "/swarm/init", 503, "This node is already part of a swarm."),
         ("POST", "/swarm/join", 503, "This node is already part of a swarm."),
-        ("POST", "/swarm/leave", 503, "this manager runs the cluster"),
-        ("POST", "/swarm/update?rotateWorkerToken=true", 501, "join tokens"),
+        ("POST", "/swarm/leave", 503, "run `swarmpy leave` on it"),
         ("POST", "/secrets/create", 501, "secrets are not carried out yet"),
         ("POST", "/configs/create", 501, "configs are not carried out yet"),
         ("DELETE", "/secrets/x", 404, "secret x not found"),

@@ -401,15 +401,25 @@ async def test_the_resolved_file_is_printed(shell: Shell) -> None:
     assert said.err == "warning: the variable TAG is not set and became empty\n"
 
 
-async def test_help_and_lists_load_nothing_that_is_slow(shell: Shell) -> None:
+async def loaded_by(shell: Shell, *words: str) -> list[str]:
+    """Of what is slow to load, what this command loads."""
     slow = {"pydantic", "rich", "ruamel", "asyncio", "docker", "fastapi", "http.client"}
-    code = f"import sys; from swarmpy.cli.main import main; main(sys.argv[1:]); print({slow} & set(sys.modules))"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "--help", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    code = (
+        f"import sys; from swarmpy.cli.main import main; main(sys.argv[1:]); print(*sorted({slow} & set(sys.modules)))"
     )
-    assert (await shell.finished(process)).out.splitlines()[-1] == "set()"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, "-H", shell.host, "service", "ls",
+        *(sys.executable, "-c", code, "-H", shell.host, *words), cwd=shell.folder,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert (await shell.finished(process)).out.splitlines()[-1] == "{'http.client'}"
+    return (await shell.finished(process)).out.splitlines()[-1].split()
+
+
+async def test_help_and_lists_load_nothing_that_is_slow(shell: Shell) -> None:
+    assert await loaded_by(shell, "--help") == []
+    assert await loaded_by(shell, "service", "ls") == ["http.client"]
+
+
+async def test_a_deployment_is_written_without_what_is_slow_to_load(shell: Shell) -> None:
+    loaded = await loaded_by(shell, "stack", "deploy", "--detach", "-c", "stack.yaml", "shop")
+    assert shell.service("shop_web").spec.task_template.container_spec is not None
+    assert loaded == ["http.client", "ruamel"]

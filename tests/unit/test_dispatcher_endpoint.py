@@ -1,4 +1,4 @@
-"""The agents' door with a real server and real WebSockets on a unix socket."""
+"""The agents' sessions with a real server and real WebSockets over TLS."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,28 +6,44 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
 from support.cluster import Cluster, cluster_of
+from support.node_certificates import ClusterCa
 from support.scripted_agent import description
-from websockets.asyncio.client import ClientConnection, unix_connect
+from support.tls_port import TlsPort, tls_port
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from manager.dispatcher.endpoint import create_agent_app
-from manager.listening import HttpServer, listen_tcp, listen_unix
+from manager.dispatcher.endpoint import agent_routes
+from manager.listening import listen_tcp, listen_unix
 from swarmpy.errors import BadRequest, Unavailable
-from swarmpy.wire import Beat, Beaten, FromManager, Full, Hello, LogOptions, OpenLogs, Refused, Welcome, from_manager
+from swarmpy.wire import (
+    Bearings,
+    Beat,
+    Beaten,
+    FromManager,
+    Full,
+    Hello,
+    LogOptions,
+    OpenLogs,
+    Refused,
+    Welcome,
+    from_manager,
+)
 
 BOUND = 10
 
 
 class Door:
-    def __init__(self, cluster: Cluster, path: Path) -> None:
+    def __init__(self, cluster: Cluster, ca: ClusterCa) -> None:
         self.cluster = cluster
         self.manager = cluster.leader.manager
-        self.path = path
+        self.ca = ca
         self.crashes: list[Exception] = []
+        self.port: TlsPort
 
-    def connect(self, route: str = "/agent/session") -> AbstractAsyncContextManager[ClientConnection]:
-        return unix_connect(str(self.path), f"ws://manager{route}")
+    def connect(self, route: str = "/agent/session", node: str = "n1") -> AbstractAsyncContextManager[ClientConnection]:
+        return self.port.websocket(route, self.ca.worker(node).client_context())
 
     async def a_task(self) -> str:
         """The id of a task placed on the one node there is."""
@@ -41,15 +57,13 @@ class Door:
 @asynccontextmanager
 async def a_door(tmp_path: Path) -> AsyncIterator[Door]:
     async with cluster_of(agents=0) as cluster:
-        door = Door(cluster, tmp_path / "agent.sock")
-        app = create_agent_app(door.manager.sessions, door.manager.logs, door.crashes.append)
-        server = HttpServer(app, [listen_unix(door.path, mode=0o600)])
-        serving = asyncio.create_task(server.run_until_stopped())
-        try:
+        cluster.join("n1")
+        await cluster.settle()
+        door = Door(cluster, ClusterCa(tmp_path))
+        app = Starlette(routes=agent_routes(door.manager.sessions, door.manager.logs, door.crashes.append))
+        async with tls_port(door.ca.manager("m1"), app) as port:
+            door.port = port
             yield door
-        finally:
-            server.stop()
-            await asyncio.wait_for(serving, BOUND)
 
 
 async def hear(socket: ClientConnection) -> FromManager:
@@ -63,9 +77,10 @@ async def asked_for(socket: ClientConnection) -> OpenLogs:
 
 
 async def introduce(socket: ClientConnection) -> str:
-    await socket.send(Hello(node_id="n1", description=description("n1")).model_dump_json(exclude_none=True))
+    await socket.send(Hello(description=description("n1")).model_dump_json(exclude_none=True))
     welcome = await hear(socket)
     assert isinstance(welcome, Welcome)
+    assert isinstance(await hear(socket), Bearings)
     assert isinstance(await hear(socket), Full)
     return welcome.session_id
 
@@ -86,7 +101,7 @@ async def test_nonsense_is_answered_with_what_is_wrong_with_it(tmp_path: Path) -
         refusal = await hear(socket)
 
         assert isinstance(refusal, Refused)
-        assert "node_id" in refusal.reason
+        assert "description" in refusal.reason
         with pytest.raises(ConnectionClosed):
             await hear(socket)
         assert not door.crashes

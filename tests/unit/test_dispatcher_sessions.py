@@ -16,7 +16,9 @@ from swarmpy.clock import ManualClock
 from swarmpy.models.task import TaskStatus
 from swarmpy.states import Availability, NodeState, Role, TaskState
 from swarmpy.wire import (
+    PROTOCOL,
     Applied,
+    Bearings,
     Beat,
     Beaten,
     Changes,
@@ -38,19 +40,20 @@ M = TypeVar("M")
 class Caller:
     """An agent's end of a connection, with no will of its own."""
 
-    def __init__(self, cluster: Cluster, manager: ManagerProcess) -> None:
+    def __init__(self, cluster: Cluster, manager: ManagerProcess, node: str = "n1") -> None:
+        self.node = node
         self.channel = MemoryChannel()
         self.heard: list[FromManager] = []
         self._cluster = cluster
-        self._serving = asyncio.create_task(manager.serve(self.channel))
+        self._serving = asyncio.create_task(manager.serve(self.channel, node))
         self._hearing = asyncio.create_task(self._hear())
 
     async def say(self, message: FromAgent) -> None:
         self.channel.say(message)
         await self._cluster.settle()
 
-    async def hello(self, node: str = "n1", **fields: object) -> None:
-        await self.say(Hello.model_validate({"node_id": node, "description": description(node), **fields}))
+    async def hello(self, **fields: object) -> None:
+        await self.say(Hello.model_validate({"description": description(self.node), **fields}))
 
     @property
     def session_id(self) -> str:
@@ -77,6 +80,8 @@ class Caller:
 @asynccontextmanager
 async def calling(*, managers: int = 1) -> AsyncIterator[tuple[Cluster, Caller]]:
     async with cluster_of(managers=managers, agents=0) as cluster:
+        cluster.join("n1")
+        await cluster.settle()
         caller = Caller(cluster, cluster.leader)
         try:
             yield cluster, caller
@@ -84,21 +89,43 @@ async def calling(*, managers: int = 1) -> AsyncIterator[tuple[Cluster, Caller]]
             await caller.hang_up()
 
 
+async def calling_too(cluster: Cluster, node: str) -> Caller:
+    """One more node, whose agent has said hello."""
+    cluster.join(node)
+    await cluster.settle()
+    caller = Caller(cluster, cluster.leader, node)
+    await caller.hello()
+    return caller
+
+
 async def test_an_agent_that_says_hello_becomes_a_ready_node_and_is_told_everything() -> None:
     async with calling() as (cluster, caller):
-        await caller.hello(addr="10.9.9.9")
+        await caller.hello(address="10.9.9.9:2377")
 
         node = cluster.node("n1")
         assert (node.state, node.addr, node.spec.role) == (NodeState.READY, "10.9.9.9", Role.WORKER)
         assert node.description == description("n1")
-        assert [type(message) for message in caller.heard[:2]] == [Welcome, Full]
+        assert [type(message) for message in caller.heard[:3]] == [Welcome, Bearings, Full]
 
 
-async def test_the_manager_s_own_machine_is_a_manager_node() -> None:
+async def test_a_node_that_is_no_member_is_told_so() -> None:
+    async with cluster_of(agents=0) as cluster:
+        stranger = Caller(cluster, cluster.leader, "n9")
+        await stranger.hello()
+
+        assert stranger.only(Refused).removed
+        assert "n9" not in cluster.state.nodes
+        await stranger.hang_up()
+
+
+async def test_an_agent_is_told_its_role_and_the_managers_and_again_when_they_change() -> None:
     async with calling() as (cluster, caller):
-        await caller.hello(node="m1")
+        await caller.hello(address="10.0.0.1:2377")
+        assert caller.only(Bearings) == Bearings(role=Role.WORKER, managers=())
+        await cluster.set_role("n1", Role.MANAGER)
 
-        assert cluster.node("m1").spec.role is Role.MANAGER
+        told = [message for message in caller.heard if isinstance(message, Bearings)]
+        assert told[1:] == [Bearings(role=Role.MANAGER, managers=("10.0.0.1:2377",))]
 
 
 async def test_a_known_node_keeps_what_operators_said_of_it() -> None:
@@ -106,7 +133,7 @@ async def test_a_known_node_keeps_what_operators_said_of_it() -> None:
         await caller.hello()
         await cluster.set_availability("n1", Availability.DRAIN)
         again = Caller(cluster, cluster.leader)
-        await again.hello(addr="10.1.1.1")
+        await again.hello(address="10.1.1.1:2377")
 
         assert (cluster.node("n1").spec.availability, cluster.node("n1").addr) == (Availability.DRAIN, "10.1.1.1")
         await again.hang_up()
@@ -139,7 +166,7 @@ async def test_a_new_session_ends_the_old_one_of_the_same_node() -> None:
 
 async def test_an_agent_that_leaves_before_it_is_welcomed_leaves_no_session_behind() -> None:
     async with calling() as (cluster, caller):
-        caller.channel.say(Hello(node_id="n1", description=description("n1")))
+        caller.channel.say(Hello(description=description("n1")))
         caller.channel.drop()
         await cluster.settle()
 
@@ -152,14 +179,17 @@ async def test_a_node_removed_among_more_changes_than_can_be_followed_is_dismiss
     manager = cluster.add_manager("m1")
     manager.ledger.BACKLOG = 2
     await cluster.settle()
-    removed, kept = Caller(cluster, manager), Caller(cluster, manager)
-    await removed.hello("n1")
-    await kept.hello("n2")
+    for name in ("n1", "n2"):
+        cluster.join(name)
+    await cluster.settle()
+    removed, kept = Caller(cluster, manager), Caller(cluster, manager, "n2")
+    await removed.hello()
+    await kept.hello()
     others = [put(a_node(f"other{number}"), create=True) for number in range(3)]
     await manager.ledger.commit([Unit((Delete("nodes/n1", modified=cluster.node("n1").version), *others))])
     await cluster.settle()
 
-    assert not removed.only(Refused).retry
+    assert removed.only(Refused).removed
     assert not kept.is_over
     for caller in (removed, kept):
         await caller.hang_up()
@@ -184,7 +214,7 @@ async def test_another_protocol_is_refused_for_good_and_in_words() -> None:
 
         refusal = caller.only(Refused)
         assert not refusal.retry
-        assert "protocol 1" in refusal.reason
+        assert f"protocol {PROTOCOL}" in refusal.reason
 
 
 async def test_a_connection_must_begin_with_hello() -> None:
@@ -236,8 +266,7 @@ async def test_what_changes_is_told_as_a_difference_from_what_was_told_before() 
 async def test_what_does_not_concern_the_node_is_not_told() -> None:
     async with calling() as (cluster, caller):
         await caller.hello()
-        other = Caller(cluster, cluster.leader)
-        await other.hello(node="n2")
+        other = await calling_too(cluster, "n2")
         count = len(caller.heard)
         await cluster.set_availability("n2", Availability.PAUSE)
 
@@ -273,8 +302,7 @@ async def test_a_node_cannot_report_on_the_task_of_another() -> None:
         await caller.hello()
         await cluster.deploy("web")
         (task,) = cluster.tasks("web")
-        intruder = Caller(cluster, cluster.leader)
-        await intruder.hello(node="n2")
+        intruder = await calling_too(cluster, "n2")
         status = TaskStatus(timestamp=cluster.clock.now(), state=TaskState.FAILED)
         report = TaskReport(task_id=task.id, status=status)
         await intruder.say(Reports(session_id=intruder.session_id, reports=(report,)))
@@ -355,9 +383,7 @@ async def test_in_a_big_cluster_agents_are_told_to_beat_more_slowly() -> None:
     async with calling() as (cluster, caller):
         sessions = cluster.leader.manager.sessions
         sessions.BEATS_PER_SECOND = 2
-        callers = [Caller(cluster, cluster.leader) for _ in range(6)]
-        for number, other in enumerate(callers):
-            await other.hello(node=f"n{number + 2}")
+        callers = [await calling_too(cluster, f"n{number}") for number in range(2, 8)]
         await caller.hello()
         await caller.say(Beat(session_id=caller.session_id))
 

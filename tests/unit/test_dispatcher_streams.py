@@ -15,6 +15,8 @@ from swarmpy.errors import NotFound, Unavailable
 from swarmpy.idgen import CountingIds
 from swarmpy.wire import CloseStream, FromManager, LogOptions, OpenLogs
 
+NODE = "n1"
+
 
 class Wire:
     """What was sent to nodes; `is_down`: they have no session."""
@@ -49,7 +51,7 @@ async def test_lines_arrive_in_order_and_the_end_ends_the_reading() -> None:
     logs = broker(wire, ManualClock())
     reading = asyncio.create_task(read_all(logs))
     await come_to_rest()
-    stream = logs.accept(wire.opened().stream_id)
+    stream = logs.accept(wire.opened().stream_id, NODE)
     await stream.put((1, b"one\n"))
     await stream.put((2, b"two\n"))
     await stream.end()
@@ -99,7 +101,7 @@ async def test_a_stream_that_breaks_off_is_no_quiet_end() -> None:
     logs = broker(wire, ManualClock())
     reading = asyncio.create_task(read_all(logs))
     await come_to_rest()
-    stream = logs.accept(wire.opened().stream_id)
+    stream = logs.accept(wire.opened().stream_id, NODE)
     await stream.put((1, b"one\n"))
     await stream.end("the agent went away")
 
@@ -113,7 +115,7 @@ async def test_a_slow_reader_makes_the_agent_wait_instead_of_filling_the_memory(
     generator = logs.open_logs("t1", LogOptions())
     first = asyncio.create_task(anext(generator))
     await come_to_rest()
-    stream = logs.accept(wire.opened().stream_id)
+    stream = logs.accept(wire.opened().stream_id, NODE)
     sent = 0
 
     async def fill() -> None:
@@ -138,7 +140,7 @@ async def test_a_reader_that_leaves_closes_the_stream_on_the_node() -> None:
     first = asyncio.create_task(anext(generator))
     await come_to_rest()
     stream_id = wire.opened().stream_id
-    stream = logs.accept(stream_id)
+    stream = logs.accept(stream_id, NODE)
     await stream.put((1, b"x\n"))
     await first
     await generator.aclose()
@@ -147,7 +149,7 @@ async def test_a_reader_that_leaves_closes_the_stream_on_the_node() -> None:
     with pytest.raises(StreamClosed):
         await stream.put((1, b"y\n"))
     with pytest.raises(NotFound):
-        logs.accept(stream_id)
+        logs.accept(stream_id, NODE)
 
 
 async def test_a_stream_can_be_opened_only_once_and_only_when_asked_for() -> None:
@@ -155,12 +157,12 @@ async def test_a_stream_can_be_opened_only_once_and_only_when_asked_for() -> Non
     logs = broker(wire, ManualClock())
     reading = asyncio.create_task(read_all(logs))
     await come_to_rest()
-    stream = logs.accept(wire.opened().stream_id)
+    stream = logs.accept(wire.opened().stream_id, NODE)
 
     with pytest.raises(NotFound):
-        logs.accept(wire.opened().stream_id)
+        logs.accept(wire.opened().stream_id, NODE)
     with pytest.raises(NotFound):
-        logs.accept("made up")
+        logs.accept("made up", NODE)
     await stream.end()
     await reading
 
@@ -170,7 +172,7 @@ async def test_a_line_that_comes_later_than_the_opening_may_take_its_time() -> N
     logs = broker(wire, clock)
     reading = asyncio.create_task(read_all(logs))
     await come_to_rest()
-    stream = logs.accept(wire.opened().stream_id)
+    stream = logs.accept(wire.opened().stream_id, NODE)
     await advance(clock, timedelta(hours=1).total_seconds())
     await stream.put((1, b"late\n"))
     await stream.end()

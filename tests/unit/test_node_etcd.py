@@ -6,9 +6,20 @@ from pathlib import Path
 import pytest
 
 from swarmpy.errors import BadRequest
-from swarmpy.node.etcd import EtcdBinary, check_release, etcd_command, parse_version
+from swarmpy.node.etcd import EtcdBinary, EtcdMember, check_many_members, check_release, etcd_command, parse_version
 
 DATA = Path("/data")
+MEMBER = EtcdMember(
+    name="n1",
+    data_dir=DATA,
+    peer_url="https://10.0.0.1:2380",
+    listen_peer="https://0.0.0.0:2380",
+    initial_cluster=(("n1", "https://10.0.0.1:2380"),),
+    is_new_cluster=True,
+    ca_file=Path("/ca"),
+    cert_file=Path("/cert"),
+    key_file=Path("/key"),
+)
 
 
 def etcd(version: tuple[int, int, int]) -> EtcdBinary:
@@ -30,14 +41,20 @@ def test_something_that_is_no_etcd_is_refused() -> None:
 )
 def test_releases_that_can_corrupt_data_check_it_at_start(version: tuple[int, int, int], risky: bool) -> None:
     assert etcd(version).may_corrupt is risky
-    assert ("--experimental-initial-corrupt-check" in etcd_command(etcd(version), DATA, "client.sock:1")) is risky
+    assert ("--experimental-initial-corrupt-check" in etcd_command(etcd(version), MEMBER, "client.sock:1")) is risky
 
 
-def test_etcd_listens_on_unix_sockets_alone() -> None:
-    command = etcd_command(etcd((3, 4, 23)), DATA, "client.sock:1")
-    listening = [value for option, value in pairwise(command) if option.startswith("--listen")]
-    assert listening
-    assert all(url.startswith("unix://") for url in listening)
+def test_clients_reach_etcd_by_its_socket_alone_and_members_by_tls() -> None:
+    options = dict(pairwise(etcd_command(etcd((3, 4, 23)), MEMBER, "client.sock:1")))
+    urls = {option: value for option, value in options.items() if option.startswith("--listen")}
+    assert urls == {"--listen-client-urls": "unix://client.sock:1", "--listen-peer-urls": "https://0.0.0.0:2380"}
+    assert options["--peer-cert-allowed-cn"] == "swarmpy-etcd"
+
+
+def test_releases_that_can_corrupt_data_are_refused_where_there_are_several_members() -> None:
+    check_many_members(etcd((3, 4, 23)))
+    with pytest.raises(BadRequest, match="can corrupt the data of several members"):
+        check_many_members(etcd((3, 5, 1)))
 
 
 def test_data_of_a_later_release_is_refused_with_the_remedy() -> None:

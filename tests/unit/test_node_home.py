@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from swarmpy.errors import BadRequest, Conflict
+from swarmpy.files import write_private
 from swarmpy.idgen import CountingIds
-from swarmpy.node.home import NODE_FILE, NodeRecord, held, load_node, prepare, save_node, write_private
+from swarmpy.node.home import NODE_FILE, NodeRecord, held, load_node, prepare, save_node
 
 
 def test_a_node_keeps_the_id_it_was_given_first(tmp_path: Path) -> None:

@@ -14,21 +14,24 @@ from swarmpy.cli.up import etcd_settings, parse_labels, up
 from swarmpy.errors import BadRequest, Conflict
 from swarmpy.node.plan import agent_child, etcd_child, manager_child
 from swarmpy.node.preflight import check_address_free, engine_is_absent
-from swarmpy.node.probe import answers, node_is_ready, state_of
+from swarmpy.node.probe import answers, is_there
 from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings, NodeSettings
 
 NODE = "n" * 25
 
 
 def node(**changes: Any) -> NodeSettings:
-    return NodeSettings(**{"hostname": "one", "labels": {"disk": "ssd"}, **changes})
+    return NodeSettings(
+        **{"hostname": "one", "labels": {"disk": "ssd"}, "advertise_address": "10.0.0.1:2377", **changes}
+    )
 
 
-def test_manager_and_agent_meet_on_the_same_sockets() -> None:
+def test_manager_and_agent_are_the_same_node() -> None:
     manager = ManagerSettings.model_validate_json(manager_child(node(), NODE, "python").settings)
-    agent = AgentSettings.model_validate_json(agent_child(node(), NODE, "python").settings)
-    assert agent.managers == (f"unix:{manager.agent_socket}",)
+    agent = AgentSettings.model_validate_json(agent_child(node(), NODE, ("10.0.0.2:2377",), "python").settings)
     assert manager.node_id == agent.node_id == NODE
+    assert manager.identity == agent.identity
+    assert (agent.managers, agent.address) == (("10.0.0.2:2377",), manager.advertise_address)
     assert agent.labels == {"disk": "ssd"}
 
 
@@ -108,12 +111,4 @@ def test_an_engine_is_absent_when_its_socket_is(tmp_path: Path) -> None:
 
 async def test_nobody_answers_where_nobody_listens(tmp_path: Path) -> None:
     assert not await answers(tmp_path / "none.sock", "/health")
-    assert not await node_is_ready(tmp_path / "none.sock", NODE)
-
-
-@pytest.mark.parametrize(
-    ("body", "state"),
-    [(b'{"Status": {"State": "ready"}}', "ready"), (b"{}", ""), (b"", ""), (b"[]", ""), (b'{"Status": null}', "")],
-)
-def test_a_nodes_state_is_read_from_dockers_form(body: bytes, state: str) -> None:
-    assert state_of(body) == state
+    assert not await is_there(tmp_path / "none")

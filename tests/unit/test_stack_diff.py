@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from support.stackfiles import planned, service_lines
+from support.stackfiles import planned, planned_service, service_lines
 
 from manager.admission.defaults import with_shown_defaults, with_stored_defaults
 from swarmpy.stack.diff import changes
@@ -24,12 +24,12 @@ IDS = {"shop_a": "id-2", "shop_b": "id-1", "shop_default": "id-0"}
 
 
 def wish(lines: str = FULL) -> dict[str, Any]:
-    return planned(service_lines(lines) + REST).services[0].to_docker()
+    return planned(service_lines(lines) + REST).services[0]
 
 
 def stored(lines: str = FULL) -> dict[str, Any]:
     """As the manager keeps such a wish: completed, networks by id."""
-    spec = with_stored_defaults(planned(service_lines(lines) + REST).services[0]).to_docker()
+    spec = with_stored_defaults(planned_service(lines, REST)).to_docker()
     for attachment in spec["TaskTemplate"]["Networks"]:
         attachment["Target"] = IDS[attachment["Target"]]
     return spec
@@ -75,5 +75,5 @@ def test_a_change_is_named(before: str, after: str, fields: tuple[str, ...]) -> 
 
 def test_shown_defaults_are_more_than_stored_ones() -> None:
     """The comparison is with the stored form; the shown one says more than any file."""
-    shown = with_shown_defaults(with_stored_defaults(planned(service_lines("user: a")).services[0])).to_docker()
+    shown = with_shown_defaults(with_stored_defaults(planned_service("user: a"))).to_docker()
     assert changes(wish("user: a"), shown, IDS) != ()

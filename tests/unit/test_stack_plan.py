@@ -1,5 +1,6 @@
 """From a stack file to the networks and services that a deployment asks for, and what it refuses."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from support.stackfiles import planned, planned_service, service_lines
 from swarmpy.models.base import Driver
 from swarmpy.models.container import DNSConfig, HealthConfig, Ulimit
 from swarmpy.models.mount import BindOptions, Mount, MountType, TmpfsOptions, VolumeOptions
+from swarmpy.models.network import NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, Protocol, PublishMode
 from swarmpy.models.resources import DiscreteResource, GenericResource, Limits, ResourceRequirements, Resources
 from swarmpy.models.service import (
@@ -17,11 +19,11 @@ from swarmpy.models.service import (
     Replicated,
     ReplicatedJob,
     ServiceMode,
+    ServiceSpec,
     UpdateConfig,
     UpdateOrder,
 )
 from swarmpy.models.task import (
-    NetworkAttachmentConfig,
     Placement,
     PlacementPreference,
     RestartCondition,
@@ -32,6 +34,67 @@ from swarmpy.stack.tree import StackError
 
 SECOND = 10**9
 STACK = {"com.docker.stack.namespace": "shop"}
+EVERYTHING = """
+services:
+  web:
+    image: x:1
+    entrypoint: [a]
+    command: b c
+    hostname: h
+    environment: {A: 1, B: }
+    working_dir: /x
+    user: "1:2"
+    tty: true
+    stdin_open: true
+    read_only: true
+    init: false
+    stop_signal: SIGINT
+    stop_grace_period: 3s
+    labels: {a: 1}
+    extra_hosts: ["db:10.0.0.1"]
+    dns: 1.1.1.1
+    dns_search: [a]
+    sysctls: {a.b: 1}
+    cap_add: [kill]
+    cap_drop: [all]
+    ulimits: {nproc: 3, nofile: {soft: 1, hard: 2}}
+    healthcheck: {test: ok, interval: 2s, timeout: 1s, retries: 4, start_period: 5s, start_interval: 500ms}
+    tmpfs: ["/run:size=1m,mode=1777,noexec,uid=5", /x]
+    volumes:
+      - /a:/b:ro,rslave
+      - named:/c:nocopy
+      - {type: volume, source: theirs, target: /d, consistency: cached, volume: {subpath: s}}
+      - {type: tmpfs, target: /e, tmpfs: {size: 5}}
+    ports: [{mode: host, target: 80, published: 8080}, {mode: host, target: 53, protocol: udp}]
+    networks: {own: {aliases: [w]}, default: }
+    logging: {driver: json-file, options: {max-file: 3}}
+    deploy:
+      replicas: 2
+      labels: {team: a}
+      endpoint_mode: dnsrr
+      update_config: {parallelism: 0, delay: 1s, failure_action: rollback, monitor: 9s, max_failure_ratio: 1,
+                      order: start-first}
+      rollback_config: {max_failure_ratio: 0}
+      resources:
+        limits: {cpus: "0.5", memory: 64m, pids: 10}
+        reservations: {cpus: "0.25", generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2.0}}]}
+      restart_policy: {condition: on-failure, delay: 2s, max_attempts: 3, window: 1m}
+      placement: {constraints: [a==b], preferences: [{spread: node.labels.rack}], max_replicas_per_node: 2}
+  once:
+    image: x:1
+    healthcheck: {disable: true}
+    restart: on-failure:3
+    deploy: {mode: replicated-job, replicas: 3}
+  everywhere:
+    image: x:1
+    healthcheck: {}
+    deploy: {mode: global-job}
+volumes:
+  named: {driver: nfs, driver_opts: {o: 1}, labels: {k: v}}
+  theirs: {external: true}
+networks:
+  own: {internal: true, labels: [a=b], ipam: {config: [{subnet: 10.9.0.0/16}, {subnet: 10.10.0.0/16}]}}
+"""
 
 
 def refusals(text: str, name: str = "shop") -> list[str]:
@@ -54,7 +117,7 @@ def container(lines: str, rest: str = "") -> Any:
 def test_the_least_service() -> None:
     plan = planned("services:\n  web:\n    image: x:1\n")
     (service,) = plan.services
-    assert service.to_docker() == {
+    assert service == {
         "Name": "shop_web",
         "Labels": STACK | {"com.docker.stack.image": "x:1"},
         "TaskTemplate": {
@@ -63,10 +126,18 @@ def test_the_least_service() -> None:
         },
         "Mode": {"Replicated": {}},
     }
-    assert [network.to_docker() for network in plan.networks] == [
-        {"Name": "shop_default", "Driver": "overlay", "Scope": "swarm", "Labels": STACK}
-    ]
+    assert plan.networks == ({"Name": "shop_default", "Driver": "overlay", "Scope": "swarm", "Labels": STACK},)
     assert (plan.external, plan.warnings) == ((), ())
+
+
+def test_what_is_sent_is_word_for_word_what_the_manager_makes_of_it() -> None:
+    """Under Docker's own names, nothing empty, nothing that another type would be made of."""
+    plan = planned(EVERYTHING)
+    for spec in plan.services:
+        assert json.dumps(ServiceSpec.model_validate(spec).to_docker()) == json.dumps(spec)
+    for network in plan.networks:
+        assert json.dumps(NetworkCreate.model_validate(network).to_docker()) == json.dumps(network)
+    assert [list(spec["Mode"]) for spec in plan.services] == [["Replicated"], ["ReplicatedJob"], ["GlobalJob"]]
 
 
 @pytest.mark.parametrize(
@@ -221,17 +292,22 @@ def test_networks_that_are_used_are_made_and_external_ones_are_not() -> None:
         + "networks:\n  own: {internal: true, labels: [a=b], ipam: {config: [{subnet: 10.9.0.0/16}]}}\n"
         "  theirs: {external: true, name: their-net}\n  named: {name: fixed}\n  unused: {}\n"
     )
-    assert [network.name for network in plan.networks] == ["shop_default", "fixed", "shop_own"]
-    own = plan.networks[2]
-    assert own.internal and own.labels == STACK | {"a": "b"} and own.ipam is not None
-    assert [config.subnet for config in own.ipam.config or ()] == ["10.9.0.0/16"]
+    assert [network["Name"] for network in plan.networks] == ["shop_default", "fixed", "shop_own"]
+    assert plan.networks[2] == {
+        "Name": "shop_own",
+        "Driver": "overlay",
+        "Scope": "swarm",
+        "Internal": True,
+        "IPAM": {"Config": [{"Subnet": "10.9.0.0/16"}]},
+        "Labels": STACK | {"a": "b"},
+    }
     assert plan.external == ("their-net",)
-    assert plan.services[0].task_template.networks == (
-        NetworkAttachmentConfig(target="fixed", aliases=("web",)),
-        NetworkAttachmentConfig(target="shop_default", aliases=("web",)),
-        NetworkAttachmentConfig(target="shop_own", aliases=("w", "web")),
-        NetworkAttachmentConfig(target="their-net", aliases=("web",)),
-    )
+    assert plan.services[0]["TaskTemplate"]["Networks"] == [
+        {"Target": "fixed", "Aliases": ["web"]},
+        {"Target": "shop_default", "Aliases": ["web"]},
+        {"Target": "shop_own", "Aliases": ["w", "web"]},
+        {"Target": "their-net", "Aliases": ["web"]},
+    ]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ async def update_node(
 ) -> Response:
     spec = await read_body(request, NodeSpec)
     index, now = parse_version("node", version), context.clock.now()
-    await carry_out(context, lambda: admit_node_update(find_node(state, wanted), spec, version=index, now=now))
+    await carry_out(context, lambda: admit_node_update(state, find_node(state, wanted), spec, version=index, now=now))
     return Response()
 
 

@@ -1,4 +1,4 @@
-"""/swarm: the cluster as a whole. Joining and tokens are refused by name until they exist."""
+"""/swarm: the cluster as a whole, and the tokens that machines join with."""
 
 from typing import Annotated
 
@@ -10,19 +10,20 @@ from manager.admission.cluster import admit_cluster_update
 from manager.api.dependencies import Context, Picture, carry_out, parse_version
 from manager.api.filters import parse_flag
 from manager.api.problems import read_body
+from manager.api.views.cluster import swarm_document
+from manager.ca.join_tokens import read_join_tokens, rotated
 from manager.objects import Cluster
 from swarmpy.errors import Unavailable, Unsupported
 from swarmpy.models.cluster import ClusterSpec
 
 router = APIRouter(prefix="/swarm")
 
-_JOINING = "join tokens: joining nodes to this cluster is not carried out yet"
-
 
 @router.get("")
-async def inspect_swarm() -> JSONResponse:
-    """Its answer must hold join tokens; a made-up token would fail only when somebody uses it."""
-    raise Unsupported(f"{_JOINING}; the rest of this answer is in /info, under Swarm.Cluster")
+async def inspect_swarm(context: Context, state: Picture) -> JSONResponse:
+    if state.cluster is None:
+        raise Unavailable("the cluster is being set up; try again in a moment")
+    return JSONResponse(swarm_document(state.cluster, read_join_tokens(state.cluster, context.sealer)))
 
 
 @router.post("/init")
@@ -35,7 +36,7 @@ async def already_part() -> Response:
 
 @router.post("/leave")
 async def leave() -> Response:
-    raise Unavailable("this manager runs the cluster; stop it with the process that started it (swarmpy up)")
+    raise Unavailable("a node leaves by its own command: run `swarmpy leave` on it")
 
 
 @router.get("/unlockkey")
@@ -59,8 +60,12 @@ async def update_swarm(
     manager: Annotated[str | None, Query(alias="rotateManagerToken")] = None,
     unlock_key: Annotated[str | None, Query(alias="rotateManagerUnlockKey")] = None,
 ) -> Response:
-    if parse_flag("rotateWorkerToken", worker) or parse_flag("rotateManagerToken", manager):
-        raise Unsupported(_JOINING)
+    fresh = rotated(
+        context.sealer,
+        context.mint,
+        worker=parse_flag("rotateWorkerToken", worker),
+        manager=parse_flag("rotateManagerToken", manager),
+    )
     if parse_flag("rotateManagerUnlockKey", unlock_key):
         raise Unsupported("rotateManagerUnlockKey: locking managers is not carried out")
     spec = await read_body(request, ClusterSpec)
@@ -69,7 +74,7 @@ async def update_swarm(
     def admit() -> Admitted[Cluster]:
         if state.cluster is None:
             raise Unavailable("the cluster is being set up; try again in a moment")
-        return admit_cluster_update(state.cluster, spec, version=index, now=now)
+        return admit_cluster_update(state.cluster, spec, version=index, now=now, fresh_secrets=fresh)
 
     await carry_out(context, admit)
     return Response()

@@ -14,13 +14,22 @@ MIN_API_VERSION = "1.24"
 
 
 def cluster_document(cluster: Cluster) -> dict[str, Any]:
+    return _cluster_info(cluster).to_docker()
+
+
+def _cluster_info(cluster: Cluster) -> docker.ClusterInfo:
     return docker.ClusterInfo(
         id=cluster.id,
         version=Version(index=cluster.version),
         created_at=cluster.created_at,
         updated_at=cluster.updated_at,
         spec=cluster.spec,
-    ).to_docker()
+        tls_info=docker.TLSInfo(trust_root=cluster.ca_certificate) if cluster.ca_certificate else None,
+    )
+
+
+def swarm_document(cluster: Cluster, tokens: docker.JoinTokens) -> dict[str, Any]:
+    return docker.Swarm(**dict(_cluster_info(cluster)), join_tokens=tokens).to_docker()
 
 
 def version_document() -> dict[str, Any]:
@@ -83,7 +92,7 @@ def _swarm(state: State, node_id: str) -> dict[str, Any]:
         "LocalNodeState": "active",
         "ControlAvailable": True,
         "Error": "",
-        "RemoteManagers": [{"NodeID": manager.id, "Addr": manager.addr} for manager in managers],
+        "RemoteManagers": [{"NodeID": manager.id, "Addr": manager.address} for manager in managers],
         "Nodes": len(state.nodes),
         "Managers": len(managers),
         "Cluster": cluster_document(state.cluster) if state.cluster else None,

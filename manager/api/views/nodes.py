@@ -29,5 +29,5 @@ def _manager_status(node: Node, state: State) -> docker.ManagerStatus | None:
     reachable = "reachable" if node.state is NodeState.READY else "unreachable"
     # Absent rather than false: so Docker's clients tell the leader.
     return docker.ManagerStatus(
-        leader=True if state.leader == node.id else None, reachability=reachable, addr=node.addr or None
+        leader=True if state.leader == node.id else None, reachability=reachable, addr=node.address or None
     )

@@ -1,0 +1,3 @@
+"""Passes operators' calls on to the leader."""
+
+NOT_LEADING_HEADER = "Swarmpy-Not-Leading"

@@ -1,0 +1,175 @@
+"""Port 2377, the managers' door for other nodes: who may ask what there. Decides nothing about what is asked.
+
+Everything here came over TLS. Without a certificate one may ask to join, and nothing else; a worker may hold its
+session, renew its certificate and leave; managers pass on the API calls of their operators as well.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from manager.api.forward import NOT_LEADING_HEADER
+from manager.ca.registrar import Registrar
+from manager.ledger import Ledger
+from manager.peer import peer_of
+from swarmpy import membership
+from swarmpy.errors import BadRequest, Forbidden, LeadershipLost, SwarmpyError
+from swarmpy.membership import (
+    NOT_LEADING,
+    CaAnswer,
+    CertificateRequest,
+    Done,
+    JoinRequest,
+    LeaveRequest,
+    MemberRequest,
+    NotLeading,
+)
+from swarmpy.pki import Identity
+from swarmpy.states import Role
+
+Asked = TypeVar("Asked", bound=BaseModel)
+
+LARGEST_REQUEST = 64 << 10
+
+
+def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], api: ASGIApp) -> ASGIApp:
+    """`agents` are the routes of the sessions, `api` what operators ask."""
+
+    def endpoint(kind: type[Asked], act: Callable[[Identity, Asked], Awaitable[BaseModel]]) -> Any:
+        async def answer(request: Request) -> Response:
+            return _answer(await act(_caller(request.scope), await _read(request, kind)))
+
+        return answer
+
+    async def ca(request: Request) -> Response:
+        return _answer(CaAnswer(ca_certificate=registrar.ca_certificate()))
+
+    async def join(request: Request) -> Response:
+        return _answer(await registrar.join(await _read(request, JoinRequest)))
+
+    async def renew(caller: Identity, asked: CertificateRequest) -> BaseModel:
+        return registrar.renew(caller, asked)
+
+    async def leave(caller: Identity, asked: LeaveRequest) -> BaseModel:
+        await registrar.leave(caller, asked)
+        return Done()
+
+    routes = [
+        Route(membership.CA_PATH, ca),
+        Route(membership.JOIN_PATH, join, methods=["POST"]),
+        Route(membership.CERTIFICATE_PATH, endpoint(CertificateRequest, renew), methods=["POST"]),
+        Route(membership.LEAVE_PATH, endpoint(LeaveRequest, leave), methods=["POST"]),
+        Route(membership.MEMBER_PATH, endpoint(MemberRequest, registrar.add_member), methods=["POST"]),
+        *agents,
+        Mount("/api", _OnlyTheLeader(api, ledger)),
+    ]
+    app = Starlette(routes=routes, exception_handlers={SwarmpyError: _on_known(ledger), HTTPException: _on_http})
+    return _Guard(app, registrar)
+
+
+class _Guard:
+    """Lets in whom the certificate entitles."""
+
+    def __init__(self, app: ASGIApp, registrar: Registrar) -> None:
+        self._app = app
+        self._registrar = registrar
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            try:
+                self._check(scope)
+            except SwarmpyError as error:
+                await _refuse(scope, receive, send, error)
+                return
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope) -> None:
+        path: str = scope["path"]
+        if path.startswith("/join/"):
+            return
+        caller = _caller(scope)
+        if path.startswith("/agent/"):
+            return  # the session itself tells a removed node that it is one
+        node = self._registrar.member(caller)
+        if path.startswith("/node/"):
+            return
+        if caller.role is not Role.MANAGER or not node.is_manager:
+            raise Forbidden("only managers may ask this")
+
+
+class _OnlyTheLeader:
+    """A call that was passed on once is not passed on again: the sender looks for the leader itself."""
+
+    def __init__(self, app: ASGIApp, ledger: Ledger) -> None:
+        self._app = app
+        self._ledger = ledger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._ledger.is_leading:
+            # The app below knows nothing of where it is mounted.
+            path = scope["path"].removeprefix(scope.get("root_path", ""))
+            await self._app({**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, send)
+            return
+        response = JSONResponse(
+            {"message": "this manager does not lead the cluster"}, NOT_LEADING, {NOT_LEADING_HEADER: "1"}
+        )
+        await response(scope, receive, send)
+
+
+def _caller(scope: Scope) -> Identity:
+    peer = peer_of(scope)
+    if peer is None:
+        raise Forbidden("this needs a certificate of the cluster: join the node first")
+    return peer
+
+
+async def _read(request: Request, kind: type[Asked]) -> Asked:
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LARGEST_REQUEST:
+            raise BadRequest("the request is larger than any that is known here")
+    try:
+        return kind.model_validate_json(bytes(raw))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise BadRequest(
+            f"not what is asked here: {place}: {first['msg']}; install the same version on all nodes"
+        ) from None
+
+
+def _answer(document: BaseModel) -> Response:
+    return Response(document.model_dump_json(), media_type="application/json")
+
+
+def _on_known(ledger: Ledger) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def respond(request: Request, error: Exception) -> Response:
+        assert isinstance(error, SwarmpyError)
+        if isinstance(error, LeadershipLost):
+            leader = ledger.state.nodes.get(ledger.state.leader)
+            where = leader.address if leader is not None and not ledger.is_leading else ""
+            return JSONResponse(NotLeading(message=str(error), leader=where).model_dump(), NOT_LEADING)
+        return JSONResponse({"message": str(error)}, error.http_status)
+
+    return respond
+
+
+async def _on_http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"message": error.detail}, error.status_code)
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: SwarmpyError) -> None:
+    """A WebSocket that is closed before it is accepted is answered with 403."""
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1008, "reason": str(error)})
+        return
+    await JSONResponse({"message": str(error)}, error.http_status)(scope, receive, send)

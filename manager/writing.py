@@ -1,0 +1,51 @@
+"""A wish becomes a write: admitted against the picture, committed, and admitted anew when somebody wrote first."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+
+from manager.admission.admitted import Admitted, Value
+from manager.ledger import Ledger
+from manager.store.errors import CommitConflict
+from swarmpy.clock import Clock, within
+from swarmpy.errors import Conflict, LeadershipLost, Unavailable
+from swarmpy.models.base import rfc3339
+
+_ATTEMPTS = 5
+# A write of our own that came between is known this soon.
+_NEWS_WITHIN = timedelta(seconds=1)
+
+
+async def carry_out(ledger: Ledger, clock: Clock, admit: Callable[[], Admitted[Value]]) -> Value:
+    """Write what `admit` makes of the picture; when someone else wrote first, look again and repeat.
+
+    Raises `Unavailable` with the reason when nothing can be written, and whatever `admit` raises.
+    """
+    news = ledger.subscribe()
+    try:
+        for _ in range(_ATTEMPTS):
+            news.take()
+            admitted = admit()
+            _check_writable(ledger)
+            try:
+                await ledger.commit(admitted.units)
+                return admitted.value
+            except CommitConflict:
+                with suppress(TimeoutError):
+                    await within(clock, _NEWS_WITHIN, news.wait())
+        raise Conflict("others keep writing to the same objects; try again")
+    finally:
+        ledger.unsubscribe(news)
+
+
+def _check_writable(ledger: Ledger) -> None:
+    """Say at once what a commit would find out after waiting."""
+    if ledger.stale_since is not None:
+        raise Unavailable(
+            f"the cluster cannot be changed: etcd is away since {rfc3339(ledger.stale_since)} "
+            f"({ledger.stale_reason}); what runs keeps running"
+        )
+    if not ledger.is_leading:
+        leader = ledger.state.nodes.get(ledger.state.leader)
+        who = f"; ask the leader, {leader.description.hostname}" if leader else ", and no leader is known; try again"
+        raise LeadershipLost(f"the cluster cannot be changed here: this manager does not lead{who}")

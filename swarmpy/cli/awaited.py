@@ -1,0 +1,26 @@
+"""What a command waits for, and how long: known before it waits. The waiting itself is in `waiting`."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from swarmpy.errors import BadRequest
+from swarmpy.stack.units import parse_duration
+
+
+def parse_timeout(text: str) -> timedelta:
+    try:
+        limit = timedelta(microseconds=parse_duration(text) / 1000)
+    except ValueError as error:
+        raise BadRequest(f"--timeout: {error}") from error
+    if limit <= timedelta(0):
+        raise BadRequest(f"--timeout {text}: must be more than nothing; --detach does not wait")
+    return limit
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """`services` are names by id; `before` the tasks there were before the change; `changed` the services changed."""
+
+    services: dict[str, str]
+    before: frozenset[str]
+    changed: frozenset[str]

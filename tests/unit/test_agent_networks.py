@@ -1,0 +1,109 @@
+"""The agent's networks on its engine: made when a task needs them, taken away when none does any more."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.agents import FakeManager, agent_settings, running_agent, settled, wait_until
+from support.assignments import a_network, an_assignment
+
+from agent.engine.fake import FakeEngine
+from agent.task.names import network_name
+from swarmpy.clock import SystemClock
+from swarmpy.settings import AgentSettings
+from swarmpy.wire import NetworkAssignment
+
+NETWORK = a_network()
+
+
+class SlowToRemove(FakeEngine):
+    """Its networks go when `may_go` is set, and not before."""
+
+    def __init__(self) -> None:
+        super().__init__(SystemClock())
+        self.removing: list[str] = []
+        self.may_go = asyncio.Event()
+
+    async def remove_network(self, name: str) -> None:
+        self.removing.append(name)
+        await self.may_go.wait()
+        await super().remove_network(name)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> AgentSettings:
+    """No listing comes by itself."""
+    return agent_settings(tmp_path).model_copy(update={"relist_every": timedelta(hours=1)})
+
+
+@pytest.fixture
+def manager() -> FakeManager:
+    return FakeManager()
+
+
+@pytest.fixture
+async def engine() -> AsyncGenerator[SlowToRemove, None]:
+    engine = SlowToRemove()
+    yield engine
+    await engine.close()
+
+
+async def running_and_dropped(engine: SlowToRemove, manager: FakeManager) -> None:
+    """A task ran on the network, and both are gone from the assignment; the network is being removed."""
+    task = an_assignment(1, networks=(NETWORK.id,))
+    await wait_until(lambda: manager.hellos)
+    manager.assign(task, networks=(NETWORK,))
+    await manager.wait_until_states("running")
+    manager.drop(task.id, networks=(NETWORK.id,))
+    await wait_until(lambda: engine.removing)
+
+
+async def test_a_network_goes_as_soon_as_no_task_needs_it(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    engine.may_go.set()
+    async with running_agent(settings, engine, manager):
+        await running_and_dropped(engine, manager)
+        await settled()
+
+        assert engine.removing == [network_name(NETWORK)]
+        assert await engine.networks(settings.node_id) == ()
+
+
+async def test_a_network_stays_while_a_task_that_was_dropped_is_still_on_it(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    staying, leaving = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(staying, leaving, networks=(NETWORK,))
+        await manager.wait_until_states("running", "running")
+        manager.drop(leaving.id)
+        await wait_until(lambda: engine.container_of(leaving.id) is None)
+        await settled()
+
+        assert engine.removing == []
+        assert await engine.networks(settings.node_id) == (network_name(NETWORK),)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [NETWORK, a_network(2, subnet=NETWORK.subnet, gateway=NETWORK.gateway)],
+    ids=["the same network", "another network with its range"],
+)
+async def test_a_task_that_needs_what_is_just_being_removed_waits_and_runs(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager, wanted: NetworkAssignment
+) -> None:
+    later = an_assignment(2, networks=(wanted.id,))
+    async with running_agent(settings, engine, manager):
+        await running_and_dropped(engine, manager)
+        manager.assign(later, networks=(wanted,))
+        await manager.wait_until_states("shutdown", "preparing")
+        await settled()
+        assert engine.container_of(later.id) is None
+        engine.may_go.set()
+
+        await manager.wait_until_states("shutdown", "running")
+        assert await engine.networks(settings.node_id) == (network_name(wanted),)
