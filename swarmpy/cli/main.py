@@ -22,6 +22,7 @@ COMMANDS = {
     "service": ("swarmpy.cli.service:service", "Look at, scale and remove services."),
     "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),
+    "lab": ("swarmpy.cli.lab:lab", "Make a real cluster of many nodes on this one machine, for tests and trials."),
     "info": ("swarmpy.cli.system:info", "Show the cluster in short."),
     "version": ("swarmpy.cli.system:version", "Show the versions of the command and of the manager."),
 }

@@ -1,0 +1,107 @@
+"""The machine's kernel as a lab uses it: `ip`, namespaces, control groups, mounts. Decides nothing."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from swarmpy.errors import SwarmpyError
+from swarmpy.lab.commands import environment
+from swarmpy.lab.network import NAMESPACES, Command, link, namespace
+from swarmpy.lab.plan import is_of
+
+CGROUPS = Path("/sys/fs/cgroup")
+COMMAND_LIMIT = 30.0
+
+
+def run(*commands: Command) -> None:
+    """One after the other; the first that fails ends it, with its words."""
+    for command in commands:
+        told(command)
+
+
+def told(command: Command) -> str:
+    """What the command prints."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=COMMAND_LIMIT, check=False, env=environment(os.environ)
+    )
+    if done.returncode != 0:
+        raise SwarmpyError(f"`{' '.join(command)}` failed: {done.stderr.strip() or done.returncode}")
+    return done.stdout
+
+
+def routes() -> list[str]:
+    """Ranges that the machine already sends somewhere."""
+    return [str(route["dst"]) for route in _json("ip", "-json", "-4", "route", "show", "table", "all")]
+
+
+def have(lab: str) -> frozenset[str]:
+    """The namespaces of the lab, the links in them, and those of the machine, as the steps name them."""
+    ours = [name for name in namespaces(lab) if namespace_id(name) is not None]
+    found = {namespace(name) for name in ours}
+    found |= {link(name) for name in _links("ip")}
+    for within in ours:
+        found |= {link(name, within) for name in _links("ip", "-n", within)}
+    return frozenset(found)
+
+
+def namespaces(lab: str) -> list[str]:
+    """Those of the lab, broken ones too."""
+    try:
+        return sorted(name for name in os.listdir(NAMESPACES) if is_of(lab, name))
+    except FileNotFoundError:
+        return []
+
+
+def namespace_id(name: str) -> tuple[int, int] | None:
+    """As processes in it show it; None for what is none: `ip netns add` may have been killed half-way."""
+    try:
+        seen, home = os.stat(f"{NAMESPACES}/{name}"), os.stat(NAMESPACES)
+    except FileNotFoundError:
+        return None
+    return None if seen.st_dev == home.st_dev else (seen.st_dev, seen.st_ino)
+
+
+def mend_namespaces(lab: str) -> None:
+    for name in namespaces(lab):
+        if namespace_id(name) is None:
+            run(("ip", "netns", "del", name))
+
+
+def cgroups(lab: str) -> list[Path]:
+    """The lab's, in every hierarchy."""
+    places = [CGROUPS, *(place for place in CGROUPS.iterdir() if place.is_dir())] if CGROUPS.is_dir() else []
+    return [place / name for place in places for name in os.listdir(place) if is_of(lab, name)]
+
+
+def remove_cgroups(parents: Iterable[Path]) -> bool:
+    """Whether they are all gone; the kernel may need a moment after the last process."""
+    for parent in parents:
+        folders = [Path(folder) for folder, _, _ in os.walk(parent, topdown=False)]
+        for folder in folders:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+    return True
+
+
+def unmount_below(folder: Path) -> None:
+    """Nothing of a node is mounted outside it, unless someone did; what is, must not be emptied with the folder."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in reversed(points):
+        if Path(point).is_relative_to(folder):
+            run(("umount", "--lazy", point))
+
+
+def _links(*ip: str) -> list[str]:
+    return [str(item["ifname"]) for item in _json(*ip, "-json", "link", "show")]
+
+
+def _json(*command: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(told(command) or "[]")
+    return items
