@@ -61,15 +61,18 @@ def power_off(lab: Lab, machine: Machine) -> None:
 
 def _boot(machine: Machine) -> None:
     log = (machine.data / "init.log").open("ab")
-    with log, subprocess.Popen(
-        commands.boot(machine, sys.executable),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd="/",
-        env=commands.environment(os.environ),
-        start_new_session=True,
-    ) as process:
+    with (
+        log,
+        subprocess.Popen(
+            commands.boot(machine, sys.executable),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            env=commands.environment(os.environ),
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         answered = select.select([process.stdout], [], [], BOOT_LIMIT)[0]
         said = process.stdout.readline() if answered else b""

@@ -14,8 +14,9 @@ from swarmpy.errors import BadRequest
 from swarmpy.pki import ETCD_NAME
 
 # The same for all members, however many: a lone one must not wait long to elect itself, and of several one that died
-# must be missed in time for another manager to act within five seconds.
-HEARTBEAT_MS, ELECTION_MS = 100, 1000
+# must be missed in time for another manager to act within five seconds: up to twice this, and then etcd prolongs every
+# lease by this and its whole time to live.
+HEARTBEAT_MS, ELECTION_MS = 50, 500
 QUOTA_BYTES = 4 * 1024**3
 HISTORY = "10m"
 

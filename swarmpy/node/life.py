@@ -103,7 +103,9 @@ class Life:
                 halt.set()
 
         async with background(watch()) as watching:
-            await supervise(crew.foundation, crew.others, halt, partial(announce, crew))
+            # A candidate takes work already, but is not yet what it is to be.
+            tell = _nothing if is_candidate else partial(announce, crew)
+            await supervise(crew.foundation, crew.others, halt, tell)
             # A child that refused has raised by now; else something ended the watch.
             change: Change | None = await watching
             return change
@@ -207,6 +209,10 @@ async def clear_node(settings: NodeSettings, record: NodeRecord, say: Say) -> No
     process = await Process.start(child.command, child.directory, partial(say, child.name))
     if await process.ended != 0:
         raise Unavailable(f"what ran on this node could not all be stopped: {process.last_line}")
+
+
+async def _nothing() -> None:
+    return
 
 
 async def _stopped(stop: asyncio.Event) -> None:
