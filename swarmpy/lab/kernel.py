@@ -50,7 +50,7 @@ def have(lab: str) -> frozenset[str]:
 def namespaces(lab: str) -> list[str]:
     """Those of the lab, broken ones too."""
     try:
-        return sorted(name for name in os.listdir(NAMESPACES) if is_of(lab, name))
+        return sorted(path.name for path in Path(NAMESPACES).iterdir() if is_of(lab, path.name))
     except FileNotFoundError:
         return []
 
@@ -58,7 +58,7 @@ def namespaces(lab: str) -> list[str]:
 def namespace_id(name: str) -> tuple[int, int] | None:
     """As processes in it show it; None for what is none: `ip netns add` may have been killed half-way."""
     try:
-        seen, home = os.stat(f"{NAMESPACES}/{name}"), os.stat(NAMESPACES)
+        seen, home = Path(NAMESPACES, name).stat(), Path(NAMESPACES).stat()
     except FileNotFoundError:
         return None
     return None if seen.st_dev == home.st_dev else (seen.st_dev, seen.st_ino)
@@ -73,7 +73,7 @@ def mend_namespaces(lab: str) -> None:
 def cgroups(lab: str) -> list[Path]:
     """The lab's, in every hierarchy."""
     places = [CGROUPS, *(place for place in CGROUPS.iterdir() if place.is_dir())] if CGROUPS.is_dir() else []
-    return [place / name for place in places for name in os.listdir(place) if is_of(lab, name)]
+    return [path for place in places for path in place.iterdir() if is_of(lab, path.name)]
 
 
 def remove_cgroups(parents: Iterable[Path]) -> bool:

@@ -54,12 +54,12 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
 
 def _pids_in(wanted: set[tuple[int, int]]) -> set[int]:
     found = set()
-    for name in os.listdir(PROC) if wanted else ():
-        if name.isdecimal():
+    for folder in PROC.iterdir() if wanted else ():
+        if folder.name.isdecimal():
             with suppress(OSError):
-                seen = os.stat(f"/proc/{name}/ns/net")
+                seen = (folder / "ns/net").stat()
                 if (seen.st_dev, seen.st_ino) in wanted:
-                    found.add(int(name))
+                    found.add(int(folder.name))
     return found
 
 
