@@ -131,5 +131,6 @@ class Vanished:
 
 Event = (
     Begin | Found | Assigned | Dropped | Attended | Forsaken | ImageReady | PullProgressed | NetworksReady | Created
-    | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy | Exited | Vanished
+    | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy | Exited
+    | Vanished
 )  # fmt: skip
