@@ -10,7 +10,7 @@ from functools import partial
 from swarmpy.clock import Clock, SystemClock
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
-from swarmpy.node.etcd import EtcdBinary, check_release, etcd_command, find_etcd
+from swarmpy.node.etcd import EtcdBinary, check_release, find_etcd, lone_etcd_command
 from swarmpy.node.home import NodeRecord, held, load_node, prepare, save_node
 from swarmpy.node.keeper import Keeper, Say, background
 from swarmpy.node.plan import agent_child, etcd_child, manager_child
@@ -89,7 +89,7 @@ def _etcd_for(settings: NodeSettings, record: NodeRecord) -> EtcdBinary | None:
 def _etcd_keeper(settings: NodeSettings, etcd: EtcdBinary, say: Say, clock: Clock) -> Keeper:
     socket = settings.etcd_socket
     socket.parent.mkdir(mode=PRIVATE, exist_ok=True)
-    command = etcd_command(etcd, settings.data_dir / "etcd", socket.name)
+    command = lone_etcd_command(etcd, settings.data_dir / "etcd", socket.name)
     # etcd ends with 2 for a Go panic too, so no exit code of it means "do not try again".
     return Keeper(etcd_child(settings, command), partial(answers, socket, "/health"), say, clock, can_refuse=False)
 
