@@ -25,7 +25,7 @@ from swarmpy.models.service import (
     UpdateStatus,
 )
 from swarmpy.models.task import Placement, RestartPolicy, TaskSpec, TaskStatus
-from swarmpy.states import Availability, NodeState, TaskState
+from swarmpy.states import Availability, NodeState, Role, TaskState
 
 T0 = datetime(2030, 1, 1, tzinfo=UTC)
 SECOND = 1_000_000_000
@@ -60,6 +60,11 @@ def a_node(
         since=since,
         message=message,
     )
+
+
+def a_manager(node_id: str, *, state: NodeState = NodeState.READY) -> Node:
+    node = a_node(node_id, state=state)
+    return node.model_copy(update={"spec": node.spec.model_copy(update={"role": Role.MANAGER})})
 
 
 def a_template(
