@@ -43,6 +43,8 @@ class Change(Enum):
 
     ROLE = auto()
     EQUIPPED = auto()
+    # The others have removed this node's member of etcd, though the node is a manager.
+    UNEQUIPPED = auto()
     REMOVED = auto()
 
 

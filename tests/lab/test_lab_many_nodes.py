@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from support.fleet import Fleet
@@ -170,7 +171,7 @@ def test_roles_change_also_the_leader_s(fleet: Fleet) -> None:
         done = fleet.lab.swarmpy(fleet.leader(), "node", verb, node)
         assert done.code == 0, done.all
         role = "manager" if verb == "promote" else "worker"
-        fleet.until(f"{node} is a {role}", lambda node=node, role=role: fleet.role_of(node) == role)
+        fleet.until(f"{node} is a {role}", partial(_has_role, fleet, node, role))
         fleet.until_whole(WEB, REPLICAS)
     assert fleet.containers() == before
 
@@ -192,6 +193,10 @@ def test_a_node_that_was_removed_stops_what_it_ran_and_is_refused(fleet: Fleet) 
     again = fleet.lab.execute("node-4", "swarmpy", "up")
     assert again.code == 7
     assert "swarmpy up --join TOKEN@HOST:PORT" in again.all
+
+
+def _has_role(fleet: Fleet, node: str, role: str) -> bool:
+    return fleet.role_of(node) == role
 
 
 def _run_without(fleet: Fleet, node: str, of: tuple[str, ...] | list[str]) -> bool:
