@@ -75,34 +75,63 @@ class Life:
     async def run(self, stop: asyncio.Event, announce: Announce) -> None:
         """Until `stop`. `announce` is called once, when the node takes work. Raises `Forbidden` when the node is
         removed from the cluster, once what it ran has been stopped."""
+        agent = Keeper(
+            agent_child(self._settings, self._record.id, self._place.managers, sys.executable),
+            partial(is_there, self._settings.ready_file),
+            self._say,
+            self._clock,
+        )
+        end = asyncio.Event()
+
+        async def live() -> bool:
+            async with background(_pass_on(stop, end)):
+                try:
+                    return await self._phases(end, agent, announce)
+                finally:
+                    end.set()
+
+        async with background(live()) as living:
+            try:
+                # One agent for all phases: its silence would count against the node.
+                await supervise((), (agent,), end, _nothing)
+            finally:
+                end.set()
+                await asyncio.wait({living})
+            is_removed = living.result()
+        if is_removed:
+            await clear_node(self._settings, self._record, self._say)
+            raise Forbidden(
+                "this node was removed from the cluster, and all that it ran is stopped; "
+                "`swarmpy up --join TOKEN@HOST:PORT` makes it a member again"
+            )
+
+    async def _phases(self, end: asyncio.Event, agent: Keeper, announce: Announce) -> bool:
+        """One after the other, until `end` or the node is removed; whether it is."""
         announced = asyncio.Event()
-        while not stop.is_set():
+        while not end.is_set():
             role = self._place.role
             if role is Role.WORKER:
                 self._unequip()
-            change = await self._live(role, stop, partial(self._announce, announce, announced, role))
+            change = await self._live(role, end, partial(self._announce, announce, announced, role, agent))
+            if change is Change.REMOVED:
+                return True
             if change is Change.UNEQUIPPED:
                 self._unequip()
             elif change is Change.ROLE:
                 log.info("node.role_changed", role=self._place.role.value)
-            elif change is Change.REMOVED:
-                await self._clear()
-                raise Forbidden(
-                    "this node was removed from the cluster, and all that it ran is stopped; "
-                    "`swarmpy up --join TOKEN@HOST:PORT` makes it a member again"
-                )
+        return False
 
     async def _live(
-        self, role: Role, stop: asyncio.Event, announce: Callable[[Crew], Coroutine[Any, Any, None]]
+        self, role: Role, end: asyncio.Event, announce: Callable[[Crew], Coroutine[Any, Any, None]]
     ) -> Change | None:
-        """One phase, until `stop` (None) or a change ends it."""
+        """One phase, until `end` (None) or a change ends it."""
         is_candidate = role is Role.MANAGER and not self._record.is_equipped
-        crew = self._crew(Role.WORKER if is_candidate else role)
+        crew = self._crew() if role is Role.MANAGER and not is_candidate else Crew((), ())
         halt = asyncio.Event()
 
         async def watch() -> Change | None:
             try:
-                parts = [self._place.wait_until_changed(), _stopped(stop), self._wait_until_member_gone()]
+                parts = [self._place.wait_until_changed(), _until(end), self._wait_until_member_gone()]
                 return await first_of(*parts, *([self._equip()] if is_candidate else []))
             finally:
                 halt.set()
@@ -115,22 +144,15 @@ class Life:
             change: Change | None = await watching
             return change
 
-    def _crew(self, role: Role) -> Crew:
-        agent = Keeper(
-            agent_child(self._settings, self._record.id, self._place.managers, sys.executable),
-            partial(is_there, self._settings.ready_file),
-            self._say,
-            self._clock,
-        )
-        if role is Role.WORKER:
-            return Crew((), (agent,))
+    def _crew(self) -> Crew:
+        """A manager's."""
         manager = Keeper(
             manager_child(self._settings, self._record.id, sys.executable),
             partial(answers, self._settings.api_socket, "/readyz"),
             self._say,
             self._clock,
         )
-        return Crew((self._etcd(),) if self._settings.etcd is None else (), (manager, agent))
+        return Crew((self._etcd(),) if self._settings.etcd is None else (), (manager,))
 
     def _etcd(self) -> Keeper:
         binary = self._find_etcd(self._record)
@@ -168,9 +190,10 @@ class Life:
     def _peer_url(self) -> str:
         return f"https://{self._settings.peer_address}"
 
-    async def _announce(self, announce: Announce, announced: asyncio.Event, role: Role, crew: Crew) -> None:
-        *managers, agent = crew.others
-        for keeper in (*crew.foundation, *managers):
+    async def _announce(
+        self, announce: Announce, announced: asyncio.Event, role: Role, agent: Keeper, crew: Crew
+    ) -> None:
+        for keeper in (*crew.foundation, *crew.others):
             await keeper.serving.wait()
         if crew.foundation:
             release = self._find_etcd(self._record).release
@@ -207,10 +230,6 @@ class Life:
         _remove(manager_folder(self._settings))
         self._identity.drop_etcd()
 
-    async def _clear(self) -> None:
-        """What the cluster gave to this node to run ends with its membership."""
-        await clear_node(self._settings, self._record, self._say)
-
     def _remember(self, record: NodeRecord) -> None:
         if record != self._record:
             self._record = record
@@ -232,8 +251,13 @@ async def _nothing() -> None:
     return
 
 
-async def _stopped(stop: asyncio.Event) -> None:
+async def _pass_on(stop: asyncio.Event, end: asyncio.Event) -> None:
     await stop.wait()
+    end.set()
+
+
+async def _until(end: asyncio.Event) -> None:
+    await end.wait()
 
 
 def _remove(folder: Path) -> None:
