@@ -5,9 +5,11 @@ import signal
 import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from manager.api.app import create_app, create_status_app
+from manager.api.forward import ForwardToLeader
 from manager.ca.founding import first_objects, hand_over, load_founding
 from manager.ca.sealing import load_sealer
 from manager.dispatcher.endpoint import agent_routes
@@ -15,7 +17,7 @@ from manager.door import create_door
 from manager.listening import HttpServer, listen_tcp, listen_unix
 from manager.manager import Manager
 from manager.store.etcd import open_etcd_store
-from manager.store.etcd_members import EtcdMembers
+from manager.store.etcd_members import open_etcd_members
 from manager.tls import ServerTls
 from swarmpy.clock import SystemClock
 from swarmpy.errors import BadRequest
@@ -39,7 +41,7 @@ async def run_manager(settings: ManagerSettings) -> None:
     door_socket = listen_tcp(settings.listen_address)
     status_socket = listen_tcp(settings.status_address)
     store = await open_etcd_store(settings.etcd, clock)
-    members = EtcdMembers(settings.etcd, clock) if settings.runs_etcd else None
+    members = open_etcd_members(settings.etcd, clock) if settings.runs_etcd else None
     try:
         sealer = load_sealer(settings.data_dir)
         founding = load_founding(settings, sealer, new_id)
@@ -57,6 +59,13 @@ async def run_manager(settings: ManagerSettings) -> None:
         if members is not None:
             await members.close()
         settings.api_socket.unlink(missing_ok=True)
+
+
+def leader_address(manager: Manager) -> str | None:
+    """Where the leader's door is; None while nobody leads, or it is not known."""
+    state = manager.ledger.state
+    leader = state.nodes.get(state.leader)
+    return leader.address or None if leader is not None else None
 
 
 def _tls(settings: ManagerSettings) -> ServerTls:
@@ -79,10 +88,13 @@ def _servers(
 
     context = manager.api_context()
     api = create_app(context)
+    forward = ForwardToLeader(
+        api, manager.ledger, manager.clock, partial(leader_address, manager), Credentials.of(manager.settings.identity)
+    )
     agents = agent_routes(manager.sessions, manager.logs, on_crash)
     door_socket, tls = door
     return [
-        HttpServer(api, [api_socket]),
+        HttpServer(forward, [api_socket]),
         HttpServer(create_door(manager.registrar, manager.ledger, agents, api), [door_socket], tls),
         HttpServer(create_status_app(context), [status_socket]),
     ]

@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from manager.api.forward import NOT_LEADING_HEADER
+from manager.api.for_managers import ForManagers
+from manager.api.forwarding import MOUNT
 from manager.ca.registrar import Registrar
 from manager.ledger import Ledger
 from manager.peer import peer_of
@@ -68,7 +69,7 @@ def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], a
         Route(membership.LEAVE_PATH, endpoint(LeaveRequest, leave), methods=["POST"]),
         Route(membership.MEMBER_PATH, endpoint(MemberRequest, registrar.add_member), methods=["POST"]),
         *agents,
-        Mount("/api", _OnlyTheLeader(api, ledger)),
+        Mount(MOUNT, ForManagers(api, ledger)),
     ]
     app = Starlette(routes=routes, exception_handlers={SwarmpyError: _on_known(ledger), HTTPException: _on_http})
     return _Guard(app, registrar)
@@ -102,25 +103,6 @@ class _Guard:
             return
         if caller.role is not Role.MANAGER or not node.is_manager:
             raise Forbidden("only managers may ask this")
-
-
-class _OnlyTheLeader:
-    """A call that was passed on once is not passed on again: the sender looks for the leader itself."""
-
-    def __init__(self, app: ASGIApp, ledger: Ledger) -> None:
-        self._app = app
-        self._ledger = ledger
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._ledger.is_leading:
-            # The app below knows nothing of where it is mounted.
-            path = scope["path"].removeprefix(scope.get("root_path", ""))
-            await self._app({**scope, "path": path, "raw_path": path.encode(), "root_path": ""}, receive, send)
-            return
-        response = JSONResponse(
-            {"message": "this manager does not lead the cluster"}, NOT_LEADING, {NOT_LEADING_HEADER: "1"}
-        )
-        await response(scope, receive, send)
 
 
 def _caller(scope: Scope) -> Identity:

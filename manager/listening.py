@@ -54,7 +54,9 @@ def listen_tcp(address: str) -> socket.socket:
     if not port.isdecimal() or int(port) > 65535:
         raise BadRequest(f"{address!r} is no address: write host:port")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Named, for asyncio sends without delay only where it reads the protocol: else each answer waits 40 ms for the
+    # client to acknowledge its head.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host.strip("[]"), int(port)))
@@ -151,6 +153,13 @@ class HttpServer(uvicorn.Server):
                 ssl_shutdown_timeout=tls.GOODBYE_WITHIN,
             )
             self.servers.append(server)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Who has not said goodbye by then is cut off."""
+        await super().shutdown(sockets)
+        for connection in tuple(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     def _protocol(self) -> asyncio.Protocol:
         return HttpOfPeer(self.config, self.server_state, self.lifespan.state)

@@ -46,6 +46,7 @@ PURE = (
     "manager/api/views/*.py",
     "manager/api/events.py",
     "manager/api/filters.py",
+    "manager/api/forwarding.py",
     "manager/api/log_lines.py",
     "manager/api/lookup.py",
     "manager/api/overview.py",
@@ -53,6 +54,8 @@ PURE = (
     "manager/api/steps.py",
     "manager/control/bootstrap.py",
     "manager/control/dirty.py",
+    "manager/members/port.py",
+    "manager/members/reconcile.py",
     "manager/store/port.py",
     "manager/store/errors.py",
     "manager/store/keys.py",
@@ -73,10 +76,10 @@ IMPURE = {"swarmpy/stack/parse.py"}
 
 # Packages that touch the world, or change between two calls.
 WORLD = {
-    "aetcd", "asyncio", "click", "docker", "fastapi", "fcntl", "grpc", "http", "logging", "multiprocessing", "os",
-    "random", "requests", "rich", "ruamel", "secrets", "select", "shutil", "signal", "socket", "ssl", "starlette",
-    "structlog", "subprocess", "sys", "tempfile", "tenacity", "threading", "time", "urllib3", "uuid", "uvicorn",
-    "websockets",
+    "aetcd", "asyncio", "click", "docker", "fastapi", "fcntl", "grpc", "http", "httpcore2", "logging",
+    "multiprocessing", "os", "random", "requests", "rich", "ruamel", "secrets", "select", "shutil", "signal",
+    "socket", "ssl", "starlette", "structlog", "subprocess", "sys", "tempfile", "tenacity", "threading", "time",
+    "urllib3", "uuid", "uvicorn", "websockets",
 }  # fmt: skip
 WORLD_OF_OURS = {"swarmpy.clock", "swarmpy.idgen", "swarmpy.logs", "swarmpy.retry", "swarmpy.client"}
 WORLD_CALLS = {
@@ -89,6 +92,7 @@ WORLD_METHODS = {"read_text", "write_text", "read_bytes", "write_bytes", "mkdir"
 ONE_PLACE = {
     "aetcd": "manager/store/etcd*.py",
     "grpc": "manager/store/etcd*.py",
+    "httpcore2": "manager/api/leader_client.py",
     "docker": "agent/engine/docker*.py",
     "ruamel": "swarmpy/stack/parse.py",
     "yaml": "swarmpy/stack/parse.py",

@@ -65,13 +65,17 @@ async def _on_unknown(request: Request, error: Exception) -> JSONResponse:
     return problem(500, f"swarmpy failed at {request.method} {request.url.path}; its log says why")
 
 
+def too_large() -> BadRequest:
+    return BadRequest(f"the request's body is larger than {LARGEST_BODY >> 20} MiB, more than any object may be")
+
+
 async def read_body(request: Request, model: type[Model]) -> Model:
     """The request's JSON as a document. Raises `BadRequest` that names the field at fault."""
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > LARGEST_BODY:
-            raise BadRequest(f"the request's body is larger than {LARGEST_BODY >> 20} MiB, more than any object may be")
+            raise too_large()
     if not raw:
         raise BadRequest("the request has no body; send JSON")
     return parse_document(bytes(raw), model)

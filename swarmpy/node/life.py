@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from swarmpy.errors import Forbidden, Unavailable
 from swarmpy.files import write_private
 from swarmpy.logs import logger
 from swarmpy.membership import MemberAnswer
-from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command
+from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command, member_is_gone, wipe_member
 from swarmpy.node.home import NodeRecord, save_node
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.keeper import Keeper, Say, background
@@ -37,6 +38,7 @@ log = logger("node")
 
 SEALING_KEY_FILE = "sealing.key"
 PRIVATE = 0o700
+TOLD_WITHIN = timedelta(seconds=10)
 
 Announce = Callable[[NodeRecord, Role], None]
 
@@ -67,6 +69,7 @@ class Life:
         self._find_etcd = find_etcd
         self._say = say
         self._clock = clock
+        self._member_gone = asyncio.Event()
         self._place = Place(identity, agent_folder(settings), record.managers, clock)
 
     async def run(self, stop: asyncio.Event, announce: Announce) -> None:
@@ -78,7 +81,9 @@ class Life:
             if role is Role.WORKER:
                 self._unequip()
             change = await self._live(role, stop, partial(self._announce, announce, announced, role))
-            if change is Change.ROLE:
+            if change is Change.UNEQUIPPED:
+                self._unequip()
+            elif change is Change.ROLE:
                 log.info("node.role_changed", role=self._place.role.value)
             elif change is Change.REMOVED:
                 await self._clear()
@@ -97,13 +102,15 @@ class Life:
 
         async def watch() -> Change | None:
             try:
-                parts = [self._place.wait_until_changed(), _stopped(stop)]
+                parts = [self._place.wait_until_changed(), _stopped(stop), self._wait_until_member_gone()]
                 return await first_of(*parts, *([self._equip()] if is_candidate else []))
             finally:
                 halt.set()
 
         async with background(watch()) as watching:
-            await supervise(crew.foundation, crew.others, halt, partial(announce, crew))
+            # A candidate takes work already, but is not yet what it is to be.
+            tell = _nothing if is_candidate else partial(announce, crew)
+            await supervise(crew.foundation, crew.others, halt, tell)
             # A child that refused has raised by now; else something ended the watch.
             change: Change | None = await watching
             return change
@@ -143,7 +150,19 @@ class Life:
         command = etcd_command(binary, member, socket.name)
         probe = partial(answers, socket, "/health")
         # etcd ends with 2 for a Go panic too, so no exit code of it means "do not try again".
-        return Keeper(etcd_child(self._settings, command), probe, self._say, self._clock, can_refuse=False)
+        return Keeper(etcd_child(self._settings, command), probe, self._say_and_heed, self._clock, can_refuse=False)
+
+    def _say_and_heed(self, child: str, line: str) -> None:
+        self._say(child, line)
+        if member_is_gone((line,)):
+            self._member_gone.set()
+
+    async def _wait_until_member_gone(self) -> Change:
+        """Most often because the node is to be a worker: it is about to be told so."""
+        await self._member_gone.wait()
+        await self._clock.sleep(TOLD_WITHIN)
+        self._member_gone.clear()
+        return Change.UNEQUIPPED
 
     @property
     def _peer_url(self) -> str:
@@ -177,14 +196,14 @@ class Life:
         write_private(folder / SEALING_KEY_FILE, b64decode(answer.sealing_key))
         if answer.etcd_certificate is not None:
             # What an earlier membership left would keep etcd from starting.
-            _remove(etcd_folder(self._settings))
+            wipe_member(etcd_folder(self._settings))
             self._identity.accept_for_etcd(answer.etcd_certificate)
         self._remember(self._record.model_copy(update={"is_equipped": True, "initial_cluster": answer.initial_cluster}))
 
     def _unequip(self) -> None:
         """A worker holds nothing that only managers may have."""
         self._remember(self._record.model_copy(update={"is_equipped": False, "initial_cluster": ()}))
-        _remove(etcd_folder(self._settings))
+        wipe_member(etcd_folder(self._settings))
         _remove(manager_folder(self._settings))
         self._identity.drop_etcd()
 
@@ -207,6 +226,10 @@ async def clear_node(settings: NodeSettings, record: NodeRecord, say: Say) -> No
     process = await Process.start(child.command, child.directory, partial(say, child.name))
     if await process.ended != 0:
         raise Unavailable(f"what ran on this node could not all be stopped: {process.last_line}")
+
+
+async def _nothing() -> None:
+    return
 
 
 async def _stopped(stop: asyncio.Event) -> None:

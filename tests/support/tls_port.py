@@ -46,6 +46,12 @@ def stranger(ca_file: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(ca_file))
 
 
+class BriskTls(ServerTls):
+    """Clients that keep a connection open hold no test up."""
+
+    GOODBYE_WITHIN = 0.05
+
+
 @dataclass(slots=True)
 class TlsPort:
     tls: ServerTls
@@ -99,7 +105,7 @@ class TlsPort:
 @asynccontextmanager
 async def tls_port(credentials: Credentials, app: Any = None, tls: ServerTls | None = None) -> AsyncIterator[TlsPort]:
     listener = listen_tcp("127.0.0.1:0")
-    port = TlsPort(tls or ServerTls(credentials), listener.getsockname()[1])
+    port = TlsPort(tls or BriskTls(credentials), listener.getsockname()[1])
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: port.faults.append(context))
     server = HttpServer(app or who_app(), [listener], port.tls)

@@ -1,6 +1,7 @@
 """The agents' sessions with a real server and real WebSockets over TLS."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -190,6 +191,13 @@ def test_a_file_in_the_way_is_named_and_kept(tmp_path: Path) -> None:
     with pytest.raises(BadRequest, match="no socket is in the way"):
         listen_unix(path, mode=0o600)
     assert path.read_text() == "mine"
+
+
+def test_a_port_sends_without_waiting_for_acknowledgements() -> None:
+    """asyncio sees to it, on sockets that name their protocol."""
+    listener = listen_tcp("127.0.0.1:0")
+    assert listener.proto == socket.IPPROTO_TCP
+    listener.close()
 
 
 def test_a_taken_port_is_named(tmp_path: Path) -> None:

@@ -6,12 +6,16 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
+from support.builders import a_cluster, a_manager, a_node
 from support.stepping import advance, settle
 
 from manager.control.election import Election
 from manager.ledger import Ledger
+from manager.objects import Node
+from manager.store.codec import encode
+from manager.store.keys import key_of
 from manager.store.memory import MemoryDatabase, MemoryStore
-from manager.store.port import Put, Unit
+from manager.store.port import Delete, Put, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import LeadershipLost, Unavailable
 
@@ -47,6 +51,12 @@ class Candidate:
 
     async def write(self, value: str) -> None:
         await self.ledger.commit([Unit((Put("names/test/x", value.encode()),))])
+
+    async def record(self, node: Node) -> None:
+        await self.ledger.commit([Unit((Put(key_of(node), encode(node)),))])
+
+    async def forget(self, node_id: str) -> None:
+        await self.ledger.commit([Unit((Delete(f"nodes/{node_id}"),))])
 
     async def _lead(self) -> None:
         self.terms += 1
@@ -226,3 +236,74 @@ async def test_a_write_after_the_store_was_lost_says_so() -> None:
 
         with pytest.raises(Unavailable):
             await only.write("x")
+
+
+async def test_a_leader_that_is_demoted_gives_way_at_once_and_stands_no_more() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("a"))
+        await advance(clock, seconds=1)
+
+        assert second.is_acting
+        assert not first.is_acting
+        await second.stop()
+        await advance(clock, seconds=60)
+        assert not first.is_acting
+
+
+async def test_a_leader_whose_record_is_removed_gives_way_at_once_and_stands_no_more() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.forget("a")
+        await advance(clock, seconds=1)
+
+        assert second.is_acting
+        assert not first.is_acting
+        await second.stop()
+        await advance(clock, seconds=60)
+        assert not first.is_acting
+
+
+async def test_a_demoted_manager_that_is_promoted_again_stands_again() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("a"))
+        await advance(clock, seconds=1)
+        await second.record(a_manager("a"))
+        await second.stop()
+        await advance(clock, seconds=1)
+
+        assert first.is_acting
+
+
+async def test_news_of_other_nodes_cost_a_leader_nothing() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("b"))
+        await first.record(a_node("c"))
+        await advance(clock, seconds=10)
+
+        assert first.is_acting
+        assert (first.terms, second.terms) == (1, 0)
+
+
+async def test_the_first_manager_of_a_cluster_leads_before_it_has_a_record() -> None:
+    async with candidates("a") as (clock, (only,)):
+        only.start()
+        await settle(clock)
+        await only.record(a_node("w1"))
+        await only.ledger.commit([Unit((Put("cluster", encode(a_cluster())),))])
+        await advance(clock, seconds=10)
+
+        assert only.is_acting
+
+
+async def in_the_lead(clock: ManualClock, first: Candidate, second: Candidate) -> None:
+    """Both are managers, and the first leads."""
+    first.start()
+    await settle(clock)
+    await first.record(a_manager("a"))
+    await first.record(a_manager("b"))
+    second.start()
+    await settle(clock)
+    assert first.is_acting
