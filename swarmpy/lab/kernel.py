@@ -10,7 +10,7 @@ from typing import Any
 from swarmpy.errors import SwarmpyError
 from swarmpy.lab.commands import environment
 from swarmpy.lab.network import NAMESPACES, Command, link, namespace
-from swarmpy.lab.plan import is_of
+from swarmpy.lab.plan import Lab, is_of
 
 CGROUPS = Path("/sys/fs/cgroup")
 COMMAND_LIMIT = 30.0
@@ -37,13 +37,13 @@ def routes() -> list[str]:
     return [str(route["dst"]) for route in _json("ip", "-json", "-4", "route", "show", "table", "all")]
 
 
-def have(lab: str) -> frozenset[str]:
-    """The namespaces of the lab, the links in them, and those of the machine, as the steps name them."""
-    ours = [name for name in namespaces(lab) if namespace_id(name) is not None]
-    found = {namespace(name) for name in ours}
-    found |= {link(name) for name in _links("ip")}
-    for within in ours:
-        found |= {link(name, within) for name in _links("ip", "-n", within)}
+def have(lab: Lab) -> frozenset[str]:
+    """What the steps name, as far as it is there: namespaces of the lab, links of its switch and of the machine. Into
+    the nodes nobody looks: another command may just be taking one away."""
+    ours = [name for name in namespaces(lab.name) if namespace_id(name) is not None]
+    found = {namespace(name) for name in ours} | {link(name) for name in _links("ip")}
+    if lab.switch in ours:
+        found |= {link(name, lab.switch) for name in _links("ip", "-n", lab.switch)}
     return frozenset(found)
 
 
@@ -67,7 +67,15 @@ def namespace_id(name: str) -> tuple[int, int] | None:
 def mend_namespaces(lab: str) -> None:
     for name in namespaces(lab):
         if namespace_id(name) is None:
-            run(("ip", "netns", "del", name))
+            remove_namespace(name)
+
+
+def remove_namespace(name: str) -> None:
+    try:
+        run(("ip", "netns", "del", name))
+    except SwarmpyError:
+        if Path(NAMESPACES, name).exists():
+            raise
 
 
 def cgroups(lab: str) -> list[Path]:

@@ -23,7 +23,7 @@ from swarmpy.lab.plan import (
     with_added,
 )
 
-CGROUP_LIMIT, TOKEN_LIMIT, LOOK_EVERY = 10.0, 60.0, 0.05
+CGROUP_LIMIT, TOKEN_LIMIT, LOOK_EVERY = 10.0, 60.0, 0.1
 
 Say = Callable[[str], None]
 
@@ -62,7 +62,7 @@ def start(lab: Lab, machines: Iterable[Machine], say: Say, *, wait: bool) -> Non
 def bring_up(lab: Lab, machines: tuple[Machine, ...], say: Say, *, wait: bool = True) -> None:
     """Everything that these nodes lack, from the cable to membership. What runs is left alone."""
     kernel.mend_namespaces(lab.name)
-    kernel.run(*build(switch_steps(lab), kernel.have(lab.name)))
+    kernel.run(*build(switch_steps(lab), kernel.have(lab)))
     for each in machines:
         machine.power_on(lab, each)
         machine.start_engine(lab, each)
@@ -141,9 +141,10 @@ def down(name: str) -> bool:
         proc.end_all(kernel.namespaces(name))
         if lab is not None:
             steps = chain(switch_steps(lab), *(machine_steps(lab, each) for each in machines_of(lab)))
-            kernel.run(*teardown(steps, kernel.have(name)))
+            kernel.run(*teardown(steps, kernel.have(lab)))
         # What no record tells of.
-        kernel.run(*(("ip", "netns", "del", left) for left in kernel.namespaces(name)))
+        for left in kernel.namespaces(name):
+            kernel.remove_namespace(left)
         _remove_cgroups(name)
         _remove_folders(name)
     return True

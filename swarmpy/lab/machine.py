@@ -22,7 +22,7 @@ from swarmpy.lab.processes import ENGINE, INIT, SUPERVISOR, Process, by_name, to
 from swarmpy.node.home import NODE_FILE
 
 ENGINE_LIMIT, MEMBER_LIMIT, BOOT_LIMIT, TOKEN_LIMIT = 60.0, 120.0, 20.0, 30.0
-LOOK_EVERY = 0.05
+LOOK_EVERY = 0.1
 LAUNCHED = "lab: starting swarmpy up\n"
 
 
@@ -48,16 +48,16 @@ def power_on(lab: Lab, machine: Machine) -> None:
     power_off(lab, machine)
     machine.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     machine.run.mkdir(mode=0o755, parents=True)
-    kernel.run(*build(machine_steps(lab, machine, cut=machine.cut_mark.exists()), kernel.have(lab.name)))
+    kernel.run(*build(machine_steps(lab, machine, cut=machine.cut_mark.exists()), kernel.have(lab)))
     _boot(machine)
 
 
 def power_off(lab: Lab, machine: Machine) -> None:
     """As pulling the plug: silent from one moment to the next, and nothing is left but the disk."""
-    if link(machine.port, lab.switch) in kernel.have(lab.name):
+    if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
     proc.end_all([machine.namespace])
-    kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab.name)))
+    kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab)))
     shutil.rmtree(machine.run, ignore_errors=True)
 
 
@@ -90,13 +90,13 @@ def _boot(machine: Machine) -> None:
 def cut(lab: Lab, machine: Machine) -> None:
     machine.cut_mark.parent.mkdir(parents=True, exist_ok=True)
     machine.cut_mark.touch()
-    if link(machine.port, lab.switch) in kernel.have(lab.name):
+    if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
 
 
 def heal(lab: Lab, machine: Machine) -> None:
     machine.cut_mark.unlink(missing_ok=True)
-    have = kernel.have(lab.name)
+    have = kernel.have(lab)
     if link(machine.port, lab.switch) in have and namespace(machine.namespace) in have:
         kernel.run(plug(lab, machine))
 
@@ -221,7 +221,8 @@ def _wait(machine: Machine, look: Callable[[], bool], gone: Callable[[], str | N
     deadline = time.monotonic() + limit
     while not look():
         hint = f"`swarmpy lab logs [--engine] {machine.name}` tells more"
-        if reason := gone():
+        # A process that is just becoming another program may not be told by its name: look twice.
+        if gone() and (reason := gone()):
             raise SwarmpyError(f"{machine.name}: {reason}; {hint}")
         if time.monotonic() > deadline:
             raise TimedOut(f"{machine.name}: waited {limit:g} s in vain until {what}; {hint}")
