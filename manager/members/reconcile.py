@@ -26,8 +26,8 @@ class Removal:
 @dataclass(frozen=True, slots=True)
 class MemberPlan:
     """One change at a time. `resign`: this node's own member has to go, and only another leader can do that. `held`
-    says what should go but cannot now. `is_settled`: the members are those that should be. Until then it is worth looking
-    often, for no record tells that a member has started."""
+    says what should go but cannot now. `is_settled`: the members are those that should be. Until then it is worth
+    looking often, for no record tells that a member has started."""
 
     remove: Removal | None = None
     promote: Member | None = None
