@@ -66,6 +66,10 @@ class EtcdMembers(MemberList):
             await self._change("let a member vote", send)
 
     async def remove(self, member: MemberID) -> None:
+        # etcd 3.5 never answers when there is no such member.
+        if all(known.id != member for known in await self.members()):
+            return
+
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.cluster.MemberRemove(rpc.MemberRemoveRequest(ID=member), **how)
 
@@ -73,12 +77,14 @@ class EtcdMembers(MemberList):
             await self._change("remove a member", send)
 
     async def readdress(self, member: MemberID, peer_url: str) -> None:
-        for known in await self.members():
-            if known.id == member and known.peer_urls == (peer_url,):
-                return
-            if known.id == member and not known.votes:
-                # etcd 3.4 would call it a voter from then on, without letting it vote.
-                raise Unavailable("etcd does not readdress a member before it votes; try again when it does")
+        known = next((one for one in await self.members() if one.id == member), None)
+        if known is None:
+            raise NotFound(f"etcd has no member {member:x}")
+        if known.peer_urls == (peer_url,):
+            return
+        if not known.votes:
+            # etcd 3.4 would call it a voter from then on, without letting it vote.
+            raise Unavailable("etcd does not readdress a member before it votes; try again when it does")
 
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.cluster.MemberUpdate(rpc.MemberUpdateRequest(ID=member, peerURLs=[peer_url]), **how)
