@@ -124,7 +124,8 @@ class Election:
         patience = self._ttl.total_seconds() * (1 - self.MARGIN)
         deadline = last + patience
         while (asked_at := self._clock.monotonic()) < deadline:
-            left = timedelta(seconds=deadline - asked_at)
+            # Asked again rather than waited for: what was on its way to a member that died is never answered.
+            left = min(timedelta(seconds=deadline - asked_at), self._ttl / 4)
             try:
                 await within(self._clock, left, self._store.keep_alive(lease))
                 self._ledger.mark_fresh()
@@ -132,7 +133,7 @@ class Election:
             except LeaseLost as reason:
                 raise LeadershipLost(str(reason)) from reason
             except TimeoutError:
-                break
+                continue
             except Unavailable as reason:
                 self._ledger.mark_stale(str(reason))
                 await self._clock.sleep(self.RETRY)

@@ -65,6 +65,8 @@ class MemoryMembers(MemberList):
     async def readdress(self, member: MemberID, peer_url: str) -> None:
         self._require_majority()
         found = self._known(member)
+        if not found.votes and found.peer_urls != (peer_url,):
+            raise Unavailable("a member moves when it votes; try again when it does")
         if any(peer_url in one.peer_urls for one in self._members.values() if one.id != member):
             raise Conflict(f"another member is at {peer_url} already")
         self._members[member] = replace(found, peer_urls=(peer_url,))

@@ -52,8 +52,8 @@ class MemberList(Protocol):
         ...
 
     async def readdress(self, member: MemberID, peer_url: str) -> None:
-        """The others find it at this URL from now on. Raises `NotFound` when there is no such member, and `Conflict`
-        when another has this URL."""
+        """The others find it at this URL from now on; not before it votes. Raises `NotFound` when there is no such
+        member, and `Conflict` when another has this URL."""
         ...
 
     async def close(self) -> None: ...

@@ -51,7 +51,11 @@ class EtcdMembers(MemberList):
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.cluster.MemberAdd(rpc.MemberAddRequest(peerURLs=[peer_url], isLearner=True), **how)
 
-        answer = await self._change("add a member", send)
+        try:
+            answer = await self._change("add a member", send)
+        except NotFound as refusal:
+            # etcd makes a member's id from its URL and the second, and takes none that it has removed.
+            raise Unavailable("etcd removed a member of this URL a moment ago; try again in a second") from refusal
         return initial_cluster(_members(answer), peer_url, name)
 
     async def promote(self, member: MemberID) -> None:
@@ -62,6 +66,10 @@ class EtcdMembers(MemberList):
             await self._change("let a member vote", send)
 
     async def remove(self, member: MemberID) -> None:
+        # etcd 3.5 never answers when there is no such member.
+        if all(known.id != member for known in await self.members()):
+            return
+
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.cluster.MemberRemove(rpc.MemberRemoveRequest(ID=member), **how)
 
@@ -69,9 +77,14 @@ class EtcdMembers(MemberList):
             await self._change("remove a member", send)
 
     async def readdress(self, member: MemberID, peer_url: str) -> None:
-        known = await self.members()
-        if any(one.id == member and one.peer_urls == (peer_url,) for one in known):
+        known = next((one for one in await self.members() if one.id == member), None)
+        if known is None:
+            raise NotFound(f"etcd has no member {member:x}")
+        if known.peer_urls == (peer_url,):
             return
+        if not known.votes:
+            # etcd 3.4 would call it a voter from then on, without letting it vote.
+            raise Unavailable("etcd does not readdress a member before it votes; try again when it does")
 
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.cluster.MemberUpdate(rpc.MemberUpdateRequest(ID=member, peerURLs=[peer_url]), **how)
@@ -95,13 +108,17 @@ class EtcdMembers(MemberList):
         def send(endpoint: Endpoint, **how: Any) -> Any:
             return endpoint.maintenance.Status(rpc.StatusRequest(), **how)
 
-        told = (await self._connection.ask("tell its version", send, repeatable=True)).version
-        numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", told)
-        if numbers and may_corrupt((int(numbers[1]), int(numbers[2]), int(numbers[3]))):
-            raise BadRequest(
-                f"etcd {told} is not fit for several managers, which can come to disagree after a crash: "
-                "install etcd 3.4, or 3.5.3 or later, on every manager"
-            )
+        check_fit((await self._connection.ask("tell its version", send, repeatable=True)).version)
+
+
+def check_fit(version: str) -> None:
+    """Refuse several members of a release that is for trials alone."""
+    numbers = re.match(r"(\d+)\.(\d+)\.(\d+)", version)
+    if numbers and may_corrupt((int(numbers[1]), int(numbers[2]), int(numbers[3]))):
+        raise BadRequest(
+            f"etcd {version} is not fit for several managers, which can come to disagree after a crash: "
+            "install etcd 3.4, or 3.5.3 or later, on every manager"
+        )
 
 
 def _members(answer: Any) -> tuple[Member, ...]:

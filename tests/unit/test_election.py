@@ -1,13 +1,14 @@
 """One leader at a time; a former one writes nothing; the next acts soon."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
 from support.builders import a_cluster, a_manager, a_node
 from support.stepping import advance, settle
+from support.stores import Relay
 
 from manager.control.election import Election
 from manager.ledger import Ledger
@@ -15,7 +16,7 @@ from manager.objects import Node
 from manager.store.codec import encode
 from manager.store.keys import key_of
 from manager.store.memory import MemoryDatabase, MemoryStore
-from manager.store.port import Delete, Put, Unit
+from manager.store.port import Delete, LeaseID, Put, Store, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import LeadershipLost, Unavailable
 
@@ -25,7 +26,9 @@ TTL = timedelta(seconds=4)
 class Candidate:
     """A manager that does nothing but lead."""
 
-    def __init__(self, name: str, database: MemoryDatabase, clock: ManualClock) -> None:
+    def __init__(
+        self, name: str, database: MemoryDatabase, clock: ManualClock, through: Callable[[Store], Store] | None = None
+    ) -> None:
         self.name = name
         self.store: MemoryStore = database.open()
         self.ledger = Ledger(self.store, clock)
@@ -33,7 +36,8 @@ class Candidate:
         self.seen_at_start: str | None = None
         self.is_acting = False
         self.leave = asyncio.Event()
-        self._election = Election(self.store, self.ledger, clock, node_id=name, ttl=TTL)
+        reached = through(self.store) if through else self.store
+        self._election = Election(reached, self.ledger, clock, node_id=name, ttl=TTL)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -100,6 +104,29 @@ async def test_a_leader_stays_leader_while_it_renews() -> None:
         await advance(clock, seconds=60)
 
         assert (first.terms, second.terms) == (1, 0)
+
+
+async def test_a_renewal_that_is_never_answered_is_asked_again_in_time() -> None:
+    clock = ManualClock()
+    only = Candidate("a", MemoryDatabase(clock), clock, LosesOneRenewal)
+    only.start()
+    await advance(clock, seconds=60)
+
+    assert (only.is_acting, only.terms) == (True, 1)
+    await only.stop()
+    await only.store.close()
+
+
+class LosesOneRenewal(Relay):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._lost = False
+
+    async def keep_alive(self, lease: LeaseID) -> timedelta:
+        if not self._lost:
+            self._lost = True
+            await asyncio.Event().wait()
+        return await super().keep_alive(lease)
 
 
 async def test_a_leader_that_stops_gives_way_at_once() -> None:
