@@ -20,7 +20,7 @@ import machine as this_machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from clusters import LIMIT, TASK_LABEL, Cluster, NotAnswered, Object, both, now, stamp, wait_until
+from clusters import LIMIT, TASK_LABEL, Cluster, NotAnswered, Object, Swarm, both, now, stamp, wait_until
 from support.dockerd import why_not
 from support.lab import remove_leftovers
 from timetable import Bar, Timetable
@@ -49,28 +49,35 @@ def main() -> int:
     remove_leftovers()
     print(this_machine.describe(), flush=True)
     table = Timetable()
-    with both() as clusters:
-        for turn in range(options.rounds):
-            for cluster in clusters:
-                _say(f"round {turn + 1}: {cluster.name} deploys, load {os.getloadavg()[0]:.1f}")
-                deploy(cluster)
-            for measure in (crash, cut, power_loss, leader_lost):
-                for cluster in clusters:
-                    _say(f"round {turn + 1}: {cluster.name}, {measure.__name__}, load {os.getloadavg()[0]:.1f}")
-                    measure(cluster, table)
-            _say(f"round {turn + 1}: processes of swarmpy")
-            processes_killed(clusters[0], table)
-            for cluster in clusters:
-                cluster.remove(*SERVICES, PROBE)
-    kept = table.show(clusters[0].name, clusters[1].name)
-    print(f"{options.rounds} rounds: median (least to most); load at the end {os.getloadavg()[0]:.1f}")
+    try:
+        with both() as clusters:
+            for turn in range(options.rounds):
+                measure_round(clusters, table, f"round {turn + 1} of {options.rounds}")
+    finally:
+        kept = table.show(Cluster.name, Swarm.name)
+    print(f"median (least to most) of {options.rounds} rounds; load at the end {os.getloadavg()[0]:.1f}")
     return 0 if kept else 1
 
 
-def deploy(cluster: Cluster) -> None:
+def measure_round(clusters: tuple[Cluster, Cluster], table: Timetable, turn: str) -> None:
+    """Each failure in one cluster, then in the other, so that a busy moment of the machine meets both."""
+    for measure in (deploy, crash, cut, power_loss, leader_lost):
+        for cluster in clusters:
+            _say(f"{turn}: {cluster.name}, {measure.__name__}, load {os.getloadavg()[0]:.1f}")
+            measure(cluster, table)
+    _say(f"{turn}: processes of swarmpy, load {os.getloadavg()[0]:.1f}")
+    processes_killed(clusters[0], table)
+    for cluster in clusters:
+        cluster.remove(*SERVICES, PROBE)
+
+
+def deploy(cluster: Cluster, table: Timetable) -> None:
+    begun = now()
     for name, restart in SERVICES.items():
         cluster.create(name, REPLICAS, restart)
     cluster.create(PROBE, 0)
+    started = [wait_until_starts(cluster, name, begun, REPLICAS) for name in SERVICES]
+    Notes(cluster, table, "(none)", begun)("all tasks run first", max(started))
     for name in SERVICES:
         cluster.wait_until_running(name, REPLICAS)
 
@@ -141,7 +148,7 @@ def leader_lost(cluster: Cluster, table: Timetable) -> None:
         down = pool.submit(soonest, lambda: _is_down(cluster, asked, node), begun, LOOK_EVERY)
     note = Notes(cluster, table, "leader loses power", begun)
     note(ACCEPTED, accepted.result(), LEADER_BAR)
-    note(DOWN, down.result(), DOWN_BAR)
+    note(DOWN, down.result())
     elsewhere(note, asked, node, held)
     cluster.power_on(node)
     settle(cluster)

@@ -61,7 +61,7 @@ class Timetable:
         if not line.bar.after:
             return median(samples)
         earlier = self._lines[line.failure, line.bar.after].samples[ours]
-        return median(late - early for late, early in zip(samples, earlier, strict=True))
+        return median(late - early for late, early in zip(samples, earlier, strict=False))
 
 
 def _summary(line: Line, name: str) -> str:
