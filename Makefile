@@ -3,7 +3,7 @@
 BIN := .venv/bin
 PYTEST_OPTIONS ?= -q
 
-.PHONY: help demo demo-stop setup test check format bench-deploy bench-schedule bench-cli clean
+.PHONY: help demo demo-stop setup test check format bench-deploy bench-schedule bench-recover bench-cli clean
 
 help:
 	@echo "make demo            a node, a stack, a page: everything from nothing, on this machine"
@@ -13,6 +13,7 @@ help:
 	@echo "make format          let ruff rewrite the code"
 	@echo "make bench-deploy    replicas started by swarmpy and by docker run, side by side"
 	@echo "make bench-schedule  placements a second, in memory"
+	@echo "make bench-recover   failures of swarmpy and of Docker Swarm, side by side: how long they last"
 	@echo "make bench-cli       start-up of the command line"
 	@echo "make clean           remove what was made here, the virtual environment too"
 
@@ -44,6 +45,9 @@ bench-deploy: setup
 
 bench-schedule: setup
 	$(BIN)/python benchmarks/schedule.py
+
+bench-recover: setup
+	$(BIN)/python benchmarks/recover.py
 
 bench-cli: setup
 	$(BIN)/python benchmarks/cli.py

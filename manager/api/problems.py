@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from swarmpy.errors import BadRequest, SwarmpyError
 from swarmpy.logs import logger
@@ -44,6 +45,7 @@ def problem(status: int, message: str) -> JSONResponse:
 def install_problems(app: FastAPI) -> None:
     app.add_exception_handler(SwarmpyError, _on_known)
     app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(ClientDisconnect, _on_gone)
     app.add_exception_handler(Exception, _on_unknown)
 
 
@@ -58,6 +60,11 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     return (
         problem(404, "page not found") if error.status_code in (404, 405) else problem(error.status_code, error.detail)
     )
+
+
+async def _on_gone(request: Request, error: Exception) -> JSONResponse:
+    """Nobody reads it: the client hung up before its request was whole, which is its good right."""
+    return problem(400, "the request ended before its body was whole")
 
 
 async def _on_unknown(request: Request, error: Exception) -> JSONResponse:

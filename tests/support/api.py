@@ -205,6 +205,7 @@ class Exchange:
         query: Mapping[str, Any] | None = None,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        is_whole: bool = True,
     ) -> None:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         fields = {"host": "localhost", "content-type": "application/json"} | dict(headers or {})
@@ -225,7 +226,7 @@ class Exchange:
             "state": {},
         }
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self._incoming.put_nowait({"type": "http.request", "body": raw, "more_body": False})
+        self._incoming.put_nowait({"type": "http.request", "body": raw, "more_body": not is_whole})
         self._outgoing: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.status = 0
         self.headers: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.api import Api, request, running_api
+from support.api import Api, Exchange, request, running_api
 
 from manager.api.app import create_status_app
 from manager.api.filters import Filters, parse_filters, parse_flag
@@ -107,6 +107,13 @@ async def test_an_empty_body_is_named(api: Api) -> None:
 async def test_a_body_that_no_object_can_need_is_refused(api: Api) -> None:
     answer = await api.post("/services/create", b" " * (LARGEST_BODY + 1))
     assert (answer.status, answer.message.split(",")[0]) == (400, "the request's body is larger than 4 MiB")
+
+
+async def test_a_client_that_hangs_up_before_its_body_is_whole_is_no_fault_of_ours(api: Api) -> None:
+    """A failure would be raised here."""
+    async with Exchange(api.app, "POST", "/services/create", body=b"{", is_whole=False).running():
+        pass
+    assert api.state.services == {}
 
 
 async def test_a_version_of_any_length_is_no_fault_of_ours(api: Api) -> None:

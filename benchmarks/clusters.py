@@ -1,0 +1,273 @@
+"""Two clusters of real nodes for `make bench-recover`: swarmpy, and Docker Swarm on engines of the same kind.
+
+Both are asked by the same requests, for swarmpy's managers speak Docker's API. Measures nothing.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+from support.images import BUSYBOX, import_image
+from support.lab import Lab
+from support.manager_process import UnixConnection
+
+from swarmpy.clock import SystemClock
+from swarmpy.lab import images, kernel, life, machine, plan, state
+from swarmpy.lab.network import build, switch_steps
+from swarmpy.lab.plan import Machine
+
+NODES, MANAGERS = 5, 3
+LIMIT, POLL = 120.0, 0.05
+VERSION = "/v1.41"
+SERVICE_LABEL, TASK_LABEL = "com.docker.swarm.service.name", "com.docker.swarm.task.id"
+
+T = TypeVar("T")
+Object = dict[str, Any]
+
+
+class NotAnswered(Exception):
+    """The other side is away, or refused."""
+
+
+class Cluster:
+    """Swarmpy in a lab of its own."""
+
+    name = "swarmpy"
+
+    def __init__(self) -> None:
+        self.lab = Lab()
+        self.machines: dict[str, Machine] = {}
+
+    def up(self) -> None:
+        self.lab.up(NODES, MANAGERS)
+        self._know(state.load(self.lab.name))
+        self._load()
+
+    def down(self) -> None:
+        life.down(self.lab.name)
+
+    def socket(self, node: str) -> Path:
+        """Where that node's manager answers."""
+        return self.machines[node].swarmpy_socket
+
+    # failures
+
+    def cut(self, node: str) -> None:
+        machine.cut(self._record, self.machines[node])
+
+    def heal(self, node: str) -> None:
+        machine.heal(self._record, self.machines[node])
+
+    def power_off(self, node: str) -> None:
+        machine.power_off(self._record, self.machines[node])
+
+    def power_on(self, node: str) -> None:
+        life.start(self._record, [self.machines[node]], lambda _: None, wait=True)
+
+    # questions
+
+    def managers(self) -> list[str]:
+        return [each.name for each in self.machines.values() if each.manager]
+
+    def workers(self) -> list[str]:
+        return [each.name for each in self.machines.values() if not each.manager]
+
+    def nodes(self, through: str) -> dict[str, Object]:
+        """By host name, as that node's manager tells."""
+        return {row["Description"]["Hostname"]: row for row in self.get(through, "/nodes")}
+
+    def leader(self) -> str:
+        def look() -> str:
+            leading = (
+                name
+                for manager in self.managers()
+                for name, row in self.nodes(manager).items()
+                if row.get("ManagerStatus", {}).get("Leader")
+            )
+            return next(leading, "")
+
+        return wait_until(f"{self.name} has a leader", look)
+
+    def get(self, through: str, path: str) -> Any:
+        return self.ask(through, "GET", path)
+
+    def ask(self, through: str, method: str, path: str, body: Object | None = None) -> Any:
+        return ask(self.socket(through), method, path, body)
+
+    def engine(self, node: str, method: str, path: str) -> Any:
+        return ask(self.machines[node].docker_socket, method, path)
+
+    def running(self, service: str, node: str) -> dict[str, Object]:
+        """By id, the containers of that service that run on that node."""
+        rows = self.engine(node, "GET", f"/containers/json?filters={filters(label=f'{SERVICE_LABEL}={service}')}")
+        return {row["Id"]: row for row in rows}
+
+    def starts(self, service: str, since: float, without: str = "") -> list[float]:
+        """When containers of that service started, in seconds after `since`, as the engines tell. They remember, so
+        nobody need listen while it happens."""
+        wanted = filters(type="container", event="start", label=f"{SERVICE_LABEL}={service}")
+        path = f"/events?since={since:.6f}&until={now():.6f}&filters={wanted}"
+        found: list[float] = []
+        for node in self.machines:
+            if node != without:
+                found += [event["timeNano"] / 1e9 - since for event in self.engine(node, "GET", path) or ()]
+        return sorted(found)
+
+    def tasks(self, through: str, service: str) -> list[Object]:
+        rows: list[Object] = self.get(through, f"/tasks?filters={filters(service=service)}")
+        return rows
+
+    # services
+
+    def create(self, name: str, replicas: int, restart: Object | None = None, on: str | None = None) -> None:
+        template: Object = {"ContainerSpec": {"Image": BUSYBOX, "Command": ["sleep", "100000"], "StopGracePeriod": 0}}
+        if restart is not None:
+            template["RestartPolicy"] = restart
+        if on is not None:
+            template["Placement"] = {"Constraints": [f"node.hostname=={on}"]}
+        mode = {"Replicated": {"Replicas": replicas}}
+        self.ask(self.leader(), "POST", "/services/create", {"Name": name, "TaskTemplate": template, "Mode": mode})
+
+    def wait_until_running(self, service: str, count: int) -> None:
+        def look() -> bool:
+            return sum(len(self.running(service, node)) for node in self.machines) == count
+
+        wait_until(f"{count} containers of {service} run in {self.name}", look)
+
+    def remove(self, *services: str) -> None:
+        """Returns when the engines have nothing left of them."""
+        for service in services:
+            self.ask(self.leader(), "DELETE", f"/services/{service}")
+        for service in services:
+            self.wait_until_running(service, 0)
+
+    def wait_until_whole(self) -> None:
+        """All nodes are ready, all managers reachable."""
+
+        def look() -> bool:
+            rows = self.nodes(self.leader())
+            managers = [row["ManagerStatus"]["Reachability"] for row in rows.values() if row.get("ManagerStatus")]
+            return [row["Status"]["State"] for row in rows.values()] == ["ready"] * NODES and managers == [
+                "reachable"
+            ] * MANAGERS
+
+        wait_until(f"all nodes of {self.name} are ready", look)
+
+    def _know(self, lab: plan.Lab) -> None:
+        self._record = lab
+        self.machines = {each.name: each for each in plan.machines_of(lab)}
+
+    def _load(self) -> None:
+        first = next(iter(self.machines.values()))
+        import_image(first.docker_host)
+        with images.folder(self._record) as folder:
+            archive = Path(folder) / "images.tar"
+            images.save(self._record, [BUSYBOX], first.docker_host, archive)
+            images.load(list(self.machines.values()), archive)
+
+
+class Swarm(Cluster):
+    """Docker Swarm on the engines of a lab in which no swarmpy runs."""
+
+    name = "Swarm"
+
+    def up(self) -> None:
+        with state.held(state.held_lab(self.lab.name)):
+            with state.held(state.held_subnets()):
+                lab = plan.new_lab(self.lab.name, NODES, MANAGERS, kernel.routes() + state.taken_subnets())
+                state.save(lab)
+            self._know(lab)
+            kernel.run(*build(switch_steps(lab), kernel.have(lab.name)))
+            for each in self.machines.values():
+                machine.power_on(lab, each)
+                machine.start_engine(lab, each)
+        for each in self.machines.values():
+            machine.wait_until_engine_answers(each)
+        self._load()
+        self._join()
+
+    def socket(self, node: str) -> Path:
+        return self.machines[node].docker_socket
+
+    def power_on(self, node: str) -> None:
+        each = self.machines[node]
+        machine.power_on(self._record, each)
+        machine.start_engine(self._record, each)
+        machine.wait_until_engine_answers(each)
+
+    def _join(self) -> None:
+        first, *others = self.machines.values()
+        listen = {"ListenAddr": "0.0.0.0:2377"}
+        self.ask(first.name, "POST", "/swarm/init", {**listen, "AdvertiseAddr": first.address})
+        tokens = self.get(first.name, "/swarm")["JoinTokens"]
+        for each in others:
+            token = tokens["Manager" if each.manager else "Worker"]
+            them = {"AdvertiseAddr": each.address, "RemoteAddrs": [f"{first.address}:2377"], "JoinToken": token}
+            self.ask(each.name, "POST", "/swarm/join", {**listen, **them})
+
+
+@contextmanager
+def both() -> Iterator[tuple[Cluster, Cluster]]:
+    """Both clusters, whole; removed whatever happens."""
+    ours, theirs = Cluster(), Swarm()
+    try:
+        for cluster in (ours, theirs):
+            cluster.up()
+            cluster.wait_until_whole()
+        yield ours, theirs
+    finally:
+        for cluster in (ours, theirs):
+            cluster.down()
+
+
+def ask(socket: Path, method: str, path: str, body: Object | None = None) -> Any:
+    """The JSON of the answer; several documents, one a line, become a list."""
+    with closing(UnixConnection(socket)) as connection:
+        try:
+            text = None if body is None else json.dumps(body)
+            connection.request(method, VERSION + path, text, {"Content-Type": "application/json"} if text else {})
+            answer = connection.getresponse()
+            told = answer.read().decode()
+        except OSError as error:
+            raise NotAnswered(f"{method} {path}: {error!r}") from error
+    if answer.status >= 400:
+        raise NotAnswered(f"{method} {path}: {answer.status} {told.strip()}")
+    if path.startswith("/events"):
+        return [json.loads(line) for line in told.splitlines() if line]
+    return json.loads(told) if told.strip() else None
+
+
+def filters(**values: str) -> str:
+    return quote(json.dumps({key: [value] for key, value in values.items()}))
+
+
+def wait_until(what: str, look: Callable[[], T], limit: float = LIMIT, every: float = POLL) -> T:
+    """The first true thing that `look` returns; not being answered is no answer yet."""
+    deadline = time.monotonic() + limit
+    said: object = "nothing"
+    while True:
+        try:
+            if seen := look():
+                return seen
+        except NotAnswered as error:
+            said = error
+        if time.monotonic() > deadline:
+            sys.exit(f"bench-recover: waited {limit:g} s in vain until {what}; last error: {said}")
+        time.sleep(every)
+
+
+def now() -> float:
+    """By the clock that engines and managers stamp with."""
+    return SystemClock().now().timestamp()
+
+
+def stamp(told: str) -> float:
+    """Of a time in the API's words, which has more digits than Python reads."""
+    head, _, digits = told.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{head}.{(digits + '000000')[:6]}+00:00").timestamp()
