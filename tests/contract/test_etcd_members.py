@@ -14,7 +14,8 @@ from manager.members.admit import admit
 from manager.store.etcd_members import check_fit
 from manager.store.port import Store
 from swarmpy.errors import BadRequest, Unavailable
-from swarmpy.node.etcd import PEER_NAME, has_member_data, member_is_gone, wipe_member
+from swarmpy.node.etcd import has_member_data, member_is_gone, wipe_member
+from swarmpy.pki import ETCD_NAME
 
 pytestmark = pytest.mark.etcd
 
@@ -140,7 +141,7 @@ async def test_a_peer_of_another_name_or_authority_is_refused_and_told(bench: Et
     else:
         (bench.directory / "foreign").mkdir()
         foreign = Authority(bench.directory / "foreign")
-        bench.start("n2", told, pair=foreign.issue(PEER_NAME), authority=foreign)
+        bench.start("n2", told, pair=foreign.issue(ETCD_NAME), authority=foreign)
 
     assert await bench.processes["n2"].exit_code() == 1
     assert any("rejected connection" in line for line in bench.processes[FIRST].lines)

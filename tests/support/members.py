@@ -21,7 +21,8 @@ from manager.store.etcd_members import open_etcd_members
 from manager.store.port import Store
 from swarmpy.clock import SystemClock
 from swarmpy.errors import Unavailable
-from swarmpy.node.etcd import PEER_NAME, EtcdMember, etcd_command, find_etcd
+from swarmpy.node.etcd import EtcdMember, etcd_command, find_etcd
+from swarmpy.pki import ETCD_NAME
 from swarmpy.settings import EtcdSettings
 
 T = TypeVar("T")
@@ -114,7 +115,7 @@ class EtcdMembersBench:
     def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="members-"))
         self.authority = Authority(self.directory)
-        self.pair = self.authority.issue(PEER_NAME)
+        self.pair = self.authority.issue(ETCD_NAME)
         self.processes: dict[str, EtcdProcess] = {}
         self._urls: dict[str, str] = {}
         self._stack = contextlib.AsyncExitStack()
