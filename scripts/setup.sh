@@ -21,6 +21,7 @@ missing_packages() {
         have nft || echo nftables
         have shellcheck || echo shellcheck
         have ruby || echo ruby
+        have systemd-analyze || echo systemd
         have chromium || echo chromium
         # Of the Node.js that playwright brings along.
         /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || echo libatomic1
