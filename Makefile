@@ -3,12 +3,14 @@
 BIN := .venv/bin
 PYTEST_OPTIONS ?= -q
 
-.PHONY: help demo demo-stop setup test check format bench-deploy bench-schedule bench-recover bench-cli clean
+.PHONY: help demo demo-stop setup test test-provision check format bench-deploy bench-schedule bench-recover \
+	bench-cli clean
 
 help:
-	@echo "make demo            a node, a stack, a page: everything from nothing, on this machine"
+	@echo "make demo            three nodes, a stack, a page: everything from nothing, on this machine"
 	@echo "make demo-stop       end the demo and remove what it made"
 	@echo "make test            all tests, those with real etcd and real engines too"
+	@echo "make test-provision  two fresh Debian machines, booted here, become a cluster (root, minutes)"
 	@echo "make check           ruff, mypy and the rules of the architecture"
 	@echo "make format          let ruff rewrite the code"
 	@echo "make bench-deploy    replicas started by swarmpy and by docker run, side by side"
@@ -29,11 +31,15 @@ setup:
 test: setup
 	$(BIN)/pytest $(PYTEST_OPTIONS)
 
+test-provision: setup
+	scripts/test-provision.sh
+
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	shellcheck scripts/*.sh .ci/run
+	shellcheck scripts/*.sh vagrant/*.sh .ci/run
+	ruby -c vagrant/Vagrantfile
 	$(BIN)/pytest -q tests/test_architecture.py
 
 format: setup

@@ -1,4 +1,4 @@
-"""Prints the page that one replica of a service serves: `fetch_replica.py HOST SERVICE PORT`."""
+"""Prints the page that one replica of a service serves, run on its node: `fetch_replica.py HOST SERVICE PORT`."""
 
 import sys
 import urllib.request
@@ -7,9 +7,11 @@ from swarmpy.client import Client
 
 
 def addresses(host: str, service: str) -> list[str]:
-    """Of its running tasks; this machine reaches them over the bridges of its own engine."""
+    """Of its tasks that run on the manager's own node: that node reaches them over the bridges of its engine."""
     with Client(host) as manager:
-        tasks = manager.get("/tasks", filters={"service": [service], "desired-state": ["running"]})
+        here = manager.get("/info")["Swarm"]["NodeID"]
+        wanted = {"service": [service], "node": [here], "desired-state": ["running"]}
+        tasks = manager.get("/tasks", filters=wanted)
     return [
         address.split("/")[0]
         for task in tasks
@@ -21,7 +23,7 @@ def addresses(host: str, service: str) -> list[str]:
 def main(host: str, service: str, port: str) -> int:
     known = addresses(host, service)
     if not known:
-        sys.stderr.write(f"no running task of {service} has an address\n")
+        sys.stderr.write(f"no running task of {service} has an address here\n")
         return 1
     url = f"http://{known[0]}:{port}/"
     with urllib.request.urlopen(url, timeout=5) as answer:

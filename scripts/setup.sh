@@ -12,14 +12,16 @@ have() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 
 missing_packages() {
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
-    have dockerd || docker version >/dev/null 2>&1 || echo docker.io iptables
+    have dockerd || echo docker.io iptables
+    have ip || echo iproute2
     have etcd || echo etcd-server
     if [ "$purpose" = test ]; then
         have iptables || echo iptables
-        have ip || echo iproute2
         have busybox || echo busybox-static
         have nft || echo nftables
         have shellcheck || echo shellcheck
+        have ruby || echo ruby
+        have systemd-analyze || echo systemd
         have chromium || echo chromium
         # Of the Node.js that playwright brings along.
         /sbin/ldconfig -p | grep -q 'libatomic\.so\.1' || echo libatomic1

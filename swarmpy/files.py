@@ -6,9 +6,15 @@ from pathlib import Path
 
 def write_private(path: Path, content: str | bytes) -> None:
     """Replace the file at once and whole, readable by this user alone."""
+    write_whole(path, content, 0o600)
+
+
+def write_whole(path: Path, content: str | bytes, mode: int) -> None:
+    """Replace the file at once and whole. It has the mode before it has content, whatever the umask."""
     draft = path.with_name(path.name + ".new")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), mode)
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())

@@ -37,6 +37,7 @@ PURE = (
     "swarmpy/lab/processes.py",
     "swarmpy/node/children.py",
     "swarmpy/node/plan.py",
+    "swarmpy/node/unit.py",
     "scheduler/*.py",
     "manager/objects.py",
     "manager/state.py",

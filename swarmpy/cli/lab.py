@@ -1,5 +1,6 @@
 """`swarmpy lab`: a real cluster of many nodes on this one machine."""
 
+import asyncio
 import os
 import sys
 from collections.abc import Sequence
@@ -106,6 +107,21 @@ def execute(name: str, node: str, command: Sequence[str]) -> NoReturn:
     # `swarmpy` is found in there though it may lie in a virtual environment.
     environment["PATH"] += f":{Path(sys.executable).parent}"
     os.execvpe(argv[0], argv, environment)
+
+
+@lab.command()
+@name_option
+@node_argument
+@click.argument("port", type=click.IntRange(1, 65535))
+@click.option("--port", "here", type=click.IntRange(1, 65535), help="On this machine.  [default: the same]")
+def forward(name: str, node: str, port: int, here: int | None) -> None:
+    """Make a port of a node's loopback reachable on this machine's, until Ctrl-C: 2378 is the status page."""
+    from swarmpy.lab.forward import LOOPBACK
+    from swarmpy.lab.forward import forward as forwarded
+
+    init = machine.init_of(_one(name, node))
+    click.echo(f"http://{LOOPBACK}:{here or port} leads to port {port} of {node}")
+    asyncio.run(forwarded(init, port, here or port))
 
 
 @lab.command()

@@ -16,6 +16,7 @@ DEFAULT_HOST = "unix:///run/swarmpy/swarmpy.sock"
 # Noun -> (module:attribute, help). The help stands here so that `swarmpy --help` imports none of the modules.
 COMMANDS = {
     "up": ("swarmpy.cli.up:up", "Run a node on this machine, in the foreground."),
+    "install": ("swarmpy.cli.install:install", "Run a node on this machine as a service of systemd."),
     "leave": ("swarmpy.cli.up:leave", "Take this node out of its cluster."),
     "token": ("swarmpy.cli.token:token", "Show or change what other machines join with."),
     "stack": ("swarmpy.cli.stack:stack", "Deploy and look at stacks of services."),

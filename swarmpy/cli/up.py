@@ -35,6 +35,7 @@ from swarmpy.states import Role
 from swarmpy.tokens import JoinWish, parse_address, parse_join, port_of
 
 PATH = click.Path(path_type=Path, resolve_path=True)
+STDOUT = 1
 PASSWORD_VARIABLE = "SWARMPY_ETCD_PASSWORD"
 # Each time anew: where the data lies, what is secret or for once, and how much is said.
 NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
@@ -83,7 +84,7 @@ def up(context: click.Context, /, **given: Any) -> None:
 def leave(context: click.Context, /, data_dir: Path, force: bool) -> None:
     """Take this node out of its cluster: its tasks move elsewhere, its containers and its data go."""
     configure(debug=False, json=False, process="node")
-    defaults = {option.name: option.get_default(context) for option in up.params if option.name}
+    defaults = up.make_context("up", [], parent=context.parent).params
     settings = node_settings({**defaults, **load_options(data_dir), "data_dir": data_dir})
     asyncio.run(leave_cluster(settings, force=force, say=shown(False), clock=SystemClock()))
     click.echo("this node has left the cluster")
@@ -145,7 +146,7 @@ def announce(settings: NodeSettings, first: bool, record: NodeRecord, role: Role
         rows |= {
             "socket": f"unix://{settings.api_socket}   also for docker -H",
             "status page": f"http://{settings.status_address}/ui",
-            "join": (first and join_command(settings)) or f"swarmpy{host} token worker",
+            "join": (first and not is_logged() and join_command(settings)) or f"swarmpy{host} token worker",
             "next": f"swarmpy{host} stack deploy -c FILE NAME",
         }
     else:
@@ -153,6 +154,12 @@ def announce(settings: NodeSettings, first: bool, record: NodeRecord, role: Role
     rows["data"] = str(settings.data_dir)
     for name, text in rows.items():
         click.echo(f"{name:<12}{text}")
+
+
+def is_logged() -> bool:
+    """Our output goes to systemd's journal, which others may read. Terminals inherit the variable, not the stream."""
+    told = os.fstat(STDOUT)
+    return os.environ.get("JOURNAL_STREAM") == f"{told.st_dev}:{told.st_ino}"
 
 
 def join_command(settings: NodeSettings) -> str:

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.node import BIN, free_port, wait_until
+from support.node import BIN, free_port, run, wait_until
 
 from swarmpy.clock import SystemClock
 from swarmpy.node.home import NODE_FILE, NodeRecord, save_node
 from swarmpy.node.identity import IdentityFolder
 
-BAD_REQUEST, CONFLICT = 2, 5
+BAD_REQUEST, NOT_FOUND, CONFLICT = 2, 4, 5
 
 
 @pytest.fixture
@@ -91,6 +91,11 @@ def test_data_of_a_swarmpy_that_knew_no_certificates(directory: Path) -> None:
 def test_a_page_that_would_be_seen_from_elsewhere(directory: Path) -> None:
     code, said = refused(directory, "--status-address", "0.0.0.0:2378")
     assert (code, "not on loopback" in said) == (BAD_REQUEST, True), said
+
+
+def test_leaving_where_no_node_ever_was(directory: Path) -> None:
+    told = run([str(BIN / "swarmpy"), "leave", "--data-dir", str(directory)], limit=30)
+    assert (told.code, "is no member of a cluster" in told.err) == (NOT_FOUND, True), told.err
 
 
 @contextmanager
