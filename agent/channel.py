@@ -14,7 +14,7 @@ LARGEST_FRAME = 64 * 1024 * 1024
 # RFC 6455, section 5.5: 125 octets, and two of them are the code.
 LONGEST_REASON = 123
 # In seconds. A manager that is cut off answers nothing at all: the next one is to be tried soon.
-_OPENS_WITHIN = 3.0
+_OPENS_WITHIN = 2.0
 _CLOSES_WITHIN = 2.0
 
 

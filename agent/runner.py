@@ -11,7 +11,7 @@ from datetime import timedelta
 from agent.engine.port import Engine
 from agent.performer import Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
-from agent.task.events import Attended, Begin, Delayed, Event, Found, Refused, Vanished
+from agent.task.events import Attended, Begin, Delayed, Event, Forsaken, Found, Refused, Vanished
 from agent.task.facts import Life
 from agent.task.instructions import Instruction, RemoveContainer, SignalContainer
 from agent.task.machine import new_run, step
@@ -29,7 +29,7 @@ log = logger("runner")
 
 FIRST_PAUSE = timedelta(milliseconds=500)
 LONGEST_PAUSE = timedelta(seconds=5)
-# After a start of the agent a manager has this long to say what became of tasks that ended meanwhile.
+# After a start of the agent, or the loss of its manager, one has this long to say what became of tasks that ended.
 PATIENCE = timedelta(seconds=5)
 
 
@@ -48,6 +48,7 @@ class Runner:
         self._performer = Performer(engine, clock, node_id, self._networks)
         self._unclaimed: dict[str, str] = {}
         self._attended = asyncio.Event()
+        self._left_alone = asyncio.Event()
         self.work = Work()
         self.look_again = asyncio.Event()
         self.trouble = ""
@@ -104,7 +105,9 @@ class Runner:
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
         if not attended:
-            self._attended.clear()
+            if self._attended.is_set():
+                self._attended.clear()
+                self._left_alone.set()
             return
         self._attended.set()
         for run in list(self._runs.values()):
@@ -158,10 +161,20 @@ class Runner:
     async def run(self) -> None:
         """Until cancelled. An error in some work that no part expected ends it."""
         try:
-            await self.work.wait_until_crashed()
+            await together(self.work.wait_until_crashed(), self._take_up_what_nobody_heard_of())
         finally:
             await self.work.close()
             await self._performer.close()
+
+    async def _take_up_what_nobody_heard_of(self) -> None:
+        """Most often the next session begins at once: then it is a manager's business."""
+        while True:
+            await self._left_alone.wait()
+            self._left_alone.clear()
+            await together(self._clock.sleep(PATIENCE), self._attended.wait())
+            for run in list(self._runs.values()) if self.is_alone else ():
+                if run.phase is Phase.DONE:
+                    self.feed(run.id, Forsaken())
 
     # Runs.
 

@@ -54,9 +54,10 @@ ANSWER_WITHIN = timedelta(seconds=10)
 # Reports of one change come close together: wait this long for company after the first.
 GATHER = timedelta(milliseconds=20)
 DESCRIBE_EVERY = timedelta(seconds=20)
-# A manager that answers no beat for as many of them, and at least this long, is gone.
-SILENT_BEATS = 4
-SILENCE = 5.0
+# A manager that answers no beat for as many of them, and at least this long, is gone: early enough to find the next
+# leader while that one does not count this node's silence yet.
+SILENT_BEATS = 3
+SILENCE = 3.0
 
 
 class Session:

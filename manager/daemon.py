@@ -17,7 +17,7 @@ from manager.door import create_door
 from manager.listening import HttpServer, listen_tcp, listen_unix
 from manager.manager import Manager
 from manager.store.etcd import open_etcd_store
-from manager.store.etcd_members import EtcdMembers
+from manager.store.etcd_members import open_etcd_members
 from manager.tls import ServerTls
 from swarmpy.clock import SystemClock
 from swarmpy.errors import BadRequest
@@ -41,7 +41,7 @@ async def run_manager(settings: ManagerSettings) -> None:
     door_socket = listen_tcp(settings.listen_address)
     status_socket = listen_tcp(settings.status_address)
     store = await open_etcd_store(settings.etcd, clock)
-    members = EtcdMembers(settings.etcd, clock) if settings.runs_etcd else None
+    members = open_etcd_members(settings.etcd, clock) if settings.runs_etcd else None
     try:
         sealer = load_sealer(settings.data_dir)
         founding = load_founding(settings, sealer, new_id)

@@ -64,7 +64,7 @@ class Manager:
     async def _lead(self) -> None:
         await self._found()
         loop = ControlLoop(self.ledger, self.clock, self.mint, self.sessions, self.settings)
-        keeper = MemberKeeper(self._members, self.ledger, self.clock, node_id=self.settings.node_id)
+        keeper = MemberKeeper(self.ledger, self._members, self.clock, node_id=self.settings.node_id)
         await together(
             loop.run(), self.sessions.lead(), keeper.run(), compact_history(self.store, self.ledger, self.clock)
         )

@@ -59,7 +59,7 @@ class ManagerSettings(Document):
     runs_etcd: bool = True
     # The operators' group that may use `api_socket`; when it does not exist, root alone.
     socket_group: str = "swarmpy"
-    leader_ttl: timedelta = timedelta(seconds=4)
+    leader_ttl: timedelta = timedelta(seconds=3)
     beat_every: timedelta = timedelta(seconds=1)
     node_grace: timedelta = timedelta(seconds=5)
     resync_every: timedelta = timedelta(seconds=30)

@@ -54,6 +54,8 @@ PURE = (
     "manager/api/steps.py",
     "manager/control/bootstrap.py",
     "manager/control/dirty.py",
+    "manager/members/port.py",
+    "manager/members/reconcile.py",
     "manager/store/port.py",
     "manager/store/errors.py",
     "manager/store/keys.py",

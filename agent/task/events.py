@@ -38,6 +38,11 @@ class Attended:
     """A manager is there again: restarts are its business."""
 
 
+@dataclass(frozen=True, slots=True)
+class Forsaken:
+    """The manager was lost before it said that it knows how the task ended: nobody may be there to replace it."""
+
+
 # Outcomes of instructions.
 
 
@@ -125,6 +130,7 @@ class Vanished:
 
 
 Event = (
-    Begin | Found | Assigned | Dropped | Attended | ImageReady | PullProgressed | NetworksReady | Created | Started
-    | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy | Exited | Vanished
+    Begin | Found | Assigned | Dropped | Attended | Forsaken | ImageReady | PullProgressed | NetworksReady | Created
+    | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy | Exited
+    | Vanished
 )  # fmt: skip

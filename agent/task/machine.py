@@ -1,9 +1,10 @@
 """The life of a task on its node: a table of (phase, event) -> (new run, instructions). Pure.
 
 Theory of operation: the runner feeds one event at a time and performs the instructions that come back; the outcome
-of an instruction is the next event. A run never goes back, except from RESTING to its next start, so an event that only
-earlier phases know is late news and changes nothing; one that only later phases know is a bug, told with its story.
-What the manager wants while an instruction is under way is remembered and acted on with its outcome.
+of an instruction is the next event. A run never goes back, except from RESTING to its next start, and to RESTING from
+an end that no manager has heard of, once the managers are lost; so an event that only earlier phases know is late news
+and changes nothing; one that only later phases know is a bug, told with its story. What the manager wants while an
+instruction is under way is remembered and acted on with its outcome.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from agent.task.events import (
     Dropped,
     Event,
     Exited,
+    Forsaken,
     Found,
     GraceOver,
     ImageReady,
@@ -142,6 +144,7 @@ RULES: dict[tuple[Phase, type], Rule] = {
     #
     (_P.DONE, Vanished): rules.forget_container,
     (_P.DONE, Assigned): rules.remember,
+    (_P.DONE, Forsaken): rules.take_up_again,
     (_P.DONE, Dropped): rules.drop_now,
     #
     (_P.REMOVING, Removed): rules.be_gone,

@@ -17,6 +17,7 @@ from agent.task.events import (
     Dropped,
     Event,
     Exited,
+    Forsaken,
     Found,
     GraceOver,
     ImageReady,
@@ -276,6 +277,24 @@ def restart_in_place(run: TaskRun, event: RestartDue, now: datetime) -> Step:
 def leave_to_manager(run: TaskRun, event: Attended, now: datetime) -> Step:
     known = run.status.container_status
     return _judge_exit(run, Exited((known and known.exit_code) or 0, removed=run.container_id is None), now)
+
+
+def take_up_again(run: TaskRun, event: Forsaken, now: datetime) -> Step:
+    """As if it had ended just now. A manager that did hear of the end has made another task of it: then this one is
+    told to stop when that manager is back, and what is reported of it meanwhile is not believed."""
+    known = run.status.container_status
+    exit_code = (known and known.exit_code) or 0
+    is_over = (
+        run.must_stop or run.container_id is None or run.status.state not in (TaskState.COMPLETE, TaskState.FAILED)
+    )
+    rest = None if is_over else rest_before_restart(run.assignment, run.restarts, exit_code)
+    if rest is None:
+        return run, ()
+    message = f"exited ({exit_code}); no manager is reachable, restarting here"
+    status = run.status.model_copy(
+        update={"timestamp": now, "state": TaskState.RUNNING, "message": message, "err": None}
+    )
+    return replace(run, status=status, verdict="", phase=Phase.RESTING), (WakeAfter(rest, RestartDue()),)
 
 
 def vanish(run: TaskRun, event: Vanished, now: datetime) -> Step:

@@ -11,7 +11,8 @@ DEFAULT_GRACE = 10.0
 
 
 class Phase(IntEnum):
-    """Where a run stands; finer than the state that is reported. Only RESTING leads back, to a start."""
+    """Where a run stands; finer than the state that is reported. Only RESTING leads back, to a start;
+    an end leads back to RESTING while no manager has heard of it."""
 
     ACCEPTED = 0
     PULLING = 1

@@ -12,6 +12,7 @@ from manager.ca.sealing import Sealer
 from manager.control.bootstrap import CERTIFICATE_LIFETIME
 from manager.dispatcher.registration import managers_of
 from manager.ledger import Ledger
+from manager.members.admit import admit
 from manager.members.port import MemberList
 from manager.members.reconcile import why_not_fewer_managers
 from manager.objects import Cluster, Node
@@ -92,7 +93,7 @@ class Registrar:
         if request.peer_url is None or request.etcd_request is None:
             raise BadRequest("this cluster's managers run etcd themselves: leave --etcd-endpoints out")
         certificate = self._issue_for_etcd(cluster, node, request.etcd_request)
-        members = await self._members.add(request.peer_url, node.id)
+        members = await admit(self._members, node.id, request.peer_url)
         log.info("etcd.member_added", node=node.id, peer=request.peer_url)
         return MemberAnswer(sealing_key=key, etcd_certificate=certificate, initial_cluster=members)
 

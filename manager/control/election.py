@@ -3,8 +3,9 @@
 Owns the lease and `Ledger.fence`. Does not know what a leader does: `run` is given that as a coroutine, starts it
 with each term and cancels it at the term's end.
 
-A term ends when the lease is given back, when it might have expired, when the store refuses a write for it, or when
-the answer to a write never came: such a write may still arrive, and only a new term keeps it out.
+A term ends when the lease is given back, when it might have expired, when the store refuses a write for it, when
+the answer to a write never came (such a write may still arrive, and only a new term keeps it out), or when the node
+is to be a manager no more. Such a node does not stand again.
 """
 
 from collections.abc import Callable, Coroutine
@@ -13,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from manager.ledger import Ledger
+from manager.members.reconcile import may_lead
 from manager.store.errors import CommitConflict, LeaseLost
 from manager.store.keys import LEADER
 from manager.store.port import Delete, Fence, LeaseID, Put, Store, Unit
@@ -45,7 +47,7 @@ class Election:
         await self._ledger.synced.wait()
         await self._remove_predecessor()
         while True:
-            await self._wait_until_vacant()
+            await self._wait_until(lambda: not self._ledger.state.leader and self._may_lead())
             try:
                 await self._stand(lead)
             except CommitConflict:
@@ -63,14 +65,18 @@ class Election:
                 await self._store.commit([Unit((Delete(LEADER, modified=state.version_of(LEADER)),))])
                 log.info("election.predecessor_removed")
 
-    async def _wait_until_vacant(self) -> None:
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        """Looks whenever the picture changes."""
         changes = self._ledger.subscribe()
         try:
-            while self._ledger.state.leader:
+            while not condition():
                 await changes.wait()
                 changes.take()
         finally:
             self._ledger.unsubscribe(changes)
+
+    def _may_lead(self) -> bool:
+        return may_lead(self._ledger.state, self._node_id)
 
     async def _stand(self, lead: Lead) -> None:
         asked_at = self._clock.monotonic()
@@ -85,19 +91,17 @@ class Election:
 
     async def _reign(self, term: Fence, lease: LeaseID, asked_at: float, lead: Lead) -> None:
         log.info("leadership.won", term=term.created)
-        await together(self._keep(term, lease, asked_at), self._lead(term, lead))
+        await together(self._keep(term, lease, asked_at), self._lead(term, lead), self._resign_when_demoted())
 
     async def _lead(self, term: Fence, lead: Lead) -> None:
         """Decide nothing before the picture shows all that earlier leaders wrote."""
-        changes = self._ledger.subscribe()
-        try:
-            while self._ledger.state.version_of(LEADER) < term.created:
-                await changes.wait()
-                changes.take()
-        finally:
-            self._ledger.unsubscribe(changes)
+        await self._wait_until(lambda: self._ledger.state.version_of(LEADER) >= term.created)
         self._ledger.fence = term
         await lead()
+
+    async def _resign_when_demoted(self) -> None:
+        await self._wait_until(lambda: not self._may_lead())
+        raise LeadershipLost("this node is to be a manager no more")
 
     async def _keep(self, term: Fence, lease: LeaseID, asked_at: float) -> None:
         """Renew the lease; raise `LeadershipLost` before it can have expired, or when the store refused the term."""
@@ -120,7 +124,8 @@ class Election:
         patience = self._ttl.total_seconds() * (1 - self.MARGIN)
         deadline = last + patience
         while (asked_at := self._clock.monotonic()) < deadline:
-            left = timedelta(seconds=deadline - asked_at)
+            # Asked again rather than waited for: what was on its way to a member that died is never answered.
+            left = min(timedelta(seconds=deadline - asked_at), self._ttl / 4)
             try:
                 await within(self._clock, left, self._store.keep_alive(lease))
                 self._ledger.mark_fresh()
@@ -128,7 +133,7 @@ class Election:
             except LeaseLost as reason:
                 raise LeadershipLost(str(reason)) from reason
             except TimeoutError:
-                break
+                continue
             except Unavailable as reason:
                 self._ledger.mark_stale(str(reason))
                 await self._clock.sleep(self.RETRY)

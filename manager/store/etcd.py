@@ -12,13 +12,12 @@ from aetcd import rpc
 
 from manager.store.committing import Refused, Written, commit_units
 from manager.store.errors import HistoryGone, LeaseLost
-from manager.store.etcd_connection import EtcdConnection, Member
+from manager.store.etcd_connection import EtcdConnection, Member, open_connection
 from manager.store.etcd_transaction import Keys, outcome, transaction_request
 from manager.store.etcd_watch import watch_prefix
 from manager.store.pack import Transaction
 from manager.store.port import Batch, Entry, Fence, LeaseID, Revision, Snapshot, Store, Unit
 from swarmpy.clock import Clock
-from swarmpy.errors import BadRequest
 from swarmpy.retry import retrying
 from swarmpy.settings import EtcdSettings
 
@@ -33,11 +32,7 @@ async def open_etcd_store(settings: EtcdSettings, clock: Clock) -> "EtcdStore":
 
     Raises `BadRequest` when a certificate or key file cannot be read.
     """
-    try:
-        connection = EtcdConnection(settings, clock)
-    except OSError as error:
-        raise BadRequest(f"cannot read the etcd certificate file {error.filename}: {error.strerror}") from error
-    return EtcdStore(connection, settings.prefix, clock)
+    return EtcdStore(open_connection(settings, clock), settings.prefix, clock)
 
 
 class EtcdStore(Store):

@@ -16,7 +16,7 @@ from aetcd import rpc
 
 from manager.store.etcd_errors import is_stale_token, silent, translated
 from swarmpy.clock import Clock
-from swarmpy.errors import Unavailable
+from swarmpy.errors import BadRequest, Unavailable
 from swarmpy.retry import retrying
 from swarmpy.settings import EtcdSettings
 
@@ -57,6 +57,7 @@ class Member:
         self.cluster: Any = rpc.ClusterStub(self._channel)
         self.kv: Any = rpc.KVStub(self._channel)
         self.lease: Any = rpc.LeaseStub(self._channel)
+        self.maintenance: Any = rpc.MaintenanceStub(self._channel)
         self.watch: Any = rpc.WatchStub(self._channel)
 
     async def is_connected(self, within: timedelta) -> bool:
@@ -74,6 +75,17 @@ class Member:
 
     async def close(self) -> None:
         await self._channel.close()
+
+
+def open_connection(settings: EtcdSettings, clock: Clock) -> "EtcdConnection":
+    """etcd need not be there yet: each request says `Unavailable` until it is.
+
+    Raises `BadRequest` when a certificate or key file cannot be read.
+    """
+    try:
+        return EtcdConnection(settings, clock)
+    except OSError as error:
+        raise BadRequest(f"cannot read the etcd certificate file {error.filename}: {error.strerror}") from error
 
 
 class EtcdConnection:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from aetcd.rpc import AioRpcError, StatusCode
 
 from manager.store.errors import HistoryGone, LeaseLost
-from swarmpy.errors import BadRequest, SwarmpyError, Unavailable
+from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unavailable
 
 # What stands around the one interesting sentence: "failed to connect to all addresses; last error: UNAVAILABLE:
 # unix:/a: connect failed: addr: unix:/a error: Connection refused".
@@ -19,6 +19,10 @@ _RULES: tuple[tuple[StatusCode, str, Callable[[str], SwarmpyError]], ...] = (
     (StatusCode.INVALID_ARGUMENT, "request is too large", BadRequest),
     (StatusCode.INVALID_ARGUMENT, "too many operations", BadRequest),
     (StatusCode.INVALID_ARGUMENT, "duplicate key", BadRequest),
+    (StatusCode.NOT_FOUND, "member not found", NotFound),
+    (StatusCode.FAILED_PRECONDITION, "Peer URLs already exists", Conflict),
+    (StatusCode.FAILED_PRECONDITION, "in sync with leader", Unavailable),
+    (StatusCode.FAILED_PRECONDITION, "can only promote a learner", Conflict),
 )
 _ADVICE: dict[StatusCode, str] = {
     StatusCode.RESOURCE_EXHAUSTED: "; if its space is used up, compact and defragment it, then disarm the alarm",

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -84,7 +84,7 @@ def list_nodes(name: str, form: str) -> None:
         for row in rows:
             click.echo(json_line(row))
         return
-    click.echo(table(COLUMNS, [row | {"cut": "cut" if row["cut"] else "-"} for row in rows]))
+    click.echo(table(COLUMNS, [{**row, "cut": "cut" if row["cut"] else "-"} for row in rows]))
 
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})

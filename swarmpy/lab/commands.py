@@ -19,7 +19,7 @@ def boot(machine: Machine, python: str) -> Command:
     return (
         *("nsenter", f"--net={NAMESPACES}/{machine.namespace}", "--"),
         *apart,
-        *(python, "-P", "-m", INIT_MODULE, machine.name, str(machine.run)),
+        *(python, "-P", "-m", INIT_MODULE, machine.name, str(machine.run), str(machine.data)),
     )
 
 

@@ -37,7 +37,8 @@ def load(machines: Sequence[Machine], archive: Path) -> list[str]:
         )
         for each in machines
     ]
-    told, faults = [], []
+    told: list[str] = []
+    faults: list[str] = []
     for each, process in loading:
         text = process.communicate()[0]
         (faults if process.returncode else told).append(f"{each.name}: {_last(text)}")

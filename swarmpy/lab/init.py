@@ -1,11 +1,12 @@
 """The first process of a lab's node: makes its namespaces a machine, says so, then buries what dies. Runs nothing.
 
-Started as `python -m swarmpy.lab.init HOSTNAME RUN_DIR` in fresh namespaces. It has only the standard library to load,
+Started as `python -m swarmpy.lab.init HOSTNAME RUN DISK` in fresh namespaces. It has only the standard library to load,
 for every node has one.
 """
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -14,17 +15,17 @@ from pathlib import Path
 READY = b"ready\n"
 MS_BIND = 4096
 RESOLVER = "nameserver 127.0.0.1\n"
-RUN, RESOLV_CONF = Path("/run"), Path("/etc/resolv.conf")
+RUN, ETC = Path("/run"), Path("/etc")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    hostname, run = sys.argv[1], Path(sys.argv[2])
+    hostname, run, disk = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     socket.sethostname(hostname)
     arrange_run(run)
-    arrange_resolver(run)
+    arrange_etc(hostname, disk)
     os.write(1, READY)
     os.dup2(os.open(os.devnull, os.O_RDWR), 1)
     while True:
@@ -45,16 +46,20 @@ def arrange_run(run: Path) -> None:
     (RUN / "lock").mkdir(mode=0o1777)
 
 
-def arrange_resolver(run: Path) -> None:
-    """Nobody out there answers: look-ups must fail at once."""
-    actual = RESOLV_CONF.resolve()
-    if actual.is_relative_to(RUN):
-        actual.parent.mkdir(parents=True, exist_ok=True)
-        actual.write_text(RESOLVER)
-    elif actual.exists():
-        ours = run / "resolv.conf"
-        ours.write_text(RESOLVER)
-        mount(str(ours), str(actual), None, MS_BIND, None)
+def arrange_etc(hostname: str, disk: Path) -> None:
+    """An /etc of its own over the machine's, kept on the node's disk: dockerd has its key and its settings there. Name
+    look-ups fail at once, for nobody out there would answer."""
+    upper, work = disk / "etc", disk / "etc.work"
+    is_new = not upper.exists()
+    work.mkdir(exist_ok=True)
+    upper.mkdir(exist_ok=True)
+    mount("overlay", str(ETC), "overlay", 0, f"lowerdir={ETC},upperdir={upper},workdir={work}")
+    if is_new:
+        shutil.rmtree(ETC / "docker", ignore_errors=True)
+        (ETC / "docker").mkdir()
+        for name, text in (("hostname", f"{hostname}\n"), ("resolv.conf", RESOLVER)):
+            (ETC / name).unlink(missing_ok=True)
+            (ETC / name).write_text(text)
 
 
 def mount(source: str, target: str, kind: str | None, flags: int, options: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from swarmpy.errors import SwarmpyError
 from swarmpy.lab.commands import environment
 from swarmpy.lab.network import NAMESPACES, Command, link, namespace
-from swarmpy.lab.plan import is_of
+from swarmpy.lab.plan import Lab, is_of
 
 CGROUPS = Path("/sys/fs/cgroup")
 COMMAND_LIMIT = 30.0
@@ -37,20 +37,20 @@ def routes() -> list[str]:
     return [str(route["dst"]) for route in _json("ip", "-json", "-4", "route", "show", "table", "all")]
 
 
-def have(lab: str) -> frozenset[str]:
-    """The namespaces of the lab, the links in them, and those of the machine, as the steps name them."""
-    ours = [name for name in namespaces(lab) if namespace_id(name) is not None]
-    found = {namespace(name) for name in ours}
-    found |= {link(name) for name in _links("ip")}
-    for within in ours:
-        found |= {link(name, within) for name in _links("ip", "-n", within)}
+def have(lab: Lab) -> frozenset[str]:
+    """What the steps name, as far as it is there: namespaces of the lab, links of its switch and of the machine. Into
+    the nodes nobody looks: another command may just be taking one away."""
+    ours = [name for name in namespaces(lab.name) if namespace_id(name) is not None]
+    found = {namespace(name) for name in ours} | {link(name) for name in _links("ip")}
+    if lab.switch in ours:
+        found |= {link(name, lab.switch) for name in _links("ip", "-n", lab.switch)}
     return frozenset(found)
 
 
 def namespaces(lab: str) -> list[str]:
     """Those of the lab, broken ones too."""
     try:
-        return sorted(name for name in os.listdir(NAMESPACES) if is_of(lab, name))
+        return sorted(path.name for path in Path(NAMESPACES).iterdir() if is_of(lab, path.name))
     except FileNotFoundError:
         return []
 
@@ -58,7 +58,7 @@ def namespaces(lab: str) -> list[str]:
 def namespace_id(name: str) -> tuple[int, int] | None:
     """As processes in it show it; None for what is none: `ip netns add` may have been killed half-way."""
     try:
-        seen, home = os.stat(f"{NAMESPACES}/{name}"), os.stat(NAMESPACES)
+        seen, home = Path(NAMESPACES, name).stat(), Path(NAMESPACES).stat()
     except FileNotFoundError:
         return None
     return None if seen.st_dev == home.st_dev else (seen.st_dev, seen.st_ino)
@@ -67,13 +67,21 @@ def namespace_id(name: str) -> tuple[int, int] | None:
 def mend_namespaces(lab: str) -> None:
     for name in namespaces(lab):
         if namespace_id(name) is None:
-            run(("ip", "netns", "del", name))
+            remove_namespace(name)
+
+
+def remove_namespace(name: str) -> None:
+    try:
+        run(("ip", "netns", "del", name))
+    except SwarmpyError:
+        if Path(NAMESPACES, name).exists():
+            raise
 
 
 def cgroups(lab: str) -> list[Path]:
     """The lab's, in every hierarchy."""
     places = [CGROUPS, *(place for place in CGROUPS.iterdir() if place.is_dir())] if CGROUPS.is_dir() else []
-    return [place / name for place in places for name in os.listdir(place) if is_of(lab, name)]
+    return [path for place in places for path in place.iterdir() if is_of(lab, path.name)]
 
 
 def remove_cgroups(parents: Iterable[Path]) -> bool:

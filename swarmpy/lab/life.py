@@ -1,16 +1,13 @@
 """A lab as a whole: making and completing it, adding to it, removing it."""
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 
-from swarmpy.errors import BadRequest, SwarmpyError, TimedOut, Unavailable
-from swarmpy.lab import commands, kernel, machine, proc, state
+from swarmpy.errors import BadRequest, TimedOut, Unavailable
+from swarmpy.lab import kernel, machine, proc, state
 from swarmpy.lab.network import build, machine_steps, switch_steps, teardown
 from swarmpy.lab.plan import (
     DATA_ROOT,
@@ -26,7 +23,7 @@ from swarmpy.lab.plan import (
     with_added,
 )
 
-CGROUP_LIMIT, TOKEN_LIMIT, LOOK_EVERY = 10.0, 60.0, 0.05
+CGROUP_LIMIT, TOKEN_LIMIT, LOOK_EVERY = 10.0, 60.0, 0.1
 
 Say = Callable[[str], None]
 
@@ -65,7 +62,7 @@ def start(lab: Lab, machines: Iterable[Machine], say: Say, *, wait: bool) -> Non
 def bring_up(lab: Lab, machines: tuple[Machine, ...], say: Say, *, wait: bool = True) -> None:
     """Everything that these nodes lack, from the cable to membership. What runs is left alone."""
     kernel.mend_namespaces(lab.name)
-    kernel.run(*build(switch_steps(lab), kernel.have(lab.name)))
+    kernel.run(*build(switch_steps(lab), kernel.have(lab)))
     for each in machines:
         machine.power_on(lab, each)
         machine.start_engine(lab, each)
@@ -83,7 +80,7 @@ def bring_up(lab: Lab, machines: tuple[Machine, ...], say: Say, *, wait: bool = 
 def _in_order(lab: Lab, machines: tuple[Machine, ...]) -> tuple[list[Machine], list[Machine]]:
     """Those that need nobody's leave, members and, when there is none yet, the founder; and those who are to join."""
     everyone = machines_of(lab)
-    members = {each.name for each in everyone if each.member_mark.exists()} or {everyone[0].name}
+    members = {each.name for each in everyone if machine.is_member(each)} or {everyone[0].name}
     return [each for each in machines if each.name in members], [each for each in machines if each.name not in members]
 
 
@@ -100,6 +97,7 @@ def _join(lab: Lab, newcomers: list[Machine], say: Say) -> None:
         if each.manager:
             machine.start_swarmpy(each, _token(lab, manager=True))
             machine.wait_until_member(each)
+            machine.wait_until_manager(each)
             say(f"{each.name} is ready, {each.address}")
     for each in workers:
         machine.wait_until_member(each)
@@ -109,25 +107,15 @@ def _join(lab: Lab, newcomers: list[Machine], say: Say) -> None:
 def _token(lab: Lab, *, manager: bool) -> str:
     """From any manager that gives one."""
     deadline = time.monotonic() + TOKEN_LIMIT
-    said = "no manager of the lab runs"
     while True:
+        said = "no manager of the lab runs"
         for giver in machines_of(lab):
-            if giver.member_mark.exists() and giver.swarmpy_socket.exists():
-                done = subprocess.run(
-                    commands.token(giver, sys.executable, manager=manager),
-                    capture_output=True,
-                    text=True,
-                    timeout=TOKEN_LIMIT,
-                    check=False,
-                    env=commands.environment(os.environ),
-                )
-                if done.returncode == 0:
-                    return done.stdout.strip()
-                said = f"{giver.name} gives no token: {done.stderr.strip()}"
-                if done.returncode == BadRequest.exit_code:
-                    raise SwarmpyError(said)
+            if machine.is_member(giver) and giver.swarmpy_socket.exists():
+                token, said = machine.ask_token(giver, manager=manager)
+                if token:
+                    return token
         if time.monotonic() > deadline:
-            raise Unavailable(said)
+            raise Unavailable(f"nobody can join lab {lab.name}: {said}")
         time.sleep(LOOK_EVERY)
 
 
@@ -153,9 +141,10 @@ def down(name: str) -> bool:
         proc.end_all(kernel.namespaces(name))
         if lab is not None:
             steps = chain(switch_steps(lab), *(machine_steps(lab, each) for each in machines_of(lab)))
-            kernel.run(*teardown(steps, kernel.have(name)))
+            kernel.run(*teardown(steps, kernel.have(lab)))
         # What no record tells of.
-        kernel.run(*(("ip", "netns", "del", left) for left in kernel.namespaces(name)))
+        for left in kernel.namespaces(name):
+            kernel.remove_namespace(left)
         _remove_cgroups(name)
         _remove_folders(name)
     return True

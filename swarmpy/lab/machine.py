@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
@@ -18,9 +19,10 @@ from swarmpy.lab.init import READY
 from swarmpy.lab.network import build, link, machine_steps, namespace, plug, teardown, unplug
 from swarmpy.lab.plan import Lab, Machine
 from swarmpy.lab.processes import ENGINE, INIT, SUPERVISOR, Process, by_name, to_pause
+from swarmpy.node.home import NODE_FILE
 
-ENGINE_LIMIT, MEMBER_LIMIT, BOOT_LIMIT = 60.0, 120.0, 20.0
-LOOK_EVERY = 0.05
+ENGINE_LIMIT, MEMBER_LIMIT, BOOT_LIMIT, TOKEN_LIMIT = 60.0, 120.0, 20.0, 30.0
+LOOK_EVERY = 0.1
 LAUNCHED = "lab: starting swarmpy up\n"
 
 
@@ -32,7 +34,7 @@ def init_of(machine: Machine) -> int:
     """The pid by which the node is entered."""
     found = running(machine).get(INIT)
     if found is None:
-        raise Unavailable(f"{machine.name} is off: `swarmpy lab start {machine.name}` turns it on")
+        raise Unavailable(f"{machine.name} is off: turn it on with `swarmpy lab start`")
     return found.pid
 
 
@@ -46,30 +48,33 @@ def power_on(lab: Lab, machine: Machine) -> None:
     power_off(lab, machine)
     machine.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     machine.run.mkdir(mode=0o755, parents=True)
-    kernel.run(*build(machine_steps(lab, machine, cut=machine.cut_mark.exists()), kernel.have(lab.name)))
+    kernel.run(*build(machine_steps(lab, machine, cut=machine.cut_mark.exists()), kernel.have(lab)))
     _boot(machine)
 
 
 def power_off(lab: Lab, machine: Machine) -> None:
     """As pulling the plug: silent from one moment to the next, and nothing is left but the disk."""
-    if link(machine.port, lab.switch) in kernel.have(lab.name):
+    if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
     proc.end_all([machine.namespace])
-    kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab.name)))
+    kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab)))
     shutil.rmtree(machine.run, ignore_errors=True)
 
 
 def _boot(machine: Machine) -> None:
     log = (machine.data / "init.log").open("ab")
-    with log, subprocess.Popen(
-        commands.boot(machine, sys.executable),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        cwd="/",
-        env=commands.environment(os.environ),
-        start_new_session=True,
-    ) as process:
+    with (
+        log,
+        subprocess.Popen(
+            commands.boot(machine, sys.executable),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd="/",
+            env=commands.environment(os.environ),
+            start_new_session=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         answered = select.select([process.stdout], [], [], BOOT_LIMIT)[0]
         said = process.stdout.readline() if answered else b""
@@ -85,13 +90,13 @@ def _boot(machine: Machine) -> None:
 def cut(lab: Lab, machine: Machine) -> None:
     machine.cut_mark.parent.mkdir(parents=True, exist_ok=True)
     machine.cut_mark.touch()
-    if link(machine.port, lab.switch) in kernel.have(lab.name):
+    if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
 
 
 def heal(lab: Lab, machine: Machine) -> None:
     machine.cut_mark.unlink(missing_ok=True)
-    have = kernel.have(lab.name)
+    have = kernel.have(lab)
     if link(machine.port, lab.switch) in have and namespace(machine.namespace) in have:
         kernel.run(plug(lab, machine))
 
@@ -108,15 +113,15 @@ def wait_until_engine_answers(machine: Machine) -> None:
     def gone() -> str | None:
         return None if ENGINE in running(machine) else f"dockerd ended: {last_line(machine.engine_log)}"
 
-    _wait(machine, lambda: _engine_answers(machine), gone, ENGINE_LIMIT, "its engine answers", "--engine ")
+    _wait(machine, lambda: _answers(machine.docker_socket, "/_ping"), gone, ENGINE_LIMIT, "its engine answers")
 
 
-def _engine_answers(machine: Machine) -> bool:
+def _answers(path: Path, request: str) -> bool:
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(5)
-            connection.connect(str(machine.docker_socket))
-            connection.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
+            connection.connect(str(path))
+            connection.sendall(f"GET {request} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".encode())
             return b" 200 " in connection.recv(64)
     except OSError:
         return False
@@ -135,12 +140,40 @@ def start_swarmpy(machine: Machine, join: str | None = None) -> None:
 
 def wait_until_member(machine: Machine) -> None:
     """Its `swarmpy up` says that the node takes work."""
-
-    def gone() -> str | None:
-        return None if SUPERVISOR in running(machine) else f"swarmpy up ended: {last_line(machine.swarmpy_log)}"
-
-    _wait(machine, lambda: is_ready(machine), gone, MEMBER_LIMIT, "it takes work", "")
+    _wait(machine, lambda: is_ready(machine), lambda: _swarmpy_gone(machine), MEMBER_LIMIT, "it takes work")
     machine.member_mark.touch()
+
+
+def wait_until_manager(machine: Machine) -> None:
+    """A node that joined as one first takes work, then its share in managing."""
+    socket_path = machine.swarmpy_socket
+    ready = partial(_answers, socket_path, "/readyz")
+    _wait(machine, ready, lambda: _swarmpy_gone(machine), MEMBER_LIMIT, "its manager answers")
+
+
+def _swarmpy_gone(machine: Machine) -> str | None:
+    return None if SUPERVISOR in running(machine) else f"swarmpy up ended: {last_line(machine.swarmpy_log)}"
+
+
+def is_member(machine: Machine) -> bool:
+    """It belongs to the cluster, and joins no more; one that left it has lost its record, and joins anew."""
+    return machine.member_mark.exists() and (machine.swarmpy_data / NODE_FILE).exists()
+
+
+def ask_token(giver: Machine, *, manager: bool) -> tuple[str | None, str]:
+    """What `--join` is to be; or None, and why."""
+    try:
+        done = subprocess.run(
+            commands.token(giver, sys.executable, manager=manager),
+            capture_output=True,
+            text=True,
+            timeout=TOKEN_LIMIT,
+            check=False,
+            env=commands.environment(os.environ),
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"{giver.name} gives no token in {TOKEN_LIMIT:g} s"
+    return done.stdout.strip() or None, f"{giver.name} gives no token: {done.stderr.strip()}"
 
 
 def is_ready(machine: Machine) -> bool:
@@ -183,13 +216,13 @@ def _launch(machine: Machine, command: Iterable[str], log: Path) -> None:
         raise SwarmpyError(f"{machine.name}: {argv[len(argv) - 1]} was not started: {last_line(log)}")
 
 
-def _wait(
-    machine: Machine, look: Callable[[], bool], gone: Callable[[], str | None], limit: float, what: str, option: str
-) -> None:
+def _wait(machine: Machine, look: Callable[[], bool], gone: Callable[[], str | None], limit: float, what: str) -> None:
+    """`gone` says why it cannot come true any more."""
     deadline = time.monotonic() + limit
     while not look():
-        hint = f"`swarmpy lab logs {option}{machine.name}` tells more"
-        if reason := gone():
+        hint = f"`swarmpy lab logs [--engine] {machine.name}` tells more"
+        # A process that is just becoming another program may not be told by its name: look twice.
+        if gone() and (reason := gone()):
             raise SwarmpyError(f"{machine.name}: {reason}; {hint}")
         if time.monotonic() > deadline:
             raise TimedOut(f"{machine.name}: waited {limit:g} s in vain until {what}; {hint}")

@@ -10,8 +10,8 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from swarmpy.errors import BadRequest, Conflict, NotFound
+from swarmpy.files import write_private
 from swarmpy.lab.plan import DATA_ROOT, RUN_ROOT, Lab, check_name
-from swarmpy.node.home import write_private
 
 RECORD = "lab.json"
 HOLD_LIMIT, LOOK_EVERY = 60.0, 0.1

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from os import environ, pathsep
 from pathlib import Path
@@ -13,11 +15,10 @@ from pathlib import Path
 from swarmpy.errors import BadRequest
 from swarmpy.pki import ETCD_NAME
 
-# The same for all members, however many: a lone one must not wait long to elect itself, and of several one that died
-# must be missed in time for another manager to act within five seconds.
-HEARTBEAT_MS, ELECTION_MS = 100, 1000
 QUOTA_BYTES = 4 * 1024**3
 HISTORY = "10m"
+# One line of etcd's log; others speak of the removal too, when it is a peer's.
+_REMOVED = ('"server error"', "the member has been permanently removed from the cluster")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,29 @@ class EtcdBinary:
 
     @property
     def may_corrupt(self) -> bool:
-        """3.5.0 to 3.5.2 can lose consistency of the data after a crash under load."""
-        return (3, 5, 0) <= self.version <= (3, 5, 2)
+        return may_corrupt(self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdMember:
+    """One member of several, or the first of them. `peer_url` is what the others dial: `https://ADDRESS:PORT`, and the
+    certificate must name ADDRESS. `initial_cluster` is name and URL of all, itself among them; it matters at the first
+    start alone. The certificate's common name must be `ETCD_NAME`, and it must serve as server and as client."""
+
+    name: str
+    data_dir: Path
+    peer_url: str
+    listen_peer: str
+    initial_cluster: tuple[tuple[str, str], ...]
+    is_new_cluster: bool
+    ca_file: Path
+    cert_file: Path
+    key_file: Path
+
+
+def may_corrupt(version: tuple[int, int, int]) -> bool:
+    """3.5.0 to 3.5.2 can lose consistency of the data after a crash under load."""
+    return (3, 5, 0) <= version <= (3, 5, 2)
 
 
 def find_etcd() -> EtcdBinary:
@@ -71,51 +93,50 @@ def check_release(binary: EtcdBinary, written_by: tuple[int, int] | None, data_d
         )
 
 
-@dataclass(frozen=True, slots=True)
-class EtcdMember:
-    """One member. `initial_cluster` are name and peer URL of all members at its first start; later starts need none of
-    it. Certificates are read anew by etcd at each handshake."""
-
-    name: str
-    data_dir: Path
-    peer_url: str
-    listen_peer: str
-    initial_cluster: tuple[tuple[str, str], ...]
-    is_new_cluster: bool
-    ca_file: Path
-    cert_file: Path
-    key_file: Path
-
-
 def check_many_members(binary: EtcdBinary) -> None:
-    """Refuse releases that may lose what one member alone would keep."""
+    """Refuse a release that is for trials alone, where members rely on each other."""
     if binary.may_corrupt:
         raise BadRequest(
-            f"{binary.path} is etcd {binary.text}, which can corrupt the data of several members: "
-            "install 3.4, or 3.5.3 or later"
+            f"{binary.path} is etcd {binary.text}, whose members can come to disagree after a crash: "
+            f"for more than one manager install etcd 3.4, or 3.5.3 or later"
         )
 
 
 def etcd_command(binary: EtcdBinary, member: EtcdMember, client_socket: str) -> tuple[str, ...]:
-    """To be run in the directory that is to hold the socket: etcd makes a file of this name where it stands. Clients
-    come by the socket alone; other members by TLS, with a certificate that only managers are given."""
-    careful = ("--experimental-initial-corrupt-check",) if binary.may_corrupt else ()
+    """To be run in the directory that is to hold the client's socket: etcd makes a file of that name where it stands.
+
+    May be the same at every start: once there is data, etcd takes its peers from there.
+    """
     return (
-        str(binary.path),
-        *("--name", member.name),
-        *("--data-dir", str(member.data_dir)),
-        *("--listen-client-urls", f"unix://{client_socket}"),
-        *("--advertise-client-urls", f"unix://{client_socket}"),
+        *_first_words(binary, member.name, member.data_dir, client_socket),
         *("--listen-peer-urls", member.listen_peer),
         *("--initial-advertise-peer-urls", member.peer_url),
         *("--initial-cluster", ",".join(f"{name}={url}" for name, url in member.initial_cluster)),
         *("--initial-cluster-state", "new" if member.is_new_cluster else "existing"),
-        "--peer-client-cert-auth",
+        *("--peer-client-cert-auth", "--peer-cert-allowed-cn", ETCD_NAME),
         *("--peer-trusted-ca-file", str(member.ca_file)),
         *("--peer-cert-file", str(member.cert_file)),
         *("--peer-key-file", str(member.key_file)),
-        *("--peer-cert-allowed-cn", ETCD_NAME),
-        *("--heartbeat-interval", str(HEARTBEAT_MS), "--election-timeout", str(ELECTION_MS)),
+        # Else a peer is refused whose packets come from another address than it advertises: a second network card, NAT.
+        # Who it is, CA and name say.
+        f"--{'experimental-' if binary.release < (3, 6) else ''}peer-skip-client-san-verification",
+        # One pace for all members, whether there is one or five, so that none restarts when the cluster grows. A leader
+        # that died is followed within about a second; a disk may be silent for half a second before an election.
+        *("--heartbeat-interval", "50", "--election-timeout", "500"),
+        # A member that was cut off and returns does not depose the leader.
+        "--pre-vote",
+    )
+
+
+def _first_words(binary: EtcdBinary, name: str, data_dir: Path, client_socket: str) -> tuple[str, ...]:
+    """What does not depend on the peers."""
+    careful = ("--experimental-initial-corrupt-check",) if binary.may_corrupt else ()
+    return (
+        str(binary.path),
+        *("--name", name),
+        *("--data-dir", str(data_dir)),
+        *("--listen-client-urls", f"unix://{client_socket}"),
+        *("--advertise-client-urls", f"unix://{client_socket}"),
         *("--quota-backend-bytes", str(QUOTA_BYTES)),
         *("--auto-compaction-mode", "periodic", "--auto-compaction-retention", HISTORY),
         *("--logger", "zap", "--log-level", "warn"),
@@ -123,9 +144,24 @@ def etcd_command(binary: EtcdBinary, member: EtcdMember, client_socket: str) -> 
     )
 
 
-def was_removed(last_line: str) -> bool:
-    """Whether etcd ended because the others have removed this member."""
-    return any(words in last_line for words in ("permanently removed", "member has been removed"))
+def member_is_gone(lines: Iterable[str]) -> bool:
+    """Whether etcd told, among these lines of its log, that it ended because the others removed it: it never comes
+    back with the data it has. (It ends with code 0 then, at once when it runs, else when it next starts.)"""
+    return any(all(word in line for word in _REMOVED) for line in lines)
+
+
+def has_member_data(data_dir: Path) -> bool:
+    """Whether a member has begun its life there; one without must be added by the others before it starts."""
+    return (data_dir / "member" / "wal").is_dir()
+
+
+def wipe_member(data_dir: Path) -> None:
+    """Remove what a removed member left, before this node joins again. Halfway it looks wiped, never like data."""
+    doomed = data_dir.with_name(f"{data_dir.name}.removed")
+    shutil.rmtree(doomed, ignore_errors=True)
+    with suppress(FileNotFoundError):
+        data_dir.rename(doomed)
+    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def _from_path() -> Path | None:

@@ -11,6 +11,7 @@ from base64 import b64decode
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from swarmpy.errors import Forbidden, Unavailable
 from swarmpy.files import write_private
 from swarmpy.logs import logger
 from swarmpy.membership import MemberAnswer
-from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command
+from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command, member_is_gone, wipe_member
 from swarmpy.node.home import NodeRecord, save_node
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.keeper import Keeper, Say, background
@@ -37,6 +38,7 @@ log = logger("node")
 
 SEALING_KEY_FILE = "sealing.key"
 PRIVATE = 0o700
+TOLD_WITHIN = timedelta(seconds=10)
 
 Announce = Callable[[NodeRecord, Role], None]
 
@@ -67,63 +69,90 @@ class Life:
         self._find_etcd = find_etcd
         self._say = say
         self._clock = clock
+        self._member_gone = asyncio.Event()
         self._place = Place(identity, agent_folder(settings), record.managers, clock)
 
     async def run(self, stop: asyncio.Event, announce: Announce) -> None:
         """Until `stop`. `announce` is called once, when the node takes work. Raises `Forbidden` when the node is
         removed from the cluster, once what it ran has been stopped."""
-        announced = asyncio.Event()
-        while not stop.is_set():
-            role = self._place.role
-            if role is Role.WORKER:
-                self._unequip()
-            change = await self._live(role, stop, partial(self._announce, announce, announced, role))
-            if change is Change.ROLE:
-                log.info("node.role_changed", role=self._place.role.value)
-            elif change is Change.REMOVED:
-                await self._clear()
-                raise Forbidden(
-                    "this node was removed from the cluster, and all that it ran is stopped; "
-                    "`swarmpy up --join TOKEN@HOST:PORT` makes it a member again"
-                )
-
-    async def _live(
-        self, role: Role, stop: asyncio.Event, announce: Callable[[Crew], Coroutine[Any, Any, None]]
-    ) -> Change | None:
-        """One phase, until `stop` (None) or a change ends it."""
-        is_candidate = role is Role.MANAGER and not self._record.is_equipped
-        crew = self._crew(Role.WORKER if is_candidate else role)
-        halt = asyncio.Event()
-
-        async def watch() -> Change | None:
-            try:
-                parts = [self._place.wait_until_changed(), _stopped(stop)]
-                return await first_of(*parts, *([self._equip()] if is_candidate else []))
-            finally:
-                halt.set()
-
-        async with background(watch()) as watching:
-            await supervise(crew.foundation, crew.others, halt, partial(announce, crew))
-            # A child that refused has raised by now; else something ended the watch.
-            change: Change | None = await watching
-            return change
-
-    def _crew(self, role: Role) -> Crew:
         agent = Keeper(
             agent_child(self._settings, self._record.id, self._place.managers, sys.executable),
             partial(is_there, self._settings.ready_file),
             self._say,
             self._clock,
         )
-        if role is Role.WORKER:
-            return Crew((), (agent,))
+        end = asyncio.Event()
+
+        async def live() -> bool:
+            async with background(_pass_on(stop, end)):
+                try:
+                    return await self._phases(end, agent, announce)
+                finally:
+                    end.set()
+
+        async with background(live()) as living:
+            try:
+                # One agent for all phases: its silence would count against the node.
+                await supervise((), (agent,), end, _nothing)
+            finally:
+                end.set()
+                await asyncio.wait({living})
+            is_removed = living.result()
+        if is_removed:
+            await clear_node(self._settings, self._record, self._say)
+            raise Forbidden(
+                "this node was removed from the cluster, and all that it ran is stopped; "
+                "`swarmpy up --join TOKEN@HOST:PORT` makes it a member again"
+            )
+
+    async def _phases(self, end: asyncio.Event, agent: Keeper, announce: Announce) -> bool:
+        """One after the other, until `end` or the node is removed; whether it is."""
+        announced = asyncio.Event()
+        while not end.is_set():
+            role = self._place.role
+            if role is Role.WORKER:
+                self._unequip()
+            change = await self._live(role, end, partial(self._announce, announce, announced, role, agent))
+            if change is Change.REMOVED:
+                return True
+            if change is Change.UNEQUIPPED:
+                self._unequip()
+            elif change is Change.ROLE:
+                log.info("node.role_changed", role=self._place.role.value)
+        return False
+
+    async def _live(
+        self, role: Role, end: asyncio.Event, announce: Callable[[Crew], Coroutine[Any, Any, None]]
+    ) -> Change | None:
+        """One phase, until `end` (None) or a change ends it."""
+        is_candidate = role is Role.MANAGER and not self._record.is_equipped
+        crew = self._crew() if role is Role.MANAGER and not is_candidate else Crew((), ())
+        halt = asyncio.Event()
+
+        async def watch() -> Change | None:
+            try:
+                parts = [self._place.wait_until_changed(), _until(end), self._wait_until_member_gone()]
+                return await first_of(*parts, *([self._equip()] if is_candidate else []))
+            finally:
+                halt.set()
+
+        async with background(watch()) as watching:
+            # A candidate takes work already, but is not yet what it is to be.
+            tell = _nothing if is_candidate else partial(announce, crew)
+            await supervise(crew.foundation, crew.others, halt, tell)
+            # A child that refused has raised by now; else something ended the watch.
+            change: Change | None = await watching
+            return change
+
+    def _crew(self) -> Crew:
+        """A manager's."""
         manager = Keeper(
             manager_child(self._settings, self._record.id, sys.executable),
             partial(answers, self._settings.api_socket, "/readyz"),
             self._say,
             self._clock,
         )
-        return Crew((self._etcd(),) if self._settings.etcd is None else (), (manager, agent))
+        return Crew((self._etcd(),) if self._settings.etcd is None else (), (manager,))
 
     def _etcd(self) -> Keeper:
         binary = self._find_etcd(self._record)
@@ -143,15 +172,28 @@ class Life:
         command = etcd_command(binary, member, socket.name)
         probe = partial(answers, socket, "/health")
         # etcd ends with 2 for a Go panic too, so no exit code of it means "do not try again".
-        return Keeper(etcd_child(self._settings, command), probe, self._say, self._clock, can_refuse=False)
+        return Keeper(etcd_child(self._settings, command), probe, self._say_and_heed, self._clock, can_refuse=False)
+
+    def _say_and_heed(self, child: str, line: str) -> None:
+        self._say(child, line)
+        if member_is_gone((line,)):
+            self._member_gone.set()
+
+    async def _wait_until_member_gone(self) -> Change:
+        """Most often because the node is to be a worker: it is about to be told so."""
+        await self._member_gone.wait()
+        await self._clock.sleep(TOLD_WITHIN)
+        self._member_gone.clear()
+        return Change.UNEQUIPPED
 
     @property
     def _peer_url(self) -> str:
         return f"https://{self._settings.peer_address}"
 
-    async def _announce(self, announce: Announce, announced: asyncio.Event, role: Role, crew: Crew) -> None:
-        *managers, agent = crew.others
-        for keeper in (*crew.foundation, *managers):
+    async def _announce(
+        self, announce: Announce, announced: asyncio.Event, role: Role, agent: Keeper, crew: Crew
+    ) -> None:
+        for keeper in (*crew.foundation, *crew.others):
             await keeper.serving.wait()
         if crew.foundation:
             release = self._find_etcd(self._record).release
@@ -177,20 +219,16 @@ class Life:
         write_private(folder / SEALING_KEY_FILE, b64decode(answer.sealing_key))
         if answer.etcd_certificate is not None:
             # What an earlier membership left would keep etcd from starting.
-            _remove(etcd_folder(self._settings))
+            wipe_member(etcd_folder(self._settings))
             self._identity.accept_for_etcd(answer.etcd_certificate)
         self._remember(self._record.model_copy(update={"is_equipped": True, "initial_cluster": answer.initial_cluster}))
 
     def _unequip(self) -> None:
         """A worker holds nothing that only managers may have."""
         self._remember(self._record.model_copy(update={"is_equipped": False, "initial_cluster": ()}))
-        _remove(etcd_folder(self._settings))
+        wipe_member(etcd_folder(self._settings))
         _remove(manager_folder(self._settings))
         self._identity.drop_etcd()
-
-    async def _clear(self) -> None:
-        """What the cluster gave to this node to run ends with its membership."""
-        await clear_node(self._settings, self._record, self._say)
 
     def _remember(self, record: NodeRecord) -> None:
         if record != self._record:
@@ -209,8 +247,17 @@ async def clear_node(settings: NodeSettings, record: NodeRecord, say: Say) -> No
         raise Unavailable(f"what ran on this node could not all be stopped: {process.last_line}")
 
 
-async def _stopped(stop: asyncio.Event) -> None:
+async def _nothing() -> None:
+    return
+
+
+async def _pass_on(stop: asyncio.Event, end: asyncio.Event) -> None:
     await stop.wait()
+    end.set()
+
+
+async def _until(end: asyncio.Event) -> None:
+    await end.wait()
 
 
 def _remove(folder: Path) -> None:

@@ -31,6 +31,8 @@ log = logger("node")
 LOOK_EVERY = timedelta(milliseconds=500)
 # After a question that no manager answered well.
 PAUSE = timedelta(seconds=5)
+# Several machines that become managers at once take turns.
+EQUIP_PAUSE = timedelta(seconds=1)
 PATIENCE = timedelta(seconds=10)
 # Shares of a certificate's life: early enough for a cluster that is away for a good while.
 RENEWED_AT, RENEWAL_SPREAD = 0.6, 0.1
@@ -41,6 +43,8 @@ class Change(Enum):
 
     ROLE = auto()
     EQUIPPED = auto()
+    # The others have removed this node's member of etcd, though the node is a manager.
+    UNEQUIPPED = auto()
     REMOVED = auto()
 
 
@@ -91,7 +95,7 @@ class Place:
                 return await self._ask(MEMBER_PATH, question, MemberAnswer)
             except SwarmpyError as error:
                 self._complain("manager.not_equipped", error)
-                await self._clock.sleep(PAUSE)
+                await self._clock.sleep(EQUIP_PAUSE)
 
     async def _renew(self) -> bool:
         """A new certificate, for the role that is on record."""

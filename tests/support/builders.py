@@ -63,6 +63,11 @@ def a_node(
     )
 
 
+def a_manager(node_id: str, *, state: NodeState = NodeState.READY) -> Node:
+    node = a_node(node_id, state=state)
+    return node.model_copy(update={"spec": node.spec.model_copy(update={"role": Role.MANAGER})})
+
+
 def a_template(
     *,
     image: str = "web:1",

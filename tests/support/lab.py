@@ -172,7 +172,8 @@ def traces(name: str) -> list[str]:
     """Whatever of a lab of that name is on the machine: folders, namespaces, links, mounts, groups, processes."""
     found = [str(path) for path in (DATA_ROOT / name, RUN_ROOT / name) if path.exists()]
     found += [str(path) for path in Path("/run/netns").glob(f"swarmpy-{name}-*")]
-    found += [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/swarmpy-{name}-*")]
+    for pattern in (f"swarmpy-{name}-*", f"*/swarmpy-{name}-*"):
+        found += [str(path) for path in Path("/sys/fs/cgroup").glob(pattern)]
     found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if f"/{name}/" in line]
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -1,17 +1,22 @@
 """One leader at a time; a former one writes nothing; the next acts soon."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import pytest
+from support.builders import a_cluster, a_manager, a_node
 from support.stepping import advance, settle
+from support.stores import Relay
 
 from manager.control.election import Election
 from manager.ledger import Ledger
+from manager.objects import Node
+from manager.store.codec import encode
+from manager.store.keys import key_of
 from manager.store.memory import MemoryDatabase, MemoryStore
-from manager.store.port import Put, Unit
+from manager.store.port import Delete, LeaseID, Put, Store, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import LeadershipLost, Unavailable
 
@@ -21,7 +26,9 @@ TTL = timedelta(seconds=4)
 class Candidate:
     """A manager that does nothing but lead."""
 
-    def __init__(self, name: str, database: MemoryDatabase, clock: ManualClock) -> None:
+    def __init__(
+        self, name: str, database: MemoryDatabase, clock: ManualClock, through: Callable[[Store], Store] | None = None
+    ) -> None:
         self.name = name
         self.store: MemoryStore = database.open()
         self.ledger = Ledger(self.store, clock)
@@ -29,7 +36,8 @@ class Candidate:
         self.seen_at_start: str | None = None
         self.is_acting = False
         self.leave = asyncio.Event()
-        self._election = Election(self.store, self.ledger, clock, node_id=name, ttl=TTL)
+        reached = through(self.store) if through else self.store
+        self._election = Election(reached, self.ledger, clock, node_id=name, ttl=TTL)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -47,6 +55,12 @@ class Candidate:
 
     async def write(self, value: str) -> None:
         await self.ledger.commit([Unit((Put("names/test/x", value.encode()),))])
+
+    async def record(self, node: Node) -> None:
+        await self.ledger.commit([Unit((Put(key_of(node), encode(node)),))])
+
+    async def forget(self, node_id: str) -> None:
+        await self.ledger.commit([Unit((Delete(f"nodes/{node_id}"),))])
 
     async def _lead(self) -> None:
         self.terms += 1
@@ -90,6 +104,29 @@ async def test_a_leader_stays_leader_while_it_renews() -> None:
         await advance(clock, seconds=60)
 
         assert (first.terms, second.terms) == (1, 0)
+
+
+async def test_a_renewal_that_is_never_answered_is_asked_again_in_time() -> None:
+    clock = ManualClock()
+    only = Candidate("a", MemoryDatabase(clock), clock, LosesOneRenewal)
+    only.start()
+    await advance(clock, seconds=60)
+
+    assert (only.is_acting, only.terms) == (True, 1)
+    await only.stop()
+    await only.store.close()
+
+
+class LosesOneRenewal(Relay):
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self._lost = False
+
+    async def keep_alive(self, lease: LeaseID) -> timedelta:
+        if not self._lost:
+            self._lost = True
+            await asyncio.Event().wait()
+        return await super().keep_alive(lease)
 
 
 async def test_a_leader_that_stops_gives_way_at_once() -> None:
@@ -226,3 +263,74 @@ async def test_a_write_after_the_store_was_lost_says_so() -> None:
 
         with pytest.raises(Unavailable):
             await only.write("x")
+
+
+async def test_a_leader_that_is_demoted_gives_way_at_once_and_stands_no_more() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("a"))
+        await advance(clock, seconds=1)
+
+        assert second.is_acting
+        assert not first.is_acting
+        await second.stop()
+        await advance(clock, seconds=60)
+        assert not first.is_acting
+
+
+async def test_a_leader_whose_record_is_removed_gives_way_at_once_and_stands_no_more() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.forget("a")
+        await advance(clock, seconds=1)
+
+        assert second.is_acting
+        assert not first.is_acting
+        await second.stop()
+        await advance(clock, seconds=60)
+        assert not first.is_acting
+
+
+async def test_a_demoted_manager_that_is_promoted_again_stands_again() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("a"))
+        await advance(clock, seconds=1)
+        await second.record(a_manager("a"))
+        await second.stop()
+        await advance(clock, seconds=1)
+
+        assert first.is_acting
+
+
+async def test_news_of_other_nodes_cost_a_leader_nothing() -> None:
+    async with candidates("a", "b") as (clock, (first, second)):
+        await in_the_lead(clock, first, second)
+        await first.record(a_node("b"))
+        await first.record(a_node("c"))
+        await advance(clock, seconds=10)
+
+        assert first.is_acting
+        assert (first.terms, second.terms) == (1, 0)
+
+
+async def test_the_first_manager_of_a_cluster_leads_before_it_has_a_record() -> None:
+    async with candidates("a") as (clock, (only,)):
+        only.start()
+        await settle(clock)
+        await only.record(a_node("w1"))
+        await only.ledger.commit([Unit((Put("cluster", encode(a_cluster())),))])
+        await advance(clock, seconds=10)
+
+        assert only.is_acting
+
+
+async def in_the_lead(clock: ManualClock, first: Candidate, second: Candidate) -> None:
+    """Both are managers, and the first leads."""
+    first.start()
+    await settle(clock)
+    await first.record(a_manager("a"))
+    await first.record(a_manager("b"))
+    second.start()
+    await settle(clock)
+    assert first.is_acting

@@ -19,6 +19,7 @@ from agent.task.events import (
     Dropped,
     Event,
     Exited,
+    Forsaken,
     Found,
     GraceOver,
     ImageReady,
@@ -280,6 +281,22 @@ def test_a_manager_that_comes_back_takes_resting_tasks_over() -> None:
     run = a_run(*TO_RUNNING, Exited(4, alone=True))
 
     assert outcome(fed(run, Attended())) == (TaskState.FAILED, "task: non-zero exit (4)")
+
+
+def test_an_end_that_no_manager_has_heard_of_is_taken_back_when_the_managers_are_lost() -> None:
+    run = fed(a_run(*TO_RUNNING, Exited(4)), Forsaken())
+
+    assert run.phase is Phase.RESTING
+    assert outcome(run)[0] is TaskState.RUNNING
+    assert instructions(run, RestartDue()) == (StartContainer("c1"),)
+
+
+def test_an_end_that_a_manager_knows_of_stands_and_so_does_a_job_s() -> None:
+    known = fed(a_run(*TO_RUNNING, Exited(4)), Assigned(an_assignment(desired=TaskState.SHUTDOWN)))
+    job = a_run(*TO_RUNNING, Exited(0), task=an_assignment(is_job=True))
+
+    for run in (known, job):
+        assert fed(run, Forsaken()) is run
 
 
 def test_a_removed_container_is_created_anew_when_no_manager_is_there() -> None:
