@@ -174,7 +174,7 @@ class Swarm(Cluster):
                 lab = plan.new_lab(self.lab.name, NODES, MANAGERS, kernel.routes() + state.taken_subnets())
                 state.save(lab)
             self._know(lab)
-            kernel.run(*build(switch_steps(lab), kernel.have(lab.name)))
+            kernel.run(*build(switch_steps(lab), kernel.have(lab)))
             for each in self.machines.values():
                 machine.power_on(lab, each)
                 machine.start_engine(lab, each)
