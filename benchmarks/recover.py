@@ -77,7 +77,7 @@ def deploy(cluster: Cluster, table: Timetable) -> None:
         cluster.create(name, REPLICAS, restart)
     cluster.create(PROBE, 0)
     started = [wait_until_starts(cluster, name, begun, REPLICAS) for name in SERVICES]
-    Notes(cluster, table, "(none)", begun)("all tasks run first", max(started))
+    Notes(cluster, table, "none: a deploy", begun)("all tasks run first", max(started))
     for name in SERVICES:
         cluster.wait_until_running(name, REPLICAS)
 
