@@ -4,35 +4,26 @@ Both are asked by the same requests, for swarmpy's managers speak Docker's API. 
 """
 
 import json
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
+from moments import NotAnswered, now, wait_until
 from support.images import BUSYBOX, import_image
 from support.lab import Lab
 from support.manager_process import UnixConnection
 
-from swarmpy.clock import SystemClock
 from swarmpy.lab import images, kernel, life, machine, plan, state
 from swarmpy.lab.network import build, switch_steps
 from swarmpy.lab.plan import Machine
 
 NODES, MANAGERS = 5, 3
-LIMIT, POLL = 120.0, 0.05
 VERSION = "/v1.41"
 SERVICE_LABEL, TASK_LABEL = "com.docker.swarm.service.name", "com.docker.swarm.task.id"
 
-T = TypeVar("T")
 Object = dict[str, Any]
-
-
-class NotAnswered(Exception):
-    """The other side is away, or refused."""
 
 
 class Cluster:
@@ -245,29 +236,3 @@ def ask(socket: Path, method: str, path: str, body: Object | None = None) -> Any
 
 def filters(**values: str) -> str:
     return quote(json.dumps({key: [value] for key, value in values.items()}))
-
-
-def wait_until(what: str, look: Callable[[], T], limit: float = LIMIT, every: float = POLL) -> T:
-    """The first true thing that `look` returns; not being answered is no answer yet."""
-    deadline = time.monotonic() + limit
-    said: object = "nothing"
-    while True:
-        try:
-            if seen := look():
-                return seen
-        except NotAnswered as error:
-            said = error
-        if time.monotonic() > deadline:
-            sys.exit(f"bench-recover: waited {limit:g} s in vain until {what}; last error: {said}")
-        time.sleep(every)
-
-
-def now() -> float:
-    """By the clock that engines and managers stamp with."""
-    return SystemClock().now().timestamp()
-
-
-def stamp(told: str) -> float:
-    """Of a time in the API's words, which has more digits than Python reads."""
-    head, _, digits = told.rstrip("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{(digits + '000000')[:6]}+00:00").timestamp()

@@ -10,7 +10,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,8 @@ import machine as this_machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from clusters import LIMIT, TASK_LABEL, Cluster, NotAnswered, Object, Swarm, both, now, stamp, wait_until
+from clusters import TASK_LABEL, Cluster, Object, Swarm, both
+from moments import NotAnswered, now, soonest, stamp, wait_until
 from support.dockerd import why_not
 from support.lab import remove_leftovers
 from timetable import Bar, Timetable
@@ -77,7 +77,7 @@ def deploy(cluster: Cluster, table: Timetable) -> None:
         cluster.create(name, REPLICAS, restart)
     cluster.create(PROBE, 0)
     started = [wait_until_starts(cluster, name, begun, REPLICAS) for name in SERVICES]
-    Notes(cluster, table, "(none)", begun)("all tasks run first", max(started))
+    Notes(cluster, table, "none: a deploy", begun)("all tasks run first", max(started))
     for name in SERVICES:
         cluster.wait_until_running(name, REPLICAS)
 
@@ -254,28 +254,6 @@ def replaced_after(cluster: Cluster, asked: str, service: str, begun: float) -> 
         return [seconds for seconds in made if seconds > 0]
 
     return max(wait_until(f"{cluster.name} tells of new tasks of {service}", look))
-
-
-def soonest(attempt: Callable[[], bool], begun: float, every: float) -> float:
-    """When an attempt first succeeded, in seconds after the failure. One that hangs keeps no later one from it."""
-    done, ended = threading.Event(), []
-
-    def once() -> None:
-        try:
-            if attempt():
-                ended.append(now() - begun)
-                done.set()
-        except NotAnswered:
-            return
-
-    deadline = time.monotonic() + LIMIT
-    with ThreadPoolExecutor(150) as pool:
-        while not done.wait(every):
-            if time.monotonic() > deadline:
-                sys.exit(f"bench-recover: not within {LIMIT:g} s: what follows a failure")
-            pool.submit(once)
-        pool.shutdown(cancel_futures=True)
-    return min(ended)
 
 
 def _write(cluster: Cluster, asked: str) -> Callable[[], bool]:
