@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from swarmpy.clock import Clock
 from swarmpy.errors import BadRequest, Conflict, Forbidden, SwarmpyError, TimedOut, Unavailable
 from swarmpy.membership import NOT_LEADING, NotLeading
-from swarmpy.pki import MANAGER_NAME, Credentials
+from swarmpy.pki import MANAGER_NAME, Credentials, validity_of
 from swarmpy.tokens import host_of, port_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -68,8 +68,14 @@ class Managers:
 
     def _context(self) -> ssl.SSLContext:
         try:
+            ends = validity_of(self._credentials.cert_file.read_text()).ends
+            if self._clock.now() >= ends:
+                raise Forbidden(
+                    f"this node's certificate has ended on {ends:%Y-%m-%d %H:%M} UTC: "
+                    "`swarmpy up --join TOKEN@HOST:PORT` renews it"
+                )
             return self._credentials.client_context()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise BadRequest(f"this node's certificate cannot be used: {error}") from error
 
 
@@ -81,6 +87,11 @@ def ask_one(address: str, context: ssl.SSLContext, path: str, question: BaseMode
         connection.request("GET" if question is None else "POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
         return _understood(address, response.status, response.read(), kind)
+    except (ssl.SSLEOFError, http.client.RemoteDisconnected) as error:
+        # A certificate is judged after the handshake (TLS 1.3), and who refuses one may hang up without a word.
+        raise Unavailable(
+            f"the manager at {address} hung up: it does not accept this node's certificate, or is just ending"
+        ) from error
     except ssl.SSLError as error:
         raise why_no_tls(address, error) from error
     except TimeoutError as error:
