@@ -43,6 +43,8 @@ class ControlLoop:
     RETRY_EVERY = 0.2
     # A service whose look takes longer than this is looked at for a fifth of the time at most.
     SLOW_LOOK = 0.01
+    # A node that fell silent is noticed soon after its grace is over.
+    JUDGED_PER_BEAT = 4
     SERVICES_AT_ONCE = 200
     TASKS_AT_ONCE = 500
 
@@ -116,7 +118,7 @@ class ControlLoop:
     async def _pass(self) -> None:
         now, tick = self._clock.now(), self._clock.monotonic()
         if tick >= self._next_beat:
-            self._next_beat = tick + self._settings.beat_every.total_seconds()
+            self._next_beat = tick + self._settings.beat_every.total_seconds() / self.JUDGED_PER_BEAT
             await self._judge_nodes(now)
         is_resync = tick >= self._next_resync
         if is_resync:
