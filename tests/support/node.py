@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,7 +70,9 @@ def wait_until(what: str, look: Callable[[], T], limit: float = READY_LIMIT) -> 
 class Node:
     """One `swarmpy up` on an engine. Its directories outlive `kill` and `start`; `close` removes all it made."""
 
-    def __init__(self, engine: Dockerd) -> None:
+    def __init__(self, engine: Dockerd, name: str = "node-1", options: Sequence[str] = ()) -> None:
+        self.name = name
+        self._options = tuple(options)
         self.engine = engine
         self.directory = Path(tempfile.mkdtemp(prefix="node-", dir="/tmp"))
         self.data_dir = self.directory / "data"
@@ -104,14 +106,15 @@ class Node:
             *("--data-dir", str(self.data_dir), "--run-dir", str(self.run_dir)),
             *("--docker-host", self.engine.host, "--status-address", self.status_address),
             *("--listen-address", self.door, "--advertise-address", self.door, "--peer-port", str(self.peer_port)),
-            *("--hostname", "node-1", "--label", "disk=ssd"),
+            *("--hostname", self.name, "--label", "disk=ssd", *self._options),
         ]
 
-    def start(self) -> None:
-        """Returns when the node says that it is ready."""
+    def start(self, *, again: bool = False) -> None:
+        """Returns when the node says that it is ready. `again`: only its data directory is named, all else it knows."""
+        command = self.command()[:4] if again else self.command()
         said = self.log.count(" is ready")
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         process = self._process
 
         def ready_or_gone() -> bool:
