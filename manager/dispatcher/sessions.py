@@ -9,14 +9,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from manager.ca.sealing import Sealer
-from manager.dispatcher.assignments import nodes_told_of
 from manager.dispatcher.channel import Channel, ChannelClosed
-from manager.dispatcher.registration import bearings_of, described, door_of, managers_of, registered
+from manager.dispatcher.news import REMOVED, News
+from manager.dispatcher.registration import described, registered
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
-from manager.objects import Network, Node, Task
-from manager.state import Changed
+from manager.objects import Node
 from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
@@ -43,8 +42,6 @@ from swarmpy.wire import (
 
 log = logger("dispatcher")
 
-_REMOVED = "this node was removed from the cluster; join it again to use it"
-
 
 class _Removed(BadRequest):
     """The node has no record."""
@@ -69,7 +66,7 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._applied: dict[str, int] = {}
         self._heard: dict[str, float] = {}
-        self._managers: tuple[str, ...] = ()
+        self._news = News(ledger, self._sessions)
         # Silence before this counts for nobody: we were not there to hear.
         self._listening_since = 0.0
         self._serving = False
@@ -111,71 +108,14 @@ class Sessions:
         self._heard.clear()
         self._applied.clear()
         self._listening_since = self._clock.monotonic()
-        self._managers = managers_of(self._ledger.state)
         self._serving = True
         try:
-            await together(self._route(), self._notice_own_pauses(), self._reports.run())
+            await together(self._news.run(), self._notice_own_pauses(), self._reports.run())
         finally:
             self._serving = False
-            sessions, self._sessions = tuple(self._sessions.values()), {}
+            sessions = tuple(self._sessions.values())
+            self._sessions.clear()
             await asyncio.gather(*(session.channel.close() for session in sessions))
-
-    async def _route(self) -> None:
-        changes = self._ledger.subscribe()
-        try:
-            while True:
-                await changes.wait()
-                taken = changes.take()
-                if taken is None:
-                    self._touch_all()
-                    continue
-                for change in taken:
-                    self._touch_sessions(change)
-        finally:
-            self._ledger.unsubscribe(changes)
-
-    def _touch_all(self) -> None:
-        for session in self._sessions.values():
-            if self._known(session.node_id) is None:
-                session.dismiss(_REMOVED)
-            else:
-                session.touch(everything=True)
-        self._tell_all_bearings()
-
-    def _touch_sessions(self, change: Changed) -> None:
-        before, after = change.before, change.after
-        some = after or before
-        if isinstance(some, Task):
-            for node_id in {task.node_id for task in (before, after) if isinstance(task, Task)}:
-                if session := self._sessions.get(node_id):
-                    session.touch(tasks=(some.id,))
-        elif isinstance(some, Network):
-            old = before if isinstance(before, Network) else None
-            new = after if isinstance(after, Network) else None
-            for node_id in nodes_told_of(old, new):
-                if session := self._sessions.get(node_id):
-                    session.touch(networks=(some.id,))
-        elif isinstance(some, Node):
-            self._touch_node(before if isinstance(before, Node) else None, after if isinstance(after, Node) else None)
-
-    def _touch_node(self, before: Node | None, after: Node | None) -> None:
-        if door_of(before) != door_of(after):
-            # Who the managers are concerns everybody.
-            self._tell_all_bearings()
-        if before is not None and (session := self._sessions.get(before.id)):
-            if after is None:
-                session.dismiss(_REMOVED)
-            else:
-                session.touch(node=True)
-                self._tell_bearings(session)
-
-    def _tell_all_bearings(self) -> None:
-        self._managers = managers_of(self._ledger.state)
-        for session in self._sessions.values():
-            self._tell_bearings(session)
-
-    def _tell_bearings(self, session: Session) -> None:
-        session.tell_bearings(bearings_of(self._ledger.state, session.node_id, self._managers))
 
     async def _notice_own_pauses(self) -> None:
         """A manager that was stopped for a while has heard nobody: that is not the nodes' silence."""
@@ -240,7 +180,7 @@ class Sessions:
                 log.info("session.replaced", node=session.node_id)
                 await old.channel.close()
             await session.channel.send(self._welcome(session))
-            self._tell_bearings(session)
+            self._news.orient(session)
             log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
             await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
         finally:
@@ -285,7 +225,7 @@ class Sessions:
         def decide() -> Node | None:
             known = self._known(node_id)
             if known is None:
-                raise _Removed(_REMOVED)
+                raise _Removed(REMOVED)
             return registered(known, hello, self._clock.now())
 
         await self._write_node(decide)
