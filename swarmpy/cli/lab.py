@@ -95,7 +95,7 @@ def list_nodes(name: str, form: str) -> None:
 def execute(name: str, node: str, command: Sequence[str]) -> NoReturn:
     """Run a command in a node, as if logged in there; ends with its exit code.
 
-    DOCKER_HOST is the node's engine and, on a manager, SWARMPY_HOST its socket.
+    DOCKER_HOST is the node's engine, SWARMPY_DATA_DIR its data and, on a manager, SWARMPY_HOST its socket.
     """
     each = _one(name, node)
     # click leaves the separator where options may not follow the first word.

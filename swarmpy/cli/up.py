@@ -37,6 +37,7 @@ from swarmpy.tokens import JoinWish, parse_address, parse_join, port_of
 PATH = click.Path(path_type=Path, resolve_path=True)
 STDOUT = 1
 PASSWORD_VARIABLE = "SWARMPY_ETCD_PASSWORD"
+DATA_DIR_VARIABLE = "SWARMPY_DATA_DIR"
 # Each time anew: where the data lies, what is secret or for once, and how much is said.
 NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 
@@ -44,7 +45,14 @@ NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 @click.command()
 @click.option("--join", metavar="TOKEN@HOST:PORT", help="Become a member of the cluster that this token is for.")
 @click.option("--join-file", type=PATH, metavar="FILE", help="The same, read from a file that only root can read.")
-@click.option("--data-dir", type=PATH, default=DEFAULT_DATA_DIR, show_default=True, help="What must outlive a restart.")
+@click.option(
+    "--data-dir",
+    type=PATH,
+    default=DEFAULT_DATA_DIR,
+    envvar=DATA_DIR_VARIABLE,
+    show_default=True,
+    help=f"What must outlive a restart; also {DATA_DIR_VARIABLE}.",
+)
 @click.option("--run-dir", type=PATH, default=DEFAULT_RUN_DIR, show_default=True, help="Sockets.")
 @click.option("--docker-host", default=DEFAULT_DOCKER_HOST, show_default=True, help="The Docker engine to drive.")
 @click.option("--listen-address", default=DEFAULT_LISTEN_ADDRESS, show_default=True, help="For other nodes, TLS.")
@@ -78,7 +86,14 @@ def up(context: click.Context, /, **given: Any) -> None:
 
 
 @click.command()
-@click.option("--data-dir", type=PATH, default=DEFAULT_DATA_DIR, show_default=True, help="That of `swarmpy up`.")
+@click.option(
+    "--data-dir",
+    type=PATH,
+    default=DEFAULT_DATA_DIR,
+    envvar=DATA_DIR_VARIABLE,
+    show_default=True,
+    help=f"That of `swarmpy up`; also {DATA_DIR_VARIABLE}.",
+)
 @click.option("-f", "--force", is_flag=True, help="Also when no manager answers, or the cluster cannot go on without.")
 @click.pass_context
 def leave(context: click.Context, /, data_dir: Path, force: bool) -> None:

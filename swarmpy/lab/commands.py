@@ -71,6 +71,7 @@ def environment(ours: Mapping[str, str], machine: Machine | None = None, *, is_m
     kept["PATH"] = ":".join([*places, *(place for place in SYSTEM_PATH if place not in places)])
     if machine is not None:
         kept["DOCKER_HOST"] = machine.docker_host
+        kept["SWARMPY_DATA_DIR"] = str(machine.swarmpy_data)
         if is_manager:
             kept["SWARMPY_HOST"] = f"unix://{machine.swarmpy_socket}"
     return kept

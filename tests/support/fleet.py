@@ -73,12 +73,12 @@ class Fleet:
         return [task for task in wanted if task["Status"]["State"] == "running"]
 
     def containers(self) -> dict[str, frozenset[str]]:
-        """Node -> ids of running containers, as the engines have it."""
+        """Node -> ids of running containers, as the engines have it that answer."""
         found = {}
-        for name, node in self.lab.nodes().items():
-            if node.state == "running":
-                shown = self.lab.docker(name, "ps", "-q", "--no-trunc")
-                found[name] = frozenset(shown.out.split()) if shown.code == 0 else frozenset()
+        for name in self.lab.nodes():
+            shown = self.lab.docker(name, "ps", "-q", "--no-trunc")
+            if shown.code == 0:
+                found[name] = frozenset(shown.out.split())
         return found
 
     # doing
