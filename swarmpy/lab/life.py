@@ -138,7 +138,7 @@ def down(name: str) -> bool:
             lab = state.find(name)
         except BadRequest:
             lab = None
-        proc.end_all(kernel.namespaces(name))
+        proc.end_all(kernel.namespaces(name), RUN_ROOT / name)
         if lab is not None:
             steps = chain(switch_steps(lab), *(machine_steps(lab, each) for each in machines_of(lab)))
             kernel.run(*teardown(steps, kernel.have(lab)))

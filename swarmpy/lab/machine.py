@@ -56,7 +56,7 @@ def power_off(lab: Lab, machine: Machine) -> None:
     """As pulling the plug: silent from one moment to the next, and nothing is left but the disk."""
     if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
-    proc.end_all([machine.namespace])
+    proc.end_all([machine.namespace], machine.run)
     kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab)))
     shutil.rmtree(machine.run, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from swarmpy.errors import TimedOut
 from swarmpy.lab.kernel import namespace_id
-from swarmpy.lab.processes import Process
+from swarmpy.lab.processes import Process, is_init_in
 
 PROC = Path("/proc")
 END_LIMIT, LOOK_EVERY = 30.0, 0.02
@@ -31,9 +31,12 @@ def processes_in(namespace: str) -> list[Process]:
     return [process for process in found if process is not None]
 
 
-def end_all(namespaces: Iterable[str]) -> None:
-    """SIGKILL until nobody is left in them. Returns when the last is gone, and with it all containers."""
-    wanted = {found for name in namespaces if (found := namespace_id(name))}
+def end_all(namespaces: Iterable[str], run: Path) -> None:
+    """SIGKILL until nobody is left in the namespaces, nor of nodes with a run folder in `run`, whose namespaces someone
+    may have taken the names of. Returns when the last is gone, and with it all containers."""
+    named = {found for name in namespaces if (found := namespace_id(name))}
+    # Never the machine's own, whatever name someone gave it.
+    wanted = (named | _networks_of_nodes(run)) - {_identity(PROC / "self/ns/net")}
     killed: dict[int, int] = {}
     deadline = time.monotonic() + END_LIMIT
     while True:
@@ -55,6 +58,15 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
     for pid in pids:
         with suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def _networks_of_nodes(run: Path) -> set[Namespace]:
+    found = set()
+    for folder in PROC.iterdir():
+        seen = _namespaces_of(folder)
+        if seen and (process := _process(int(folder.name))) and is_init_in(run, process.argv):
+            found.add(seen[0])
+    return found
 
 
 def _pids_in(wanted: set[Namespace]) -> set[int]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 from swarmpy.lab.commands import COMMAND_MODULE, DETACHED, INIT_MODULE, pidfile
 from swarmpy.lab.plan import Machine
@@ -60,6 +61,11 @@ def role(machine: Machine, named: dict[str, Process], *, has_socket: bool) -> st
 def to_pause(named: dict[str, Process]) -> tuple[int, ...]:
     """The supervisor first, so that it starts none anew; to resume, the other way round."""
     return tuple(named[name].pid for name in (SUPERVISOR, *CHILDREN) if name in named)
+
+
+def is_init_in(folder: Path, argv: Sequence[str]) -> bool:
+    """Whether this is the first process of a node whose run folder is, or is in, that folder."""
+    return _module(argv) == INIT_MODULE and len(argv) > 5 and Path(argv[5]).is_relative_to(folder)
 
 
 def _name(machine: Machine, argv: Sequence[str]) -> str | None:

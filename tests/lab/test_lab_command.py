@@ -331,6 +331,13 @@ def test_a_lab_without_its_record_is_removed_too(unmade: Lab) -> None:
     assert traces(unmade.name) == []
 
 
+def test_a_lab_whose_namespaces_lost_their_names_is_removed_too(unmade: Lab) -> None:
+    unmade.up(nodes=1)
+    run(["ip", "netns", "del", f"swarmpy-{unmade.name}-node-1"], limit=10)
+    unmade.down()
+    assert traces(unmade.name) == []
+
+
 def test_two_labs_are_apart(two: Lab, unmade: Lab) -> None:
     unmade.up(nodes=1)
     assert unmade.node("node-1").address != two.node("node-1").address

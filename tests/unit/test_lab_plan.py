@@ -26,7 +26,7 @@ from swarmpy.lab.plan import (
     new_lab,
     with_added,
 )
-from swarmpy.lab.processes import Condition, Process, by_name, condition, role, to_pause
+from swarmpy.lab.processes import Condition, Process, by_name, condition, is_init_in, role, to_pause
 
 PYTHON = "/opt/swarmpy/bin/python"
 SOCKET_PATH_LIMIT = 107
@@ -286,6 +286,14 @@ def test_every_process_of_a_node_is_known_by_its_name() -> None:
 
 def test_a_process_that_is_just_being_started_is_there_already() -> None:
     assert pids((Process(20, 10, (*commands.DETACHED, *UP.argv)),)) == {"supervisor": 20}
+
+
+def test_the_first_process_of_a_node_is_known_by_its_folder_alone() -> None:
+    init = commands.boot(a_machine(), PYTHON)[-7:]
+    assert is_init_in(LAB.run, init)
+    assert is_init_in(a_machine().run, init)
+    assert not is_init_in(a_machine(2).run, init)
+    assert not is_init_in(LAB.run, UP.argv)
 
 
 def test_what_another_node_or_a_person_runs_is_not_taken_for_the_nodes_own() -> None:
