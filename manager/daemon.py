@@ -10,7 +10,7 @@ from typing import Any
 
 from manager.api.app import create_app, create_status_app
 from manager.api.forward import ForwardToLeader
-from manager.ca.founding import first_objects, hand_over, load_founding
+from manager.ca.founding import ca_key_file, first_objects, hand_over, load_founding
 from manager.ca.sealing import load_sealer
 from manager.dispatcher.endpoint import agent_routes
 from manager.door import create_door
@@ -43,7 +43,7 @@ async def run_manager(settings: ManagerSettings) -> None:
     store = await open_etcd_store(settings.etcd, clock)
     members = open_etcd_members(settings.etcd, clock) if settings.runs_etcd else None
     try:
-        sealer = load_sealer(settings.data_dir)
+        sealer = load_sealer(settings.data_dir, may_draw=ca_key_file(settings).exists())
         founding = load_founding(settings, sealer, new_id)
         manager = Manager(
             settings, store, sealer, clock, new_id, first_objects=first_objects(founding), members=members

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -56,7 +56,7 @@ def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], a
         return _answer(await registrar.join(await _read(request, JoinRequest)))
 
     async def renew(caller: Identity, asked: CertificateRequest) -> BaseModel:
-        return registrar.renew(caller, asked)
+        return await registrar.renew(caller, asked)
 
     async def leave(caller: Identity, asked: LeaveRequest) -> BaseModel:
         await registrar.leave(caller, asked)
@@ -71,23 +71,31 @@ def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], a
         *agents,
         Mount(MOUNT, ForManagers(api, ledger)),
     ]
-    app = Starlette(routes=routes, exception_handlers={SwarmpyError: _on_known(ledger), HTTPException: _on_http})
-    return _Guard(app, registrar)
+    app = Starlette(
+        routes=routes,
+        exception_handlers={
+            SwarmpyError: _on_known(ledger),
+            HTTPException: _on_http,
+            ClientDisconnect: _on_gone,
+        },
+    )
+    return _Guard(app, registrar, ledger)
 
 
 class _Guard:
     """Lets in whom the certificate entitles."""
 
-    def __init__(self, app: ASGIApp, registrar: Registrar) -> None:
+    def __init__(self, app: ASGIApp, registrar: Registrar, ledger: Ledger) -> None:
         self._app = app
         self._registrar = registrar
+        self._ledger = ledger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             try:
                 self._check(scope)
             except SwarmpyError as error:
-                await _refuse(scope, receive, send, error)
+                await _refuse(scope, receive, send, error, self._ledger)
                 return
         await self._app(scope, receive, send)
 
@@ -98,6 +106,9 @@ class _Guard:
         caller = _caller(scope)
         if path.startswith("/agent/"):
             return  # the session itself tells a removed node that it is one
+        if not path.startswith(MOUNT) and not self._ledger.is_leading:
+            # One that is behind must not judge who is a member.
+            raise LeadershipLost("this manager does not lead the cluster")
         node = self._registrar.member(caller)
         if path.startswith("/node/"):
             return
@@ -135,13 +146,22 @@ def _answer(document: BaseModel) -> Response:
 def _on_known(ledger: Ledger) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def respond(request: Request, error: Exception) -> Response:
         assert isinstance(error, SwarmpyError)
-        if isinstance(error, LeadershipLost):
-            leader = ledger.state.nodes.get(ledger.state.leader)
-            where = leader.address if leader is not None and not ledger.is_leading else ""
-            return JSONResponse(NotLeading(message=str(error), leader=where).model_dump(), NOT_LEADING)
-        return JSONResponse({"message": str(error)}, error.http_status)
+        return _told(error, ledger)
 
     return respond
+
+
+def _told(error: SwarmpyError, ledger: Ledger) -> Response:
+    if isinstance(error, LeadershipLost):
+        leader = ledger.state.nodes.get(ledger.state.leader)
+        where = leader.address if leader is not None and not ledger.is_leading else ""
+        return JSONResponse(NotLeading(message=str(error), leader=where).model_dump(), NOT_LEADING)
+    return JSONResponse({"message": str(error)}, error.http_status)
+
+
+async def _on_gone(request: Request, error: Exception) -> Response:
+    """Nobody hears the answer."""
+    return Response(status_code=400)
 
 
 async def _on_http(request: Request, error: Exception) -> Response:
@@ -149,9 +169,9 @@ async def _on_http(request: Request, error: Exception) -> Response:
     return JSONResponse({"message": error.detail}, error.status_code)
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, error: SwarmpyError) -> None:
+async def _refuse(scope: Scope, receive: Receive, send: Send, error: SwarmpyError, ledger: Ledger) -> None:
     """A WebSocket that is closed before it is accepted is answered with 403."""
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": str(error)})
         return
-    await JSONResponse({"message": str(error)}, error.http_status)(scope, receive, send)
+    await _told(error, ledger)(scope, receive, send)

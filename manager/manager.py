@@ -83,4 +83,5 @@ class Manager:
             sealer=self.sealer,
             node_sessions=self.sessions,
             settings=self.settings,
+            members=self._members,
         )

@@ -78,7 +78,8 @@ class Cluster(Object):
 
 class Node(Object):
     """`state` and `since` are what the leader saw last. `address` (`host:port`) is where its manager is reached when it
-    is one. `key_digest` is the SHA-256 of the public key that its certificates are made for."""
+    is one, and `is_equipped` once it was given what a manager needs. `key_digest` is the SHA-256 of the public key that
+    its certificates are made for."""
 
     spec: NodeSpec
     description: NodeDescription
@@ -87,6 +88,7 @@ class Node(Object):
     since: Timestamp
     address: str = ""
     key_digest: str = ""
+    is_equipped: bool = False
 
     @property
     def addr(self) -> str:

@@ -93,6 +93,11 @@ def validity_of(pem: str) -> Validity:
     return Validity(certificate.not_valid_before_utc + _SKEW, certificate.not_valid_after_utc)
 
 
+def only_certificate(pem: str) -> str:
+    """The first certificate of a text, and nothing that stands behind it. Raises `ValueError` when there is none."""
+    return x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.PEM).decode()
+
+
 def digest_of(pem: str) -> str:
     """Of a CA, as join tokens carry it. Raises `ValueError` for what is no certificate."""
     return ca_digest(x509.load_pem_x509_certificate(pem.encode()).public_bytes(Encoding.DER))

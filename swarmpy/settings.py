@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -117,7 +118,7 @@ class NodeSettings(Document):
     listen_address: str = DEFAULT_LISTEN_ADDRESS
     advertise_address: str
     peer_port: int = Field(default=DEFAULT_PEER_PORT, gt=0, lt=65536)
-    hostname: str
+    hostname: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")
     etcd: EtcdSettings | None = None
     labels: Labels = Field(default_factory=dict)
     debug: bool = False
@@ -152,6 +153,19 @@ class NodeSettings(Document):
         if not path.is_absolute():
             raise ValueError(f"{path} is not an absolute path")
         return path
+
+    @field_validator("advertise_address")
+    @classmethod
+    def others_can_reach_it(cls, address: str) -> str:
+        host = address.rpartition(":")[0].strip("[]")
+        if re.fullmatch(r"[0-9.]+|.*:.*", host):
+            try:
+                is_one = not ip_address(host).is_unspecified
+            except ValueError:
+                is_one = False
+            if not is_one:
+                raise ValueError(f"--advertise-address {address} is no address that other nodes can reach")
+        return address
 
     @field_validator("status_address")
     @classmethod

@@ -29,10 +29,12 @@ class JoinToken:
 
 @dataclass(frozen=True, slots=True)
 class JoinWish:
-    """A token and the manager (`host:port`) to show it to."""
+    """A token and the manager (`host:port`) to show it to. A standing wish is read at every start: it is none to come
+    back after a removal."""
 
     token: JoinToken
     manager: str
+    is_standing: bool = False
 
 
 def ca_digest(certificate: bytes) -> str:

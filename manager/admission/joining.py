@@ -54,11 +54,21 @@ def admit_join(state: State, candidate: Candidate, now: datetime) -> Admitted[No
         raise Conflict(
             f"node id {candidate.node_id} is taken by another node: `swarmpy leave --force`, then join again"
         )
-    spec = known.spec.model_copy(update={"role": candidate.role})
-    after = known.model_copy(update={"spec": spec, "address": candidate.address})
+    if known.spec.role is not candidate.role:
+        # A token is no way around the checks of a promotion or demotion.
+        raise Conflict(f"this node is a {known.spec.role} on record: join with `swarmpy token {known.spec.role}`")
+    after = known.model_copy(update={"address": candidate.address})
     if after == known:
         return Admitted(known, ())
     after = after.model_copy(update={"updated_at": now})
+    return Admitted(after, (Unit((put(after),)),))
+
+
+def admit_equipped(node: Node, now: datetime) -> Admitted[Node]:
+    """The node was given what a manager needs."""
+    if node.is_equipped:
+        return Admitted(node, ())
+    after = node.model_copy(update={"is_equipped": True, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 
 

@@ -1,9 +1,11 @@
 """A wish about a node, checked and turned into writes: update, remove. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from manager.admission.admitted import Admitted
 from manager.admission.coverage import refuse_unsupported
+from manager.members.port import Member
 from manager.members.reconcile import why_not_fewer_managers
 from manager.objects import Node
 from manager.state import State
@@ -15,17 +17,28 @@ from swarmpy.models.node import NodeSpec
 from swarmpy.states import NodeState, Role
 
 
-def admit_node_update(state: State, node: Node, spec: NodeSpec, *, version: int, now: datetime) -> Admitted[Node]:
-    """Raises `BadRequest` when the managers that stay could not go on."""
+def admit_node_update(
+    state: State,
+    node: Node,
+    spec: NodeSpec,
+    *,
+    version: int,
+    now: datetime,
+    members: Sequence[Member] | None = None,
+) -> Admitted[Node]:
+    """`members` of etcd are None where the operators bring it. Raises `BadRequest` when the managers that stay could
+    not go on."""
     if version != node.version:
         raise OutOfSequence()
     refuse_unsupported(spec)
-    if node.is_manager and spec.role is Role.WORKER and (obstacle := why_not_fewer_managers(state, node.id)):
+    is_demoted = node.is_manager and spec.role is Role.WORKER
+    if is_demoted and (obstacle := why_not_fewer_managers(state, node.id, members)):
         raise BadRequest(obstacle)
     wish = spec.model_copy(update={"labels": spec.labels or {}})
     if wish == node.spec.model_copy(update={"labels": node.spec.labels or {}}):
         return Admitted(node, ())
-    after = node.model_copy(update={"spec": wish, "updated_at": now})
+    equipped = node.is_equipped and not is_demoted
+    after = node.model_copy(update={"spec": wish, "is_equipped": equipped, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from manager.ledger import Ledger
+from manager.members.port import MemberList
 from swarmpy.clock import Clock
 from swarmpy.idgen import Mint
 from swarmpy.settings import ManagerSettings
@@ -50,3 +51,5 @@ class ApiContext:
     sealer: Sealer
     node_sessions: NodeSessions
     settings: ManagerSettings
+    # None where the operators bring their etcd.
+    members: MemberList | None = None

@@ -5,9 +5,10 @@ Owns the CA's key while it signs, and the comparing of tokens. What a node may a
 
 import hmac
 from base64 import b64encode
+from contextlib import suppress
 from datetime import timedelta
 
-from manager.admission.joining import Candidate, admit_join, admit_leave
+from manager.admission.joining import Candidate, admit_equipped, admit_join, admit_leave
 from manager.ca.sealing import Sealer
 from manager.control.bootstrap import CERTIFICATE_LIFETIME
 from manager.dispatcher.registration import managers_of
@@ -18,7 +19,7 @@ from manager.members.reconcile import why_not_fewer_managers
 from manager.objects import Cluster, Node
 from manager.writing import carry_out
 from swarmpy.clock import Clock
-from swarmpy.errors import BadRequest, Forbidden, LeadershipLost, Unavailable
+from swarmpy.errors import BadRequest, Forbidden, LeadershipLost, NotAMember, Unavailable
 from swarmpy.logs import logger
 from swarmpy.membership import (
     CertificateAnswer,
@@ -31,12 +32,17 @@ from swarmpy.membership import (
 )
 from swarmpy.pki import Authority, Identity, key_digest_of
 from swarmpy.states import Role
+from swarmpy.tokens import host_of
 
 log = logger("registrar")
 
 
 class Registrar:
     """`members` is None where the operators bring their etcd."""
+
+    # In seconds; the node that asks waits ten.
+    REMOVED_WITHIN = 7.0
+    LOOK_EVERY = timedelta(milliseconds=200)
 
     def __init__(self, ledger: Ledger, clock: Clock, sealer: Sealer, members: MemberList | None) -> None:
         self._ledger = ledger
@@ -65,10 +71,13 @@ class Registrar:
             cluster_id=cluster.id, certificate=self._issue(cluster, node, request.request), managers=managers
         )
 
-    def renew(self, identity: Identity, request: CertificateRequest) -> CertificateAnswer:
-        """For the role on record. Raises `Forbidden` for another key than the node joined with."""
+    async def renew(self, identity: Identity, request: CertificateRequest) -> CertificateAnswer:
+        """For the role on record. Raises `Forbidden` for another key than the node joined with, `Unavailable` while
+        a manager that was demoted still has a vote: it may not throw that away."""
         self._must_lead()
         cluster, node = self._cluster(), self.member(identity)
+        if not node.is_manager and await self._is_member(node.id):
+            raise Unavailable("its member of etcd is being removed first; try again in a moment")
         if key_digest_of(request.request) != node.key_digest:
             raise Forbidden("the certificate request is for another key than this node joined with")
         certificate = self._issue(cluster, node, request.request)
@@ -89,31 +98,53 @@ class Registrar:
         if self._members is None:
             if request.peer_url is not None:
                 raise BadRequest("this cluster keeps its state in an etcd of its own: name it with --etcd-endpoints")
+            await self._note_equipped(identity)
             return MemberAnswer(sealing_key=key)
         if request.peer_url is None or request.etcd_request is None:
             raise BadRequest("this cluster's managers run etcd themselves: leave --etcd-endpoints out")
+        if host_of(request.peer_url.removeprefix("https://")) != node.addr:
+            raise BadRequest(
+                f"{request.peer_url} is not at this node's address, {node.addr}: check --advertise-address"
+            )
         certificate = self._issue_for_etcd(cluster, node, request.etcd_request)
         members = await admit(self._members, node.id, request.peer_url)
+        await self._note_equipped(identity)
         log.info("etcd.member_added", node=node.id, peer=request.peer_url)
         return MemberAnswer(sealing_key=key, etcd_certificate=certificate, initial_cluster=members)
 
     async def leave(self, identity: Identity, request: LeaveRequest) -> None:
-        """The node is forgotten. Raises `Unavailable` when the managers that stay could not go on without it."""
+        """The node is forgotten. Raises `BadRequest` when the managers that stay could not go on without it."""
         self._must_lead()
         node = self.member(identity)
-        obstacle = None if request.force else why_not_fewer_managers(self._ledger.state, node.id)
+        members = await self._members.members() if self._members is not None and node.is_manager else None
+        obstacle = None if request.force else why_not_fewer_managers(self._ledger.state, node.id, members)
         if obstacle is not None:
-            raise Unavailable(f"{obstacle}; --force leaves all the same")
+            raise BadRequest(obstacle)
         await carry_out(self._ledger, self._clock, lambda: admit_leave(self.member(identity)))
         log.info("node.left", node=node.id)
+        if node.is_manager and not request.force:
+            await self._wait_until_no_member(node.id)
 
     def member(self, identity: Identity) -> Node:
         """The node that a certificate names. Raises `Forbidden` when it is no part of the cluster any more."""
         node = self._ledger.state.nodes.get(identity.node_id)
         cluster = self._cluster()
         if node is None or identity.cluster_id != cluster.id:
-            raise Forbidden("this node is no part of the cluster any more: run `swarmpy leave`, then join it again")
+            raise NotAMember("this node is no part of the cluster any more: run `swarmpy leave`, then join it again")
         return node
+
+    async def _note_equipped(self, identity: Identity) -> None:
+        await carry_out(self._ledger, self._clock, lambda: admit_equipped(self.member(identity), self._clock.now()))
+
+    async def _is_member(self, node_id: str) -> bool:
+        return self._members is not None and any(one.name == node_id for one in await self._members.members())
+
+    async def _wait_until_no_member(self, node_id: str) -> None:
+        """So that the node throws no vote away. An etcd that answers no more was this node's own, and is removed."""
+        deadline = self._clock.monotonic() + self.REMOVED_WITHIN
+        with suppress(Unavailable):
+            while await self._is_member(node_id) and self._clock.monotonic() < deadline:
+                await self._clock.sleep(self.LOOK_EVERY)
 
     def _must_lead(self) -> None:
         if not self._ledger.is_leading:

@@ -43,14 +43,19 @@ class Sealer:
             ) from cause
 
 
-def load_sealer(data_dir: Path) -> Sealer:
-    """The sealer of this data directory; its key is drawn on first use.
+def load_sealer(data_dir: Path, *, may_draw: bool = True) -> Sealer:
+    """The sealer of this data directory. Its key is drawn on first use by the first manager alone: the others are given
+    it, and one of their own would seal what nobody else can read.
 
     Written aside, then linked: the key is there whole or not at all, and two processes that start at once use the
     same one.
     """
     path = data_dir / KEY_FILE
     if not path.exists():
+        if not may_draw:
+            raise Unavailable(
+                f"{KEY_FILE} is missing in {data_dir}: copy it from another manager, or demote and promote this node"
+            )
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _draw_key(path)
     key = path.read_bytes()

@@ -48,6 +48,7 @@ def founded(founding: Founding, now: datetime) -> tuple[Cluster, Node]:
         since=now,
         address=founding.address,
         key_digest=founding.key_digest,
+        is_equipped=True,
     )
     return cluster, node
 

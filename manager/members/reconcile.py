@@ -87,7 +87,8 @@ def may_lead(state: State, node_id: str) -> bool:
 def why_not_fewer_managers(state: State, leaving: str, members: Sequence[Member] | None = None) -> str | None:
     """The sentence with which this node's demotion or removal is refused; None when the cluster can miss it.
 
-    With `members`, managers that do not vote yet count as not ready: they cannot carry on alone.
+    A manager that was not equipped yet, or with `members` does not vote yet, counts as not ready: it cannot carry on
+    alone, and nobody could help it.
     """
     if not _is_manager(state, leaving):
         return None
@@ -95,8 +96,13 @@ def why_not_fewer_managers(state: State, leaving: str, members: Sequence[Member]
     if not rest:
         return f"{_name(state.nodes[leaving])} is the last manager: promote another node first, then repeat"
     voting = None if members is None else {member.name for member in members if member.votes}
+    if voting is not None and (going := [name for name in voting if name and not _is_manager(state, name)]):
+        whose = ", ".join(_name(state.nodes[name]) if name in state.nodes else name for name in going)
+        return f"{whose} is just being removed from the managers: try again when that is done"
     away = [
-        node for node in rest if node.state is not NodeState.READY or (voting is not None and node.id not in voting)
+        node
+        for node in rest
+        if node.state is not NodeState.READY or (node.id not in voting if voting is not None else not node.is_equipped)
     ]
     ready = len(rest) - len(away)
     if 2 * ready > len(rest):

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,7 +45,11 @@ NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 
 
 @click.command()
-@click.option("--join", metavar="TOKEN@HOST:PORT", help="Become a member of the cluster that this token is for.")
+@click.option(
+    "--join",
+    metavar="TOKEN@HOST:PORT",
+    help="Become a member of the cluster that this token is for; - reads it from stdin.",
+)
 @click.option("--join-file", type=PATH, metavar="FILE", help="The same, read from a file that only root can read.")
 @click.option(
     "--data-dir",
@@ -57,7 +63,13 @@ NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 @click.option("--docker-host", default=DEFAULT_DOCKER_HOST, show_default=True, help="The Docker engine to drive.")
 @click.option("--listen-address", default=DEFAULT_LISTEN_ADDRESS, show_default=True, help="For other nodes, TLS.")
 @click.option("--advertise-address", metavar="HOST[:PORT]", help="Where other nodes reach it.  [default: its address]")
-@click.option("--peer-port", default=DEFAULT_PEER_PORT, show_default=True, help="Of etcd, between managers, TLS.")
+@click.option(
+    "--peer-port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PEER_PORT,
+    show_default=True,
+    help="Of etcd, between managers, TLS.",
+)
 @click.option("--status-address", default=DEFAULT_STATUS_ADDRESS, show_default=True, help="Status page, loopback only.")
 @click.option("--hostname", default=socket.gethostname, show_default="this machine's", help="The node's name.")
 @click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Engine label, for constraints. Repeat.")
@@ -148,7 +160,9 @@ def join_wish(text: str | None, file: Path | None) -> JoinWish | None:
             text = file.read_text()
         except OSError as error:
             raise BadRequest(f"--join-file {file} cannot be read: {error.strerror}") from error
-    return parse_join(text) if text is not None else None
+    if text == "-":
+        text = sys.stdin.read()
+    return replace(parse_join(text), is_standing=file is not None) if text is not None else None
 
 
 def announce(settings: NodeSettings, first: bool, record: NodeRecord, role: Role) -> None:

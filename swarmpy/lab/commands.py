@@ -49,12 +49,13 @@ def pidfile(machine: Machine) -> str:
 
 
 def up(machine: Machine, python: str, join: str | None = None) -> Command:
-    """`join` is `TOKEN@HOST:PORT` on a fresh disk. Without, the node founds a cluster or is what it was before."""
+    """`join` is a file with `TOKEN@HOST:PORT`, for a fresh disk: in arguments everybody would see it. Without, the node
+    founds a cluster or is what it was before."""
     return (
         *(python, "-P", "-m", COMMAND_MODULE, "up"),
         *("--data-dir", str(machine.swarmpy_data), "--run-dir", str(machine.swarmpy_run)),
         *("--docker-host", machine.docker_host),
-        *(("--join", join) if join else ()),
+        *(("--join-file", join) if join else ()),
     )
 
 

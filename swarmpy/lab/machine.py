@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
+from swarmpy.files import write_private
 from swarmpy.lab import commands, kernel, proc
 from swarmpy.lab.init import READY
 from swarmpy.lab.network import build, link, machine_steps, namespace, plug, teardown, unplug
@@ -135,7 +136,11 @@ def start_swarmpy(machine: Machine, join: str | None = None) -> None:
         return
     with machine.swarmpy_log.open("a") as log:
         log.write(LAUNCHED)
-    _launch(machine, commands.up(machine, sys.executable, join), machine.swarmpy_log)
+    file = None
+    if join is not None:
+        write_private(machine.join_file, join)
+        file = str(machine.join_file)
+    _launch(machine, commands.up(machine, sys.executable, file), machine.swarmpy_log)
 
 
 def wait_until_member(machine: Machine) -> None:

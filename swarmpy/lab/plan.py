@@ -111,6 +111,10 @@ class Machine:
         return self.run / "swarmpy"
 
     @property
+    def join_file(self) -> Path:
+        return self.run / "join"
+
+    @property
     def swarmpy_socket(self) -> Path:
         return self.swarmpy_run / "swarmpy.sock"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 
 from swarmpy.clock import Clock, SystemClock
-from swarmpy.errors import BadRequest, Conflict, Forbidden
+from swarmpy.errors import BadRequest, Conflict, Forbidden, Unavailable
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
 from swarmpy.node.etcd import EtcdBinary, check_many_members, check_release, find_etcd
@@ -17,7 +17,7 @@ from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.join import join_cluster
 from swarmpy.node.keeper import Say
 from swarmpy.node.leave import wipe
-from swarmpy.node.life import Life
+from swarmpy.node.life import Life, clear_node
 from swarmpy.node.plan import agent_folder
 from swarmpy.node.preflight import check_address_free, check_engine_allowed, engine_is_absent
 from swarmpy.pki import digest_of
@@ -55,9 +55,10 @@ async def run_node(
         is_first_start = not identity.exists
         if is_first_start and wish is None:
             _check_addresses(settings)
-        record = (await become_member(settings, identity, wish, clock)).model_copy(update={"options": options})
+        record = (await become_member(settings, identity, wish, say, clock)).model_copy(update={"options": options})
         save_node(settings.data_dir, record)
         if identity.read().role is Role.MANAGER:
+            _check_place(settings, record)
             _check_addresses(settings)
         await Life(settings, record, identity, partial(_find_etcd, settings), say, clock).run(
             stop, partial(announce, is_first_start)
@@ -68,21 +69,25 @@ def _check_addresses(settings: NodeSettings) -> None:
     """What a manager listens on."""
     check_address_free(settings.listen_address, "--listen-address")
     check_address_free(settings.status_address, "--status-address")
+    if settings.etcd is None:
+        check_address_free(f"{settings.listen_address.rpartition(':')[0]}:{settings.peer_port}", "--peer-port")
 
 
 async def become_member(
-    settings: NodeSettings, identity: IdentityFolder, wish: JoinWish | None, clock: Clock
+    settings: NodeSettings, identity: IdentityFolder, wish: JoinWish | None, say: Say, clock: Clock
 ) -> NodeRecord:
     """The node's record, once it is a member of a cluster: the one it was a member of before, else the one that the
-    wish names, else a new one."""
+    wish names, else a new one. The certificate, which makes it a member, is written last."""
+    record = load_node(settings.data_dir, new_id)
     word = load_word(agent_folder(settings))
     if word is not None and word.is_removed:
-        if wish is None:
+        await clear_node(settings, record, say)
+        if wish is None or wish.is_standing:
             raise Forbidden(
                 "this node was removed from its cluster: `swarmpy up --join TOKEN@HOST:PORT` makes it a member again"
             )
         wipe(settings)
-    record = load_node(settings.data_dir, new_id)
+        record = load_node(settings.data_dir, new_id)
     if identity.exists:
         return await _remain(settings, identity, record, wish, clock)
     if record.etcd_release is not None:
@@ -90,12 +95,8 @@ async def become_member(
             f"the data in {settings.data_dir} is of a swarmpy that knew no certificates: choose another --data-dir"
         )
     if wish is not None:
-        managers = await join_cluster(settings, identity, record.id, wish, clock)
-        record = record.model_copy(update={"managers": managers})
-    else:
-        record = _found(settings, identity, record, clock.now())
-    save_node(settings.data_dir, record)
-    return record
+        return await _join(settings, identity, record, wish, clock)
+    return _found(settings, identity, record, clock.now())
 
 
 async def _remain(
@@ -110,25 +111,47 @@ async def _remain(
             log.info("node.member_already", action="--join is not needed any more")
         return record
     if wish is None:
-        raise Forbidden(
+        # Or the machine's clock is not right yet: then it helps to be started again.
+        raise Unavailable(
             f"this node's certificate has ended on {ends:%Y-%m-%d %H:%M} UTC: `swarmpy up --join TOKEN@HOST:PORT` "
-            "renews it"
+            "renews it, if the clock is right"
         )
-    managers = await join_cluster(settings, identity, record.id, wish, clock)
-    return record.model_copy(update={"managers": managers})
+    return await _join(settings, identity, record, wish, clock)
+
+
+async def _join(
+    settings: NodeSettings, identity: IdentityFolder, record: NodeRecord, wish: JoinWish, clock: Clock
+) -> NodeRecord:
+    answer = await join_cluster(settings, identity, record.id, wish, clock)
+    record = record.model_copy(update={"managers": answer.managers})
+    save_node(settings.data_dir, record)
+    identity.accept(answer.certificate)
+    return record
 
 
 def _found(settings: NodeSettings, identity: IdentityFolder, record: NodeRecord, now: datetime) -> NodeRecord:
-    identity.found(new_id(), record.id, host_of(settings.advertise_address), now)
-    log.info("cluster.founded", cluster=identity.read().cluster_id)
     member = (record.id, f"https://{settings.peer_address}")
-    return record.model_copy(
+    record = record.model_copy(
         update={
             "managers": (settings.advertise_address,),
             "is_equipped": True,
             "initial_cluster": (member,) if settings.etcd is None else (),
         }
     )
+    save_node(settings.data_dir, record)
+    identity.found(new_id(), record.id, host_of(settings.advertise_address), now)
+    log.info("cluster.founded", cluster=identity.read().cluster_id)
+    return record
+
+
+def _check_place(settings: NodeSettings, record: NodeRecord) -> None:
+    """Other members of etcd know this one by its address, and its certificate names it."""
+    known = dict(record.initial_cluster).get(record.id)
+    if known is not None and known != f"https://{settings.peer_address}":
+        raise BadRequest(
+            f"this manager's etcd is known to the others at {known}, and not at {settings.peer_address}: give "
+            "--advertise-address and --peer-port as they were, or `swarmpy leave` and join anew"
+        )
 
 
 def _find_etcd(settings: NodeSettings, record: NodeRecord) -> EtcdBinary:

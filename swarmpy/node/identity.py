@@ -48,20 +48,23 @@ class IdentityFolder:
         try:
             return identity_of(to_der(self._text(CERT_FILE)))
         except ValueError as error:
-            raise BadRequest(f"{self.folder / CERT_FILE} is damaged: restore it, or `swarmpy leave`") from error
+            raise self._damaged(CERT_FILE) from error
 
     def validity(self) -> Validity:
-        return validity_of(self._text(CERT_FILE))
+        try:
+            return validity_of(self._text(CERT_FILE))
+        except ValueError as error:
+            raise self._damaged(CERT_FILE) from error
 
     def ca_certificate(self) -> str:
         return self._text(CA_FILE)
 
     def request(self) -> str:
         """For a certificate of the node's own key, which is drawn on first use and kept."""
-        return request_for(self._key(KEY_FILE))
+        return self._request(KEY_FILE)
 
     def etcd_request(self) -> str:
-        return request_for(self._key(ETCD_KEY_FILE))
+        return self._request(ETCD_KEY_FILE)
 
     def trust(self, ca_certificate: str) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -89,7 +92,18 @@ class IdentityFolder:
             file.unlink(missing_ok=True)
 
     def remove(self) -> None:
+        """The certificate goes first: without it, nothing else here makes the node a member."""
+        (self.folder / CERT_FILE).unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _request(self, key_name: str) -> str:
+        try:
+            return request_for(self._key(key_name))
+        except ValueError as error:
+            raise self._damaged(key_name) from error
+
+    def _damaged(self, name: str) -> BadRequest:
+        return BadRequest(f"{self.folder / name} is damaged: restore it, or `swarmpy leave --force` and join again")
 
     def _key(self, name: str) -> str:
         if not (self.folder / name).exists():

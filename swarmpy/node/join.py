@@ -10,7 +10,7 @@ from swarmpy.logs import logger
 from swarmpy.membership import CA_PATH, JOIN_PATH, CaAnswer, JoinAnswer, JoinRequest
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.managers import Managers, ask_one
-from swarmpy.pki import digest_of
+from swarmpy.pki import digest_of, only_certificate
 from swarmpy.settings import NodeSettings
 from swarmpy.tokens import JoinWish
 
@@ -23,8 +23,9 @@ PAUSE = timedelta(milliseconds=500)
 
 async def join_cluster(
     settings: NodeSettings, identity: IdentityFolder, node_id: str, wish: JoinWish, clock: Clock
-) -> tuple[str, ...]:
-    """Make this node a member; returns where managers are. Asking again with the same folder makes no second node.
+) -> JoinAnswer:
+    """Ask to be a member. The certificate in the answer is for the caller to accept, once all else is written down.
+    Asking again with the same folder makes no second node.
 
     Raises `Forbidden` for a token that is of another cluster or not valid, `Unavailable` when no manager answers.
     """
@@ -38,9 +39,8 @@ async def join_cluster(
     )
     managers = _Strangers(wish.manager, identity, clock)
     answer = await managers.ask(JOIN_PATH, question, JoinAnswer, PATIENCE)
-    identity.accept(answer.certificate)
-    log.info("node.joined", cluster=answer.cluster_id, role=identity.read().role.value)
-    return answer.managers or (wish.manager,)
+    log.info("node.joined", cluster=answer.cluster_id)
+    return answer if answer.managers else answer.model_copy(update={"managers": (wish.manager,)})
 
 
 class _Strangers(Managers):
@@ -67,19 +67,22 @@ async def _trusted_ca(wish: JoinWish, clock: Clock) -> str:
             if clock.monotonic() >= deadline:
                 raise
             await clock.sleep(PAUSE)
-    if _digest(answer) != wish.token.ca_digest:
+    return _compared(answer, wish)
+
+
+def _compared(answer: CaAnswer, wish: JoinWish) -> str:
+    """Exactly what was compared, and nothing that came along with it: whatever is kept here is trusted."""
+    try:
+        certificate = only_certificate(answer.ca_certificate)
+        is_wanted = digest_of(certificate) == wish.token.ca_digest
+    except ValueError:
+        is_wanted = False
+    if not is_wanted:
         raise Forbidden(
             f"the manager at {wish.manager} is not of the cluster that the token is for (its CA is another one): "
             "compare the token and the address"
         )
-    return answer.ca_certificate
-
-
-def _digest(answer: CaAnswer) -> str:
-    try:
-        return digest_of(answer.ca_certificate)
-    except ValueError:
-        return ""
+    return certificate
 
 
 def _blind() -> ssl.SSLContext:

@@ -7,11 +7,11 @@ from contextlib import suppress
 from datetime import timedelta
 
 from swarmpy.clock import Clock
-from swarmpy.errors import BadRequest, Forbidden, NotFound, SwarmpyError, TimedOut
+from swarmpy.errors import BadRequest, NotAMember, NotFound, SwarmpyError, TimedOut
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
 from swarmpy.membership import LEAVE_PATH, Done, LeaveRequest
-from swarmpy.node.home import NODE_FILE, holder_of, load_node
+from swarmpy.node.home import NODE_FILE, held, holder_of, load_node
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.keeper import Say
 from swarmpy.node.life import clear_node
@@ -38,13 +38,16 @@ async def leave_cluster(settings: NodeSettings, *, force: bool, say: Say, clock:
     await _tell_cluster(settings, identity, record.managers, force=force, clock=clock)
     await _end_supervisor(settings, clock)
     settings.run_dir.mkdir(parents=True, exist_ok=True)
-    await clear_node(settings, record, say)
-    wipe(settings)
+    with held(settings.data_dir):
+        await clear_node(settings, record, say)
+        wipe(settings)
 
 
 def wipe(settings: NodeSettings) -> None:
     """Forget all that made this node a member. Nobody may hold its directories but the caller."""
-    for folder in (agent_folder(settings), manager_folder(settings), etcd_folder(settings), settings.identity):
+    # First, for it makes the node a member: half of the rest would be worse than all or nothing.
+    IdentityFolder(settings.identity).remove()
+    for folder in (agent_folder(settings), manager_folder(settings), etcd_folder(settings)):
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)
     (settings.data_dir / NODE_FILE).unlink(missing_ok=True)
@@ -60,7 +63,7 @@ async def _tell_cluster(
     try:
         await managers.ask(LEAVE_PATH, LeaveRequest(force=force), Done, PATIENCE)
     except SwarmpyError as error:
-        if isinstance(error, Forbidden) or force:
+        if isinstance(error, NotAMember) or force:
             # Nobody there knows this node any more, or nobody shall be asked.
             log.warning("leave.not_told", reason=str(error))
             return
@@ -69,10 +72,12 @@ async def _tell_cluster(
 
 async def _end_supervisor(settings: NodeSettings, clock: Clock) -> None:
     pid = holder_of(settings.data_dir)
-    if not pid:
+    if pid is None:
         return
     try:
-        os.kill(pid, signal.SIGTERM)
+        # One that is just starting has not said yet who it is: it is waited for.
+        if pid:
+            os.kill(pid, signal.SIGTERM)
     except PermissionError:
         raise BadRequest(f"swarmpy runs here as pid {pid}, and this user may not end it: run as root") from None
     except ProcessLookupError:

@@ -21,7 +21,7 @@ from swarmpy.errors import Forbidden, Unavailable
 from swarmpy.files import write_private
 from swarmpy.logs import logger
 from swarmpy.membership import MemberAnswer
-from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command, member_is_gone, wipe_member
+from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command, has_member_data, member_is_gone, wipe_member
 from swarmpy.node.home import NodeRecord, save_node
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.keeper import Keeper, Say, background
@@ -82,6 +82,7 @@ class Life:
             self._clock,
         )
         end = asyncio.Event()
+        self._notice_missing_data()
 
         async def live() -> bool:
             async with background(_pass_on(stop, end)):
@@ -125,6 +126,8 @@ class Life:
         self, role: Role, end: asyncio.Event, announce: Callable[[Crew], Coroutine[Any, Any, None]]
     ) -> Change | None:
         """One phase, until `end` (None) or a change ends it."""
+        # Of an earlier phase: that member is gone for good, and this phase may have another.
+        self._member_gone.clear()
         is_candidate = role is Role.MANAGER and not self._record.is_equipped
         crew = self._crew() if role is Role.MANAGER and not is_candidate else Crew((), ())
         halt = asyncio.Event()
@@ -162,7 +165,7 @@ class Life:
             name=self._record.id,
             data_dir=etcd_folder(self._settings),
             peer_url=self._peer_url,
-            listen_peer=f"https://0.0.0.0:{self._settings.peer_port}",
+            listen_peer=f"https://{self._settings.listen_address.rpartition(':')[0]}:{self._settings.peer_port}",
             initial_cluster=self._record.initial_cluster,
             is_new_cluster=len(self._record.initial_cluster) == 1,
             ca_file=self._identity.credentials.ca_file,
@@ -183,7 +186,6 @@ class Life:
         """Most often because the node is to be a worker: it is about to be told so."""
         await self._member_gone.wait()
         await self._clock.sleep(TOLD_WITHIN)
-        self._member_gone.clear()
         return Change.UNEQUIPPED
 
     @property
@@ -212,6 +214,12 @@ class Life:
         answer = await self._place.equip(self._peer_url if self._settings.etcd is None else None)
         self._keep(answer)
         return Change.EQUIPPED
+
+    def _notice_missing_data(self) -> None:
+        """A member that never began its life may have been given up by the others meanwhile: it asks anew."""
+        is_one_of_several = self._settings.etcd is None and len(self._record.initial_cluster) > 1
+        if is_one_of_several and not has_member_data(etcd_folder(self._settings)):
+            self._remember(self._record.model_copy(update={"is_equipped": False}))
 
     def _keep(self, answer: MemberAnswer) -> None:
         folder = manager_folder(self._settings)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from swarmpy.clock import Clock
-from swarmpy.errors import BadRequest, Conflict, Forbidden, SwarmpyError, TimedOut, Unavailable
+from swarmpy.errors import BadRequest, Conflict, Forbidden, NotAMember, SwarmpyError, TimedOut, Unavailable
 from swarmpy.membership import NOT_LEADING, NotLeading
 from swarmpy.pki import MANAGER_NAME, Credentials, validity_of
 from swarmpy.tokens import host_of, port_of
@@ -24,7 +24,15 @@ ANSWERS_WITHIN = 10.0
 CONNECTS_WITHIN = 3.0
 PAUSE = timedelta(milliseconds=300)
 OK = 200
-_BY_STATUS: dict[int, type[SwarmpyError]] = {400: BadRequest, 403: Forbidden, 409: Conflict, 503: Unavailable}
+# What answers may be no manager at all.
+LARGEST_ANSWER = 1 << 20
+_BY_STATUS: dict[int, type[SwarmpyError]] = {
+    400: BadRequest,
+    403: Forbidden,
+    409: Conflict,
+    410: NotAMember,
+    503: Unavailable,
+}
 
 
 class NotTheLeader(Unavailable):
@@ -48,6 +56,8 @@ class Managers:
         leader refuses with."""
         deadline = self._clock.monotonic() + within.total_seconds()
         turn, hint = 0, ""
+        if not self.addresses:
+            raise Unavailable("no manager is known to this node: `swarmpy up --join TOKEN@HOST:PORT` names one")
         while True:
             address = hint or self.addresses[turn % len(self.addresses)]
             hint = ""
@@ -86,7 +96,7 @@ def ask_one(address: str, context: ssl.SSLContext, path: str, question: BaseMode
         body = question.model_dump_json() if question is not None else None
         connection.request("GET" if question is None else "POST", path, body, {"Content-Type": "application/json"})
         response = connection.getresponse()
-        return _understood(address, response.status, response.read(), kind)
+        return _understood(address, response.status, response.read(LARGEST_ANSWER), kind)
     except (ssl.SSLEOFError, http.client.RemoteDisconnected) as error:
         # A certificate is judged after the handshake (TLS 1.3), and who refuses one may hang up without a word.
         raise Unavailable(
@@ -111,6 +121,8 @@ def why_no_tls(address: str, error: ssl.SSLError) -> SwarmpyError:
         if "EXPIRED" in text or "NOT_YET_VALID" in text:
             return Unavailable(f"the certificate of the manager at {address} is not valid now: compare the clocks")
         return Forbidden(f"the manager at {address} belongs to another cluster: its certificate is of another CA")
+    if "WRONG_VERSION" in text or "HTTP_REQUEST" in text:
+        return BadRequest(f"what answers at {address} is no manager: it speaks no TLS; check address and port")
     if "EXPIRED" in text:
         return Forbidden("this node's certificate has ended: run `swarmpy up --join TOKEN@HOST:PORT` again")
     if "ALERT" in text and ("UNKNOWN_CA" in text or "CERTIFICATE" in text or "DECRYPT_ERROR" in text):

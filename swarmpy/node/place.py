@@ -31,6 +31,8 @@ log = logger("node")
 LOOK_EVERY = timedelta(milliseconds=500)
 # After a question that no manager answered well.
 PAUSE = timedelta(seconds=5)
+# A demoted manager's member is removed first, and a word may be older than the record.
+ROLE_PAUSE = timedelta(seconds=1)
 # Several machines that become managers at once take turns.
 EQUIP_PAUSE = timedelta(seconds=1)
 PATIENCE = timedelta(seconds=10)
@@ -78,7 +80,7 @@ class Place:
                 return Change.REMOVED
             promised = word is not None and word.role is not role
             if promised or self._clock.now() >= renew_at:
-                pause = LOOK_EVERY if await self._renew() else PAUSE
+                pause = ROLE_PAUSE if await self._renew() or promised else PAUSE
                 renew_at = self._renewal()
                 if self.role is not role:
                     return Change.ROLE

@@ -25,7 +25,7 @@ _UNIT = """\
 # Written by `swarmpy install`, which overwrites changes; yours go into `systemctl edit {unit}`.
 [Unit]
 Description=swarmpy node
-After=docker.service network-online.target
+After=docker.service network-online.target time-sync.target
 Wants=docker.service network-online.target
 # A node that cannot start yet is tried for ever, at the pace of RestartSec.
 StartLimitIntervalSec=0

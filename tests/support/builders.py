@@ -65,7 +65,8 @@ def a_node(
 
 def a_manager(node_id: str, *, state: NodeState = NodeState.READY) -> Node:
     node = a_node(node_id, state=state)
-    return node.model_copy(update={"spec": node.spec.model_copy(update={"role": Role.MANAGER})})
+    spec = node.spec.model_copy(update={"role": Role.MANAGER})
+    return node.model_copy(update={"spec": spec, "is_equipped": True})
 
 
 def a_template(

@@ -16,9 +16,10 @@ from manager.dispatcher.endpoint import agent_routes
 from manager.door import create_door
 from manager.manager import Manager
 from manager.members.memory import MemoryMembers
-from manager.members.port import Member
+from manager.members.port import Member, MemberID
 from manager.store.memory import MemoryDatabase
 from swarmpy.clock import SystemClock
+from swarmpy.errors import Unavailable
 from swarmpy.idgen import new_id
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.managers import Managers
@@ -28,11 +29,23 @@ from swarmpy.tokens import JoinWish, parse_join
 BOUND = 20
 
 
+class HeldMembers(MemoryMembers):
+    """While `is_held`, none can be removed."""
+
+    is_held = False
+
+    async def remove(self, member: MemberID) -> None:
+        if self.is_held:
+            raise Unavailable("held")
+        await super().remove(member)
+
+
 @dataclass
 class OpenDoor:
     """`identity` is the first manager's."""
 
     manager: Manager
+    members: HeldMembers
     identity: IdentityFolder
     port: TlsPort
     folder: Path
@@ -75,6 +88,7 @@ async def open_door(folder: Path) -> AsyncIterator[OpenDoor]:
         etcd=EtcdSettings(endpoints=("unix:/nowhere",)),
     )
     sealer = Sealer(bytes(32))
+    members = HeldMembers(Member(1, node_id, ("https://127.0.0.1:2380",)))
     manager = Manager(
         settings,
         MemoryDatabase(clock).open(),
@@ -82,7 +96,7 @@ async def open_door(folder: Path) -> AsyncIterator[OpenDoor]:
         clock,
         new_id,
         first_objects=first_objects(load_founding(settings, sealer, new_id)),
-        members=MemoryMembers(Member(1, node_id, ("https://127.0.0.1:2380",))),
+        members=members,
     )
     crashes: list[Exception] = []
     agents = agent_routes(manager.sessions, manager.logs, crashes.append)
@@ -90,7 +104,7 @@ async def open_door(folder: Path) -> AsyncIterator[OpenDoor]:
     living = [asyncio.create_task(work) for work in (manager.run(), hand_over(manager.ledger, settings))]
     try:
         async with tls_port(identity.credentials, door) as port:
-            opened = OpenDoor(manager, identity, port, folder)
+            opened = OpenDoor(manager, members, identity, port, folder)
             await opened.until_led()
             yield opened
     finally:

@@ -1,5 +1,6 @@
 """Joining, renewing, leaving, over real TLS: who is let in, and what everybody else is told."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -9,13 +10,13 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from support.door import OpenDoor, open_door
+from support.door import BOUND, OpenDoor, open_door
 
 from manager.store.codec import put
 from manager.store.keys import key_of
 from manager.store.port import Delete, Unit
 from swarmpy.clock import SystemClock
-from swarmpy.errors import Conflict, Forbidden, Unavailable
+from swarmpy.errors import BadRequest, Conflict, Forbidden, NotAMember, Unavailable
 from swarmpy.idgen import new_id
 from swarmpy.membership import (
     CERTIFICATE_PATH,
@@ -33,8 +34,8 @@ from swarmpy.membership import (
 )
 from swarmpy.node.identity import IdentityFolder
 from swarmpy.node.join import join_cluster
-from swarmpy.node.managers import Managers, ask_one
-from swarmpy.pki import Authority, Identity, new_key, request_for
+from swarmpy.node.managers import ask_one
+from swarmpy.pki import Authority, Identity, digest_of, new_key, only_certificate, request_for
 from swarmpy.settings import NodeSettings
 from swarmpy.states import Role
 from swarmpy.tokens import JoinWish
@@ -56,7 +57,8 @@ class Joined:
         self.settings = NodeSettings(hostname=name, advertise_address="127.0.0.1:2377", data_dir=door.folder / name)
 
     async def join(self, wish: JoinWish) -> "Joined":
-        await join_cluster(self.settings, self.identity, self.id, wish, SystemClock())
+        answer = await join_cluster(self.settings, self.identity, self.id, wish, SystemClock())
+        self.identity.accept(answer.certificate)
         return self
 
     @property
@@ -107,7 +109,7 @@ async def test_a_node_that_heard_no_answer_asks_again_and_is_still_one_node(door
     await node.join(door.wish("worker"))
     await node.join(door.wish("worker"))
 
-    assert [record.id for record in door.manager.ledger.state.nodes.values()].count(node.id) == 1
+    assert len(door.manager.ledger.state.nodes) == 2
 
 
 async def test_an_id_that_is_taken_is_no_one_else_s(door: OpenDoor) -> None:
@@ -168,7 +170,7 @@ async def test_a_certificate_for_another_key_is_not_given(door: OpenDoor) -> Non
 async def test_a_removed_node_s_certificate_is_refused(door: OpenDoor) -> None:
     node = await joined(door, "two")
     await forget(door, node)
-    with pytest.raises(Forbidden, match="no part of the cluster any more"):
+    with pytest.raises(NotAMember, match="no part of the cluster any more"):
         await ask(door, node, CERTIFICATE_PATH, CertificateRequest(request=node.identity.request()), CertificateAnswer)
 
 
@@ -242,7 +244,7 @@ async def test_a_node_leaves_and_is_forgotten(door: OpenDoor) -> None:
 
 async def test_the_last_manager_leaves_only_by_force(door: OpenDoor) -> None:
     first = door.as_node(door.identity)
-    with pytest.raises(Unavailable, match="is the last manager"):
+    with pytest.raises(BadRequest, match="is the last manager"):
         await first.ask(LEAVE_PATH, LeaveRequest(), Done, NOW)
     await first.ask(LEAVE_PATH, LeaveRequest(force=True), Done, NOW)
 
@@ -254,15 +256,56 @@ async def test_one_that_does_not_lead_says_so(door: OpenDoor) -> None:
         await ask(door, node, LEAVE_PATH, LeaveRequest(), Done)
 
 
-async def test_what_is_no_question_is_refused_by_field(door: OpenDoor) -> None:
-    question = JoinRequest(secret="s", node_id="no id", request="r", hostname="h", address="a:1")
-    context = ssl.create_default_context(cadata=door.identity.ca_certificate())
-    status, body = await door.port.get(JOIN_PATH, context)
-    assert status == 405, body
+async def test_what_is_no_certificate_request_is_refused(door: OpenDoor) -> None:
     wish = door.wish("worker")
-    good = question.model_copy(update={"secret": wish.token.secret})
-    with pytest.raises(Exception, match="certificate request cannot be read"):
-        await Managers((door.address,), door.identity.credentials, SystemClock()).ask(JOIN_PATH, good, JoinAnswer, NOW)
+    question = JoinRequest(secret=wish.token.secret, node_id=new_id(), request="r", hostname="h", address="a:1")
+    with pytest.raises(BadRequest, match="certificate request cannot be read"):
+        await door.as_node(door.identity).ask(JOIN_PATH, question, JoinAnswer, NOW)
+
+
+async def test_a_ca_that_comes_in_company_is_kept_alone(door: OpenDoor) -> None:
+    """Whoever answers in between could add his own."""
+    evil = Authority.create("evil", SystemClock().now())
+    wish = door.wish("worker")
+    bundle = door.identity.ca_certificate() + evil.certificate
+    kept = only_certificate(bundle)
+    assert (digest_of(bundle), kept.count("BEGIN CERTIFICATE")) == (wish.token.ca_digest, 1)
+
+
+async def test_a_known_node_keeps_its_role_whatever_token_it_shows(door: OpenDoor) -> None:
+    node = await joined(door, "two", "manager")
+    with pytest.raises(Conflict, match="is a manager on record"):
+        await node.join(door.wish("worker"))
+
+
+async def test_a_place_of_etcd_that_is_another_node_s_is_not_given(door: OpenDoor) -> None:
+    node = await joined(door, "two", "manager")
+    elsewhere = MemberRequest(peer_url="https://10.9.9.9:2380", etcd_request=node.identity.etcd_request())
+    with pytest.raises(BadRequest, match="check --advertise-address"):
+        await ask(door, node, MEMBER_PATH, elsewhere, MemberAnswer)
+    taken = MemberRequest(peer_url="https://127.0.0.1:2380", etcd_request=node.identity.etcd_request())
+    with pytest.raises(Conflict, match="has data already"):
+        await ask(door, node, MEMBER_PATH, taken, MemberAnswer)
+
+
+async def test_a_demoted_manager_keeps_its_certificate_until_its_vote_is_gone(door: OpenDoor) -> None:
+    node = await joined(door, "two", "manager")
+    url = "https://127.0.0.1:2381"
+    question = MemberRequest(peer_url=url, etcd_request=node.identity.etcd_request())
+    await ask(door, node, MEMBER_PATH, question, MemberAnswer)
+    door.members.start(node.id, url)
+    door.members.is_held = True
+    await set_role(door, node, Role.WORKER)
+    renewal = CertificateRequest(request=node.identity.request())
+    with pytest.raises(Unavailable, match="is being removed first"):
+        await ask(door, node, CERTIFICATE_PATH, renewal, CertificateAnswer)
+    door.members.is_held = False
+    async with asyncio.timeout(BOUND):
+        while node.id in {member.name for member in await door.members.members()}:
+            await asyncio.sleep(0.01)
+    answer = await ask(door, node, CERTIFICATE_PATH, renewal, CertificateAnswer)
+    node.identity.accept(answer.certificate)
+    assert node.role is Role.WORKER
 
 
 def test_where_nobody_listens_or_something_else_answers_the_words_say_so() -> None:

@@ -233,11 +233,8 @@ def test_the_founder_and_one_who_was_a_member_before_join_nobody() -> None:
     assert "--join" not in commands.up(a_machine(), PYTHON)
 
 
-def test_a_newcomer_joins_with_the_token() -> None:
-    assert commands.up(a_machine(2), PYTHON, "SWMTKN-1-a-b@10.213.0.1:2377")[-2:] == (
-        "--join",
-        "SWMTKN-1-a-b@10.213.0.1:2377",
-    )
+def test_a_newcomer_joins_with_a_token_that_no_argument_shows() -> None:
+    assert commands.up(a_machine(2), PYTHON, "/run/join")[-2:] == ("--join-file", "/run/join")
 
 
 def test_a_token_is_asked_for_the_role_that_the_newcomer_is_to_have() -> None:

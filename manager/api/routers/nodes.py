@@ -35,7 +35,13 @@ async def update_node(
 ) -> Response:
     spec = await read_body(request, NodeSpec)
     index, now = parse_version("node", version), context.clock.now()
-    await carry_out(context, lambda: admit_node_update(state, find_node(state, wanted), spec, version=index, now=now))
+    members = None
+    if context.members is not None and find_node(state, wanted).spec.role is not spec.role:
+        members = await context.members.members()
+    await carry_out(
+        context,
+        lambda: admit_node_update(state, find_node(state, wanted), spec, version=index, now=now, members=members),
+    )
     return Response()
 
 
