@@ -311,6 +311,21 @@ async def test_a_node_cannot_report_on_the_task_of_another() -> None:
         await intruder.hang_up()
 
 
+async def test_a_false_report_does_not_take_the_place_of_the_honest_one_that_waits_to_be_written() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        (task,) = cluster.tasks("web")
+        intruder = await calling_too(cluster, "n2")
+        for teller, state in ((caller, TaskState.RUNNING), (intruder, TaskState.FAILED)):
+            report = TaskReport(task_id=task.id, status=TaskStatus(timestamp=cluster.clock.now(), state=state))
+            teller.channel.say(Reports(session_id=teller.session_id, reports=(report,)))
+        await cluster.settle()
+
+        assert cluster.state.tasks[task.id].state is TaskState.RUNNING
+        await intruder.hang_up()
+
+
 async def test_a_report_that_meets_a_changed_task_is_merged_again_and_not_lost() -> None:
     async with calling() as (cluster, caller):
         await caller.hello()
