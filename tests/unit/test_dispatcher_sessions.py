@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+import pytest
 from support.cluster import Cluster, ManagerProcess, cluster_of
 from support.picture import a_node
 from support.scripted_agent import MemoryChannel, description
@@ -215,6 +216,17 @@ async def test_another_protocol_is_refused_for_good_and_in_words() -> None:
         refusal = caller.only(Refused)
         assert not refusal.retry
         assert f"protocol {PROTOCOL}" in refusal.reason
+
+
+@pytest.mark.parametrize("address", ["a#b:1", "10.0.0.1", "bücher:2377", "10.0.0.1:2377/x"])
+async def test_an_address_that_others_could_not_use_is_refused_in_words(address: str) -> None:
+    async with calling() as (cluster, caller):
+        known = cluster.node("n1")
+        await caller.hello(address=address)
+
+        assert "is no address" in caller.only(Refused).reason
+        assert cluster.node("n1") == known
+        assert caller.is_over
 
 
 async def test_a_connection_must_begin_with_hello() -> None:
