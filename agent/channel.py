@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidURI
 
 from swarmpy.errors import Unavailable
 from swarmpy.pki import MANAGER_NAME, Credentials
@@ -83,7 +83,7 @@ def connector(credentials: Credentials) -> Connect:
                 # Silence is noticed by the session's own beats.
                 ping_interval=None,
             )
-        except (OSError, InvalidHandshake, InvalidMessage, TimeoutError, ConnectionClosed) as error:
+        except (OSError, InvalidHandshake, InvalidMessage, InvalidURI, TimeoutError, ConnectionClosed) as error:
             raise Unavailable(f"the manager at {address} does not answer: {_cause(error)}") from None
         return WebSocketChannel(connection)
 

@@ -5,6 +5,7 @@ role the node may have.
 """
 
 import hashlib
+import ipaddress
 import re
 from dataclasses import dataclass, field
 
@@ -16,6 +17,8 @@ DEFAULT_PORT = 2377
 # 256 bits in base 36.
 _DIGEST_LENGTH = 50
 _FORM = re.compile(rf"{PREFIX}-([0-9a-z]{{{_DIGEST_LENGTH}}})-([0-9a-z]{{25}})")
+# Whatever passes can stand in a URL as it is.
+_ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[([0-9A-Fa-f:.]{2,45})\])(?::([0-9]{1,5}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,19 @@ def parse_join(text: str) -> JoinWish:
 
 def parse_address(text: str, option: str, default_port: int) -> str:
     """`HOST:PORT`, the port filled in. IPv6 addresses stand in brackets. Raises `BadRequest` that names the option."""
-    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s/@]+)(?::(\d{1,5}))?", text)
-    port = int(found[2] or default_port) if found else 0
-    if found is None or not 0 < port < 65536:
-        raise BadRequest(f"{option}: {text!r} is no address: write HOST or HOST:PORT, IPv6 as [ADDRESS]:PORT")
+    found = _ADDRESS.fullmatch(text)
+    port = int(found[3] or default_port) if found else 0
+    if found is None or not 0 < port < 65536 or (found[2] and not _is_ipv6(found[2])):
+        raise BadRequest(f"{option}: {text[:300]!r} is no address: write HOST or HOST:PORT, IPv6 as [ADDRESS]:PORT")
     return f"{found[1]}:{port}"
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def host_of(address: str) -> str:

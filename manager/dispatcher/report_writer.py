@@ -44,7 +44,11 @@ class ReportWriter:
         self._wake = asyncio.Event()
 
     def add(self, node_id: str, reports: Iterable[TaskReport]) -> None:
+        """Only the node that a task was given to may report on it. Records that are gone need no report."""
         for report in reports:
+            task = self._ledger.state.tasks.get(report.task_id)
+            if task is None or task.node_id != node_id:
+                continue
             known = self._pending.get(report.task_id)
             best = newer(known.report if known and known.node_id == node_id else None, report)
             self._pending[report.task_id] = _Told(node_id, best)
@@ -85,7 +89,7 @@ class ReportWriter:
             self._wake.set()
 
     def _known(self, taken: dict[str, _Told]) -> Iterable[tuple[_Told, Task]]:
-        """Only the node that a task was given to may report on it. Records that are gone need no report."""
+        """Those whose tasks are still on record, and still given to the node that told."""
         for task_id, told in taken.items():
             task = self._ledger.state.tasks.get(task_id)
             if task is not None and task.node_id == told.node_id:

@@ -25,6 +25,7 @@ from swarmpy.idgen import Mint
 from swarmpy.logs import logger
 from swarmpy.settings import ManagerSettings
 from swarmpy.together import together
+from swarmpy.tokens import parse_address
 from swarmpy.wire import (
     PROTOCOL,
     Applied,
@@ -157,6 +158,9 @@ class Sessions:
             return None
         try:
             self._must_serve()
+            if hello.address:
+                # Other nodes will be told it.
+                parse_address(hello.address, "the address of this node", 0)
             await self._register(node_id, hello)
             self._must_serve()
         except _Removed as error:

@@ -95,6 +95,11 @@ async def test_a_manager_that_is_not_there_is_named(connect: Connect) -> None:
         await connect(address, "/agent/session")
 
 
+async def test_what_is_no_address_at_all_is_like_a_manager_that_is_not_there(connect: Connect) -> None:
+    with pytest.raises(Unavailable, match="the manager at a#b:1 does not answer"):
+        await connect("a#b:1", "/agent/session")
+
+
 async def test_a_worker_that_passes_for_a_manager_is_not_believed(ca: ClusterCa, connect: Connect) -> None:
     async with listening(ca.worker("w2")) as address:
         with pytest.raises(Unavailable, match="does not answer"):

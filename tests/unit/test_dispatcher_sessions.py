@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TypeVar
 
+import pytest
 from support.cluster import Cluster, ManagerProcess, cluster_of
 from support.picture import a_node
 from support.scripted_agent import MemoryChannel, description
@@ -217,6 +218,17 @@ async def test_another_protocol_is_refused_for_good_and_in_words() -> None:
         assert f"protocol {PROTOCOL}" in refusal.reason
 
 
+@pytest.mark.parametrize("address", ["a#b:1", "10.0.0.1", "bücher:2377", "10.0.0.1:2377/x"])
+async def test_an_address_that_others_could_not_use_is_refused_in_words(address: str) -> None:
+    async with calling() as (cluster, caller):
+        known = cluster.node("n1")
+        await caller.hello(address=address)
+
+        assert "is no address" in caller.only(Refused).reason
+        assert cluster.node("n1") == known
+        assert caller.is_over
+
+
 async def test_a_connection_must_begin_with_hello() -> None:
     async with calling() as (_, caller):
         await caller.say(Beat(session_id="x"))
@@ -308,6 +320,21 @@ async def test_a_node_cannot_report_on_the_task_of_another() -> None:
         await intruder.say(Reports(session_id=intruder.session_id, reports=(report,)))
 
         assert cluster.state.tasks[task.id].state is TaskState.ASSIGNED
+        await intruder.hang_up()
+
+
+async def test_a_false_report_does_not_take_the_place_of_the_honest_one_that_waits_to_be_written() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web")
+        (task,) = cluster.tasks("web")
+        intruder = await calling_too(cluster, "n2")
+        for teller, state in ((caller, TaskState.RUNNING), (intruder, TaskState.FAILED)):
+            report = TaskReport(task_id=task.id, status=TaskStatus(timestamp=cluster.clock.now(), state=state))
+            teller.channel.say(Reports(session_id=teller.session_id, reports=(report,)))
+        await cluster.settle()
+
+        assert cluster.state.tasks[task.id].state is TaskState.RUNNING
         await intruder.hang_up()
 
 
