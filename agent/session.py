@@ -47,8 +47,8 @@ Describe = Callable[[], Awaitable[NodeDescription]]
 
 PATH = "/agent/session"
 FIRST_PAUSE = timedelta(milliseconds=100)
-LONGEST_PAUSE = timedelta(seconds=5)
-ANSWER_WITHIN = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(seconds=1)
+ANSWER_WITHIN = timedelta(seconds=3)
 # Reports of one change come close together: wait this long for company after the first.
 GATHER = timedelta(milliseconds=20)
 DESCRIBE_EVERY = timedelta(seconds=20)
@@ -90,9 +90,12 @@ class Session:
 
     async def run(self) -> None:
         """Until cancelled. Raises `BadRequest` when the manager will never have this agent."""
-        pause, tried = FIRST_PAUSE, 0
+        managers = self._settings.managers
+        tried = turn = 0
         while True:
-            address = self._settings.managers[tried % len(self._settings.managers)]
+            # After a session that was lost the next one is asked first: the last may be paused, and answer late.
+            address = managers[turn % len(managers)]
+            turn += 1
             self._welcomed = False
             try:
                 await self._one_session(address)
@@ -102,8 +105,8 @@ class Session:
                 self._log_loss(address, error, first=tried == 0)
             finally:
                 self._runner.attend(False)
-            pause, tried = (FIRST_PAUSE, 0) if self._welcomed else (min(2 * pause, LONGEST_PAUSE), tried + 1)
-            await self._clock.sleep(pause * (1 + 0.2 * jitter()))
+            tried = 0 if self._welcomed else tried + 1
+            await self._clock.sleep(pause_after(tried, len(managers)) * (1 + 0.2 * jitter()))
 
     def _log_loss(self, address: str, error: Exception, *, first: bool) -> None:
         if self._welcomed or first:
@@ -205,6 +208,13 @@ def _refusal(message: Refused) -> SwarmpyError:
     if message.retry:
         return Unavailable(message.reason)
     return BadRequest(f"the manager refuses this agent: {message.reason}")
+
+
+def pause_after(tried: int, managers: int) -> timedelta:
+    """Before the next attempt, `tried` having failed in a row. All managers are asked soon, one after the other: one
+    of them leads, and while it does not hear of this node, the node's silence counts."""
+    rounds, turn = divmod(tried, managers)
+    return FIRST_PAUSE if turn else min(FIRST_PAUSE * (1 << min(rounds, 10)), LONGEST_PAUSE)
 
 
 async def _receive(channel: Channel) -> FromManager:
