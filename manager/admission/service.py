@@ -70,7 +70,9 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
-    update = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
+    # A job is not updated in steps: nobody would ever say that its rollback is over.
+    rolling_back = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
+    update = None if is_job(service.spec.mode) else rolling_back
     former = state.specs.get(f"{service.id}/{service.previous_spec_version}")
     sealed_auth = former.sealed_auth if former else None
     return _replaced(state, service, service.previous_spec, now=now, sealed_auth=sealed_auth, update=update)

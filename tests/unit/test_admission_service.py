@@ -198,6 +198,16 @@ def test_rolling_back_swaps_the_specs_and_brings_number_and_credential_back() ->
     assert roll_back(state).spec_version == 2
 
 
+def test_a_job_that_is_rolled_back_runs_anew_and_waits_for_no_rollback_to_end() -> None:
+    state = a_state()
+    job = {"Mode": {"GlobalJob": {}}}
+    create(state, a_wish(**job))
+    update(state, a_wish(**job, container={"Image": "web:2"}))
+    service = roll_back(state)
+    assert (service.spec_version, service.job_iteration) == (1, 2)
+    assert service.update is None
+
+
 def test_there_must_be_something_to_roll_back_to() -> None:
     state = a_state()
     create(state, a_wish())
