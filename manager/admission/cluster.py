@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty
 from manager.objects import Cluster
 from manager.store.codec import put
@@ -36,6 +36,6 @@ def admit_cluster_update(cluster: Cluster, spec: ClusterSpec, *, version: int, n
         raise BadRequest("Orchestration.TaskHistoryRetentionLimit must not be negative")
     wish = ClusterSpec(**kept, labels=spec.labels or {}, orchestration=orchestration)
     if wish == cluster.spec:
-        return Admitted(cluster, ())
+        return unchanged(cluster)
     after = cluster.model_copy(update={"spec": wish, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))

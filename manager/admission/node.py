@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
 from manager.objects import Node
 from manager.store.codec import put
@@ -21,7 +21,7 @@ def admit_node_update(node: Node, spec: NodeSpec, *, version: int, now: datetime
         raise Unsupported(f"Role {spec.role.value}: changing a node's role is not carried out yet")
     wish = spec.model_copy(update={"labels": spec.labels or {}})
     if wish == node.spec.model_copy(update={"labels": node.spec.labels or {}}):
-        return Admitted(node, ())
+        return unchanged(node)
     after = node.model_copy(update={"spec": wish, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 
