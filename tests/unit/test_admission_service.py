@@ -200,7 +200,7 @@ def test_rolling_back_swaps_the_specs_and_brings_number_and_credential_back() ->
 
 def test_a_job_that_is_rolled_back_runs_anew_and_waits_for_no_rollback_to_end() -> None:
     state = a_state()
-    job = {"Mode": {"GlobalJob": {}}}
+    job: dict[str, Any] = {"Mode": {"GlobalJob": {}}}
     create(state, a_wish(**job))
     update(state, a_wish(**job, container={"Image": "web:2"}))
     service = roll_back(state)
