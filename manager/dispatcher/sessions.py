@@ -195,6 +195,8 @@ class Sessions:
         try:
             self._must_serve()
             await self._register(hello)
+            # The agent is about to be told everything: it gives up what that does not name.
+            await self._ledger.confirm()
             self._must_serve()
         except Unavailable as error:
             await _refuse(channel, str(error), retry=True)
