@@ -49,8 +49,8 @@ Describe = Callable[[], Awaitable[NodeDescription]]
 
 PATH = "/agent/session"
 FIRST_PAUSE = timedelta(milliseconds=100)
-LONGEST_PAUSE = timedelta(seconds=2)
-ANSWER_WITHIN = timedelta(seconds=10)
+LONGEST_PAUSE = timedelta(seconds=1)
+ANSWER_WITHIN = timedelta(seconds=3)
 # Reports of one change come close together: wait this long for company after the first.
 GATHER = timedelta(milliseconds=20)
 DESCRIBE_EVERY = timedelta(seconds=20)
@@ -234,8 +234,8 @@ class _Elsewhere(Unavailable):
 def pause_after(tried: int, managers: int) -> timedelta:
     """Before the next attempt, `tried` having failed in a row. All managers are asked soon, one after the other: one
     of them leads, and while it does not hear of this node, the node's silence counts."""
-    rounds = max(0, tried - 1) // max(1, managers)
-    return min(FIRST_PAUSE * (1 << min(rounds, 10)), LONGEST_PAUSE)
+    rounds, turn = divmod(tried, max(1, managers))
+    return FIRST_PAUSE if turn else min(FIRST_PAUSE * (1 << min(rounds, 10)), LONGEST_PAUSE)
 
 
 async def _receive(channel: Channel) -> FromManager:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from manager.state import Changed, State
 from manager.store.errors import CommitConflict, HistoryGone
-from manager.store.port import Batch, Fence, Revision, Store, Unit
+from manager.store.keys import LEADER
+from manager.store.port import Batch, Check, Fence, Revision, Store, Unit
 from swarmpy.clock import Clock
 from swarmpy.errors import LeadershipLost, Unavailable
 from swarmpy.logs import logger
@@ -110,6 +111,13 @@ class Ledger:
             raise
         self._fold_own(batches)
         self.mark_fresh()
+
+    async def confirm(self) -> None:
+        """Make sure that this manager leads at this moment, so that its picture lacks nothing that others wrote. One
+        that was paused may long have been replaced and not know it yet. Raises what `commit` does."""
+        if self.fence is None:
+            raise LeadershipLost("this manager does not lead the cluster; ask the leader")
+        await self.commit([Unit((Check(LEADER, self.fence.created),))])
 
     async def follow(self) -> None:
         """Keep the state in step with the store, for ever: load, then watch; load again when history is gone.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty
 from manager.objects import Cluster
 from manager.store.codec import put
@@ -51,7 +51,7 @@ def admit_cluster_update(
     if fresh_secrets and secrets is not None:
         secrets = secrets.model_copy(update=dict(fresh_secrets))
     if wish == cluster.spec and secrets == cluster.sealed_join_secrets:
-        return Admitted(cluster, ())
+        return unchanged(cluster)
     after = cluster.model_copy(update={"spec": wish, "sealed_join_secrets": secrets, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.objects import Node
 from manager.state import State
 from manager.store.codec import put
@@ -59,7 +59,7 @@ def admit_join(state: State, candidate: Candidate, now: datetime) -> Admitted[No
         raise Conflict(f"this node is a {known.spec.role} on record: join with `swarmpy token {known.spec.role}`")
     after = known.model_copy(update={"address": candidate.address})
     if after == known:
-        return Admitted(known, ())
+        return unchanged(known)
     after = after.model_copy(update={"updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 
@@ -67,7 +67,7 @@ def admit_join(state: State, candidate: Candidate, now: datetime) -> Admitted[No
 def admit_equipped(node: Node, now: datetime) -> Admitted[Node]:
     """The node was given what a manager needs."""
     if node.is_equipped:
-        return Admitted(node, ())
+        return unchanged(node)
     after = node.model_copy(update={"is_equipped": True, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
 from manager.members.port import Member
 from manager.members.reconcile import why_not_fewer_managers
@@ -36,7 +36,7 @@ def admit_node_update(
         raise BadRequest(obstacle)
     wish = spec.model_copy(update={"labels": spec.labels or {}})
     if wish == node.spec.model_copy(update={"labels": node.spec.labels or {}}):
-        return Admitted(node, ())
+        return unchanged(node)
     equipped = node.is_equipped and not is_demoted
     after = node.model_copy(update={"spec": wish, "is_equipped": equipped, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))

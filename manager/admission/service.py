@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
 from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.names import check_service_name
@@ -70,7 +70,11 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
-    update = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback")
+    # A job is not updated in steps: nobody would ever say that its rollback is over.
+    rolling_back = UpdateStatus(
+        state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
+    )
+    update = None if is_job(service.spec.mode) else rolling_back
     former = state.specs.get(f"{service.id}/{service.previous_spec_version}")
     sealed_auth = former.sealed_auth if former else None
     return _replaced(state, service, service.previous_spec, now=now, sealed_auth=sealed_auth, update=update)
@@ -109,7 +113,7 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     number = known.number if known else _next_number(state, service)
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
-        return Admitted(service, ())
+        return unchanged(service)
     changed = {
         "spec": wish,
         "spec_version": number,

@@ -5,7 +5,7 @@ then everything is looked at. Holds no rule of its own: deciders are the orchest
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -20,6 +20,7 @@ from manager.orchestrator.decision import Decision
 from manager.orchestrator.liveness import reconcile_nodes
 from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reaper import reap_networks, reap_specs
+from manager.state import Changed
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
 from swarmpy.clock import Clock, within
@@ -67,7 +68,7 @@ class ControlLoop:
             self._see_all()
             while True:
                 await self._take(changes)
-                await self._pass()
+                await self._pass(changes)
                 await self._wait(changes)
         finally:
             self._ledger.unsubscribe(changes)
@@ -96,16 +97,28 @@ class ControlLoop:
         return max(self.GATHER, ahead if due is None else min(ahead, due - self._clock.now()))
 
     async def _take(self, changes: Subscription) -> None:
+        for portion in self._news(changes):
+            self._apply(portion)
+            await self._breathe()
+
+    def _catch_up(self, changes: Subscription) -> None:
+        """Take what came while others had their turn. What is decided upon must be one picture: to a scheduler that
+        lags behind the state, a node that is back is one where nothing belongs."""
+        for portion in self._news(changes):
+            self._apply(portion)
+
+    def _news(self, changes: Subscription) -> Iterator[Sequence[Changed]]:
         taken = changes.take()
         if taken is None:
             log.warning("control.fell_behind")
             self._see_all()
             return
         for begin in range(0, len(taken), self.TASKS_AT_ONCE):
-            portion = taken[begin : begin + self.TASKS_AT_ONCE]
-            self._keeper.apply(portion)
-            self._dirty.mark(portion, self._state)
-            await self._breathe()
+            yield taken[begin : begin + self.TASKS_AT_ONCE]
+
+    def _apply(self, portion: Sequence[Changed]) -> None:
+        self._keeper.apply(portion)
+        self._dirty.mark(portion, self._state)
 
     def _see_all(self) -> None:
         """The scheduler's picture made anew from the state, and everything to be looked at."""
@@ -115,7 +128,7 @@ class ControlLoop:
 
     # one pass
 
-    async def _pass(self) -> None:
+    async def _pass(self, changes: Subscription) -> None:
         now, tick = self._clock.now(), self._clock.monotonic()
         if tick >= self._next_beat:
             self._next_beat = tick + self._settings.beat_every.total_seconds() / self.JUDGED_PER_BEAT
@@ -131,7 +144,7 @@ class ControlLoop:
             return
         draft = Draft(self._state, self._mint, now)
         networks = self._dirty.take_networks()
-        services = await self._decide(draft, now, with_specs=is_resync)
+        services = await self._decide(draft, now, changes, with_specs=is_resync)
         if is_retry or networks:
             self._next_retry = tick + self.RETRY_EVERY
             waiting = [*self._keeper.take_waiting(), *draft.new]
@@ -158,9 +171,10 @@ class ControlLoop:
         except CommitConflict:
             return  # the next beat looks again
 
-    async def _decide(self, draft: Draft, now: datetime, *, with_specs: bool) -> tuple[str, ...]:
+    async def _decide(self, draft: Draft, now: datetime, changes: Subscription, *, with_specs: bool) -> tuple[str, ...]:
         services = self._dirty.take(self._state, self.SERVICES_AT_ONCE)
         for service_id in services:
+            self._catch_up(changes)
             service = self._state.services.get(service_id)
             if service is None:
                 continue

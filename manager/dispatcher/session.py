@@ -25,8 +25,9 @@ class Session:
         self.channel = channel
         self._told = AssignmentSet()
         self._revision = 0
-        self._tasks: set[str] = set()
-        self._networks: set[str] = set()
+        # In the order in which they changed.
+        self._tasks: dict[str, None] = {}
+        self._networks: dict[str, None] = {}
         self._node_changed = False
         self._everything = True
         self._dismissed = ""
@@ -39,8 +40,8 @@ class Session:
         self, *, tasks: Iterable[str] = (), networks: Iterable[str] = (), node: bool = False, everything: bool = False
     ) -> None:
         """These may have changed for this node; the agent is told soon."""
-        self._tasks.update(tasks)
-        self._networks.update(networks)
+        self._tasks.update(dict.fromkeys(tasks))
+        self._networks.update(dict.fromkeys(networks))
         self._node_changed |= node
         self._everything |= everything
         self._wake.set()
@@ -79,7 +80,7 @@ class Session:
 
     def _now(self, state: State, unseal: Unseal) -> AssignmentSet:
         tasks, networks = self._tasks, self._networks
-        self._tasks, self._networks = set(), set()
+        self._tasks, self._networks = {}, {}
         if self._everything:
             return assignment_set(state, self.node_id, unseal)
         known = with_node(self._told, state, self.node_id) if self._node_changed else self._told

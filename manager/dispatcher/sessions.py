@@ -162,6 +162,8 @@ class Sessions:
                 # Other nodes will be told it.
                 parse_address(hello.address, "the address of this node", 0)
             await self._register(node_id, hello)
+            # The agent is about to be told everything: it gives up what that does not name.
+            await self._ledger.confirm()
             self._must_serve()
         except _Removed as error:
             await channel.send(Refused(reason=str(error), retry=False, removed=True))

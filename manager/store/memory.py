@@ -39,7 +39,8 @@ class MemoryDatabase:
         self._holder: dict[str, LeaseID] = {}
         self._last_lease: LeaseID = 0
         self._sleepers: dict[LeaseID, asyncio.Task[None]] = {}
-        self._watchers: set[asyncio.Event] = set()
+        # In order, so that a history that is told again wakes them in the same order.
+        self._watchers: dict[asyncio.Event, None] = {}
         self._handles: set[MemoryStore] = set()
 
     def open(self) -> "MemoryStore":
@@ -74,11 +75,11 @@ class MemoryDatabase:
     def watcher(self) -> Iterator[asyncio.Event]:
         """An event that is set whenever there may be news."""
         event = asyncio.Event()
-        self._watchers.add(event)
+        self._watchers[event] = None
         try:
             yield event
         finally:
-            self._watchers.discard(event)
+            del self._watchers[event]
 
     def wake_watchers(self) -> None:
         for event in self._watchers:

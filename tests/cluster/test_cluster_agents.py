@@ -25,6 +25,9 @@ async def real_cluster(
             await cluster.advance(3)
             yield cluster, nodes
         finally:
+            # One that is paused would never let go of its agents.
+            for process in cluster.managers.values():
+                process.resume()
             for node in nodes:
                 await node.stop()
 
@@ -174,3 +177,30 @@ async def test_the_log_of_a_task_comes_from_its_node(tmp_path: Path) -> None:
         lines = [line async for line in cluster.leader.manager.logs.open_logs(task.id, LogOptions())]
 
         assert lines == [(1, b"one\n"), (1, b"two\n")]
+
+
+async def test_managers_that_were_away_for_long_find_every_agent_and_restart_nothing(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path, agents=3, managers=3) as (cluster, nodes):
+        await cluster.deploy("web", replicas=6)
+        await cluster.advance(1)
+        for process in cluster.managers.values():
+            await process.kill()
+        await cluster.advance(120)
+        for process in cluster.managers.values():
+            process.restart()
+        await cluster.advance(30)
+
+        assert [node.engine.starts for node in nodes] == [2, 2, 2]
+        assert cluster.running_slots("web") == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_leader_that_stands_still_keeps_no_agent_from_the_next_one(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path, agents=3, managers=3) as (cluster, nodes):
+        await cluster.deploy("web", replicas=6)
+        await cluster.advance(1)
+        cluster.leader.pause()
+        await cluster.advance(30)
+
+        assert cluster.leader.name != "m1"
+        assert [node.engine.starts for node in nodes] == [2, 2, 2]
+        assert all(cluster.leader.manager.sessions.is_connected(node.name) for node in nodes)

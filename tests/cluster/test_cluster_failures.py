@@ -254,3 +254,21 @@ async def _kill_leader(cluster: Cluster) -> None:
     old = cluster.leader
     await old.kill()
     del cluster.managers[old.name]
+
+
+async def test_a_former_leader_that_wakes_tells_no_agent_to_forget_what_its_successor_began() -> None:
+    async with cluster_of(managers=2, agents=1) as cluster:
+        agent = cluster.agents["n1"]
+        cluster.managers["m1"].pause()
+        await cluster.advance(10)
+        await cluster.deploy("web", replicas=2)
+        assert agent.channel is not None
+        agent.channel.drop()
+        # Its hello waits at the manager that sleeps, and that will not hear at once what was written meanwhile.
+        await cluster.advance(1)
+        cluster.managers["m1"].lose_store()
+        cluster.managers["m1"].resume()
+        await cluster.advance(5)
+
+        assert agent.discarded == []
+        assert len(cluster.containers("web")) == 2

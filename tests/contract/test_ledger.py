@@ -109,6 +109,24 @@ async def test_a_former_leader_learns_that_it_is_one(bench: StoreBench) -> None:
         assert not ledger.is_leading
 
 
+async def test_a_manager_finds_out_whether_it_still_leads_without_a_write(bench: StoreBench) -> None:
+    store = await bench.open()
+    async with following(store) as ledger:
+        with pytest.raises(LeadershipLost):
+            await ledger.confirm()
+        ledger.fence = await term_of(store, "m1")
+        await ledger.confirm()
+        before = (await store.load()).revision
+        await ledger.confirm()
+        assert (await store.load()).revision == before
+
+        await store.commit([Unit((Delete(LEADER),))])
+        await term_of(store, "m1")
+        with pytest.raises(LeadershipLost):
+            await ledger.confirm()
+        assert not ledger.is_leading
+
+
 async def test_what_is_sound_is_written_and_seen_although_the_rest_is_refused(bench: StoreBench) -> None:
     async with following(store := await bench.open()) as ledger:
         ledger.fence = await term_of(store, "m1")

@@ -5,7 +5,7 @@ Time is a `ManualClock`. Nothing sleeps: `settle` lets everything happen that ne
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from manager.store.keys import name_key
 from manager.store.memory import MemoryDatabase, MemoryStore
 from manager.store.port import Batch, Delete, Fence, Put, Revision, Unit
 from swarmpy.clock import Clock, ManualClock
+from swarmpy.errors import SwarmpyError, Unavailable
 from swarmpy.idgen import CountingIds
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.node import NodeDescription, NodeSpec
@@ -56,14 +57,41 @@ class PausableClock(Clock):
 
 
 class SignedStore(MemoryStore):
-    """Notes who wrote what, for the laws that `support.history` checks."""
+    """Notes who wrote what, for the laws that `support.history` checks. `lateness` is for how long writes are under
+    way after their answer was given up."""
 
-    def __init__(self, database: MemoryDatabase, name: str, writers: dict[Revision, str]) -> None:
+    def __init__(self, database: MemoryDatabase, name: str, writers: dict[Revision, str], clock: Clock) -> None:
         super().__init__(database)
+        self.lateness: timedelta | None = None
         self._name = name
         self._writers = writers
+        self._clock = clock
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    def mend(self) -> None:
+        self.lateness = None
+        super().mend()
 
     async def commit(self, units: Sequence[Unit], fence: Fence | None = None) -> tuple[Batch, ...]:
+        if self.lateness is None:
+            return await self._commit(units, fence)
+        arriving = asyncio.create_task(self._arrive(units, fence, self.lateness))
+        self._under_way.add(arriving)
+        arriving.add_done_callback(self._under_way.discard)
+        await asyncio.sleep(0)
+        raise Unavailable("the store in memory did not answer; the write may still arrive")
+
+    async def _arrive(self, units: Sequence[Unit], fence: Fence | None, lateness: timedelta) -> None:
+        """By a connection of its own: what became of the sender does not matter any more."""
+        packet = SignedStore(self._database, self._name, self._writers, self._clock)
+        try:
+            await self._clock.sleep(lateness)
+            with suppress(SwarmpyError):
+                await packet.commit(units, fence)
+        finally:
+            await packet.close()
+
+    async def _commit(self, units: Sequence[Unit], fence: Fence | None) -> tuple[Batch, ...]:
         written: tuple[Batch, ...] = ()
         try:
             written = await super().commit(units, fence)
@@ -85,16 +113,23 @@ class ManagerProcess:
         self.name = name
         self._history = history
         self.clock = PausableClock(clock)
+        self.is_cut = False
+        # Its writes arrive, now or later, and their answers are lost.
+        self.is_hard_of_hearing = False
+        self._common = clock
         self._database = database
         self._mint = mint
         self._channels: list[MemoryChannel] = []
         self._task: asyncio.Task[None] | None = None
-        self.store: MemoryStore
+        self.store: SignedStore
         self.manager: Manager
         self._assemble()
 
     def _assemble(self) -> None:
-        self.store = SignedStore(self._database, self.name, self._history.writers)
+        self.is_hard_of_hearing = False
+        self.store = SignedStore(self._database, self.name, self._history.writers, self._common)
+        if self.is_cut:
+            self.store.cut()
         self.manager = Manager(
             _settings(self.name),
             self.store,
@@ -112,6 +147,15 @@ class ManagerProcess:
     def is_leading(self) -> bool:
         """And able to act on it."""
         return self.ledger.is_leading and self.clock.running.is_set()
+
+    @property
+    def is_up(self) -> bool:
+        """Paused or not."""
+        return self._task is not None
+
+    @property
+    def is_paused(self) -> bool:
+        return not self.clock.running.is_set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self.manager.run())
@@ -138,13 +182,44 @@ class ManagerProcess:
 
     def resume(self) -> None:
         self.clock.running.set()
+        self.is_hard_of_hearing = False
         self.store.mend()
+        if self.is_cut:
+            self.store.cut()
         for channel in self._channels:
             channel.awake.set()
+
+    def lose_store(self) -> None:
+        """Until it is found, over pauses and restarts."""
+        self.is_cut = True
+        self.store.cut()
+
+    def find_store(self) -> None:
+        """And hear its answers at once again."""
+        self.is_cut = self.is_hard_of_hearing = False
+        self.store.mend()
+        if self.is_paused:
+            self.store.stall()
+
+    def lose_answers(self, lateness: timedelta | None = None) -> None:
+        self.is_hard_of_hearing = True
+        if lateness is None:
+            self.store.deafen()
+        else:
+            self.store.lateness = lateness
+
+    def lose_watch(self) -> None:
+        """The connection breaks and is there again at once."""
+        self.store.cut()
+        if not self.is_cut:
+            self.find_store()
 
     async def stop(self) -> None:
         """Gracefully: the lease is given back. Raises what the process died of, if it did."""
         self.resume()
+        await self._end()
+
+    async def _end(self) -> None:
         task, self._task = self._task, None
         for channel in tuple(self._channels):
             channel.drop()
@@ -157,8 +232,9 @@ class ManagerProcess:
 
     async def kill(self) -> None:
         """kill -9: what it holds in the store stays until its lease ends."""
+        self.resume()
         self.store.cut()
-        await self.stop()
+        await self._end()
 
     def restart(self) -> None:
         self._assemble()
@@ -180,12 +256,12 @@ class Cluster:
         self.history = HistoryChecker(self.database)
         # Operators do not wait for what follows from their writes: the test breaks in right in the middle.
         self.is_hasty = False
-        self._mint = CountingIds()
+        self.mint = CountingIds()
 
     # who is there
 
     def add_manager(self, name: str) -> ManagerProcess:
-        process = self.managers[name] = ManagerProcess(name, self.database, self.clock, self._mint, self.history)
+        process = self.managers[name] = ManagerProcess(name, self.database, self.clock, self.mint, self.history)
         process.start()
         return process
 

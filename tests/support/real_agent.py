@@ -82,12 +82,16 @@ class RealAgent:
         self._task: asyncio.Task[None] | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self._channels: list[MemoryChannel] = []
-        self._is_cut = False
+        self.is_cut = False
 
     def start(self) -> None:
         self._task = asyncio.create_task(run(self._settings, self._cluster.clock, self.engine, self._connect))
 
     async def stop(self) -> None:
+        await self._end()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _end(self) -> None:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -95,19 +99,18 @@ class RealAgent:
                 await task
         for channel in self._channels:
             channel.drop()
-        await asyncio.gather(*self._serving, return_exceptions=True)
 
     def cut_off(self) -> None:
-        self._is_cut = True
+        self.is_cut = True
         for channel in self._channels:
             channel.is_cut = True
 
     def reconnect(self) -> None:
-        self._is_cut = False
+        self.is_cut = False
 
     async def _connect(self, address: str, path: str) -> Channel:
         process = self._cluster.managers.get(address)
-        if process is None or self._is_cut:
+        if process is None or self.is_cut:
             raise Unavailable(f"the manager at {address} does not answer")
         if path.startswith(_STREAMS):
             try:
@@ -118,5 +121,9 @@ class RealAgent:
         self._channels.append(channel)
         serving = asyncio.create_task(process.serve(channel, self.name))
         self._serving.add(serving)
-        serving.add_done_callback(self._serving.discard)
+        serving.add_done_callback(lambda _: self._forget(channel, serving))
         return SessionEnd(channel)
+
+    def _forget(self, channel: MemoryChannel, serving: "asyncio.Task[None]") -> None:
+        self._serving.discard(serving)
+        self._channels.remove(channel)

@@ -97,6 +97,7 @@ class MemoryChannel(Channel):
     async def hear_frame(self) -> str:
         text = await self._down.get()
         if text is None:
+            self._down.put_nowait(None)
             raise ChannelClosed
         return text
 
@@ -129,6 +130,8 @@ class ScriptedAgent:
     """`outcome` says what becomes of a task that was told to run: None, it runs on; `CRASH`; or `done`."""
 
     RETRY = timedelta(milliseconds=500)
+    # A manager that answers no hello is not there.
+    ANSWER = timedelta(seconds=2)
     # In beats.
     PATIENCE = 4
 
@@ -139,6 +142,8 @@ class ScriptedAgent:
         # Ids of all tasks ever started here, in order.
         self.starts: list[str] = []
         self.messages: list[FromManager] = []
+        # What it was told to forget while it ran.
+        self.discarded: list[str] = []
         self.outcome: Callable[[TaskAssignment], str | None] = lambda task: None
         self.holds_at: TaskState = TaskState.RUNNING
         self.revision: int | None = None
@@ -206,6 +211,11 @@ class ScriptedAgent:
         self._move(self.runs[task_id], state, err=message, exit_code=exit_code)
 
     @property
+    def is_up(self) -> bool:
+        """The agent's process, whatever becomes of its connection."""
+        return self._task is not None
+
+    @property
     def running(self) -> set[str]:
         """Ids of the tasks whose containers are up."""
         return {id for id, run in self.runs.items() if run.status.state in (TaskState.STARTING, TaskState.RUNNING)}
@@ -230,9 +240,11 @@ class ScriptedAgent:
         reports = tuple(self._report(run) for run in self.runs.values())
         channel.say(Hello(address="127.0.0.1:2377", description=self.description, reports=reports))
         beating: asyncio.Task[None] | None = None
+        waiting = asyncio.create_task(self._give_up_unanswered(channel))
         try:
             while True:
                 message = await channel.hear()
+                waiting.cancel()
                 self._heard_at = self._clock.monotonic()
                 self.messages.append(message)
                 match message:
@@ -248,9 +260,14 @@ class ScriptedAgent:
                         pass
         finally:
             channel.drop()
-            if beating is not None:
-                beating.cancel()
-                await asyncio.gather(beating, return_exceptions=True)
+            helpers = [waiting] if beating is None else [waiting, beating]
+            for helper in helpers:
+                helper.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    async def _give_up_unanswered(self, channel: MemoryChannel) -> None:
+        await self._clock.sleep(self.ANSWER)
+        channel.drop()
 
     async def _beat(self, channel: MemoryChannel, every: float) -> None:
         """A manager that answers no beat is given up."""
@@ -264,15 +281,20 @@ class ScriptedAgent:
         if isinstance(message, Full):
             known = {task.id for task in message.tasks}
             for task_id in [task_id for task_id in self.runs if task_id not in known]:
-                del self.runs[task_id]
+                self._discard(task_id)
         else:
             assert message.after == self.revision, "a gap in the changes"
             for task_id in message.dropped_tasks:
-                self.runs.pop(task_id, None)
+                self._discard(task_id)
         self.revision = message.revision
         for task in message.tasks:
             self._obey(task)
         self._say(Applied(session_id=self.session_id, revision=message.revision))
+
+    def _discard(self, task_id: str) -> None:
+        if task_id in self.running:
+            self.discarded.append(task_id)
+        self.runs.pop(task_id, None)
 
     def _obey(self, task: TaskAssignment) -> None:
         run = self.runs.get(task.id)

@@ -10,6 +10,7 @@ from manager.admission.network import admit_network, admit_removal
 from manager.admission.node import admit_node_removal, admit_node_update
 from manager.objects import JoinSecrets, Network
 from manager.state import State
+from manager.store.port import Check, Unit
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.cluster import CAConfig, ClusterSpec, OrchestrationConfig, RaftConfig
 from swarmpy.models.network import NetworkCreate
@@ -86,7 +87,8 @@ def test_a_node_changes_labels_and_availability() -> None:
 
 
 def test_a_node_that_is_sent_back_as_read_is_not_written() -> None:
-    assert admit_node_update(a_state(), a_node("n1"), NodeSpec(), version=0, now=T0).units == ()
+    same = admit_node_update(a_state(), a_node("n1"), NodeSpec(), version=0, now=T0)
+    assert same.units == (Unit((Check("nodes/n1", 0),)),)
 
 
 def test_an_old_version_of_a_node_or_cluster_is_out_of_sequence() -> None:

@@ -12,7 +12,7 @@ from manager.admission.defaults import with_shown_defaults, with_stored_defaults
 from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update, current_auth
 from manager.objects import Service
 from manager.state import State
-from manager.store.port import Batch, Change, Check, Delete, Entry, Put
+from manager.store.port import Batch, Change, Check, Delete, Entry, Put, Unit
 from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.service import ServiceSpec, UpdateState
 
@@ -146,11 +146,11 @@ def test_scaling_keeps_the_number_of_the_template() -> None:
     assert list(state.specs) == [f"{ID}/1"]
 
 
-def test_an_update_that_changes_nothing_writes_nothing() -> None:
+def test_an_update_that_changes_nothing_only_makes_sure_of_that() -> None:
     state = a_state()
     service = create(state, a_wish(), auth="sealed")
     same = admit_update(state, service, a_wish(), version=service.version, now=at(1), sealed_auth="sealed")
-    assert same.units == ()
+    assert same.units == (Unit((Check(f"services/{ID}", service.version),)),)
 
 
 def test_a_spec_read_with_all_defaults_and_sent_back_starts_no_new_tasks() -> None:
@@ -196,6 +196,16 @@ def test_rolling_back_swaps_the_specs_and_brings_number_and_credential_back() ->
     assert service.update is not None
     assert service.update.state is UpdateState.ROLLBACK_STARTED
     assert roll_back(state).spec_version == 2
+
+
+def test_a_job_that_is_rolled_back_runs_anew_and_waits_for_no_rollback_to_end() -> None:
+    state = a_state()
+    job: dict[str, Any] = {"Mode": {"GlobalJob": {}}}
+    create(state, a_wish(**job))
+    update(state, a_wish(**job, container={"Image": "web:2"}))
+    service = roll_back(state)
+    assert (service.spec_version, service.job_iteration) == (1, 2)
+    assert service.update is None
 
 
 def test_there_must_be_something_to_roll_back_to() -> None:

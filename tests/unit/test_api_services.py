@@ -12,7 +12,8 @@ from manager.admission.admitted import Admitted
 from manager.api.dependencies import carry_out
 from manager.objects import Node
 from manager.store.codec import put
-from manager.store.port import Unit
+from manager.store.keys import LEADER
+from manager.store.port import Delete, Put, Unit
 from swarmpy.models.service import UpdateState, UpdateStatus
 from swarmpy.states import TaskState
 
@@ -90,6 +91,15 @@ async def test_an_update_needs_a_version(api: Api, version: str | None) -> None:
     answer = await api.post("/services/web/update", a_wish(), **query)
     assert answer.status == 400
     assert answer.message.startswith(f"invalid service version '{version or ''}'")
+
+
+async def test_a_leader_that_was_replaced_does_not_say_of_a_wish_that_it_holds_already(api: Api) -> None:
+    await create(api, a_wish())
+    index = (await inspect(api, "web"))["Version"]["Index"]
+    for write in (Delete(LEADER), Put(LEADER, b"another")):
+        await api.store.commit([Unit((write,))])
+    answer = await api.post("/services/web/update", a_wish(), version=index)
+    assert answer.status == 503, answer.body
 
 
 async def test_rolling_back_ignores_the_body(api: Api) -> None:

@@ -1,8 +1,9 @@
 """The loop's own part: what it looks at, whenever it begins and however far it fell behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from support.cluster import ManagerProcess
 from support.history import HistoryChecker
@@ -10,6 +11,7 @@ from support.picture import a_node, a_service, a_task, a_wish
 from support.stepping import advance, settle
 
 from manager.control.loop import ControlLoop
+from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger
 from manager.objects import AnyObject
 from manager.store.codec import put
@@ -18,7 +20,17 @@ from manager.store.memory import MemoryDatabase
 from manager.store.port import Fence, Put, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.idgen import CountingIds
-from swarmpy.states import TaskState
+from swarmpy.models.service import Global, ServiceMode
+from swarmpy.states import NodeState, TaskState
+
+
+class Heard(Sessions):
+    """All nodes in `heard` have just been heard."""
+
+    heard: tuple[str, ...] = ()
+
+    def heard_at(self) -> Mapping[str, datetime]:
+        return dict.fromkeys(self.heard, self._clock.now())
 
 
 class Bench:
@@ -27,8 +39,9 @@ class Bench:
     def __init__(self, process: ManagerProcess, clock: ManualClock) -> None:
         self.ledger: Ledger = process.ledger
         self.clock = clock
-        manager = process.manager
-        self.loop = ControlLoop(self.ledger, clock, CountingIds(), manager.sessions, manager.settings)
+        manager, mint = process.manager, CountingIds()
+        self.sessions = Heard(self.ledger, clock, mint, manager.settings, manager.reports, manager.sealer)
+        self.loop = ControlLoop(self.ledger, clock, mint, self.sessions, manager.settings)
 
     async def write(self, *values: AnyObject) -> None:
         await self.ledger.commit([Unit(tuple(put(value, create=value.version == 0) for value in values))])
@@ -72,6 +85,18 @@ async def test_a_node_that_came_after_the_loop_was_made_and_before_it_runs_is_se
         await bench.write(a_node("n1"), a_service(), a_wish())
         async with running(bench):
             assert bench.placed() == ["n1"]
+
+
+async def test_the_pass_that_finds_a_node_to_be_back_stops_nothing_there() -> None:
+    async with leading() as bench:
+        service = a_service("log", mode=ServiceMode(global_=Global()))
+        await bench.write(
+            a_node("n1", state=NodeState.DOWN), service, a_wish("log"), a_task("t1", service="log", slot=0)
+        )
+        bench.sessions.heard = ("n1",)
+        async with running(bench):
+            assert bench.ledger.state.nodes["n1"].state is NodeState.READY
+            assert bench.ledger.state.tasks["t1"].desired_state is TaskState.RUNNING
 
 
 async def test_a_loop_that_fell_behind_looks_at_everything() -> None:
