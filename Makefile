@@ -2,6 +2,8 @@
 
 BIN := .venv/bin
 PYTEST_OPTIONS ?= -q
+# Most tests wait for real engines: two at a time, file by file.
+TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help demo demo-stop setup test test-provision check format bench-deploy bench-schedule bench-recover \
 	bench-cli clean
@@ -29,7 +31,7 @@ setup:
 	@scripts/setup.sh test
 
 test: setup
-	$(BIN)/pytest $(PYTEST_OPTIONS)
+	$(BIN)/pytest $(TOGETHER) $(PYTEST_OPTIONS)
 
 test-provision: setup
 	scripts/test-provision.sh

@@ -88,10 +88,10 @@ def up(context: click.Context, /, **given: Any) -> None:
     `swarmpy up` is enough. Containers keep running when it ends, and are taken over when it comes back.
     """
     debug, log_json = bool(given["debug"]), bool(given["log_json"])
-    configure(debug=debug, json=log_json, process="node")
     options = remembered(context, given)
     settings = node_settings({**given, **options})
     wish = join_wish(given["join"], given["join_file"])
+    configure(debug=debug, json=log_json, process="node")
     run = run_node(settings, options, wish, shown(log_json), partial(announce, settings))
     asyncio.run(run)
     click.echo("stopped; containers keep running, and `swarmpy up` takes them over again", err=True)
