@@ -273,8 +273,9 @@ def test_nodes_are_added_as_workers_and_as_managers(unmade: Lab) -> None:
 
 def test_a_lab_that_is_removed_leaves_nothing(unmade: Lab) -> None:
     unmade.up(nodes=2)
-    uplink = state.find(unmade.name).uplink
-    assert uplink in links()
+    made = state.find(unmade.name)
+    assert made is not None
+    assert made.uplink in links()
     unmade.load()
     unmade.docker("node-2", "run", "-d", BUSYBOX, "sleep", "1000")
     unmade.kill("node-1")
@@ -283,7 +284,7 @@ def test_a_lab_that_is_removed_leaves_nothing(unmade: Lab) -> None:
     assert unmade.must("down").out == f"lab {unmade.name} is removed\n"
 
     assert traces(unmade.name) == []
-    assert uplink not in links()
+    assert made.uplink not in links()
     assert unmade.must("down").out == f"there is no lab {unmade.name}\n"
 
 
