@@ -182,11 +182,12 @@ class Sessions:
         try:
             if old is not None:
                 log.info("session.replaced", node=session.node_id)
-                await old.channel.close()
+                old.replace()
             await session.channel.send(self._welcome(session))
             self._news.orient(session)
             log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
-            await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
+            telling = session.tell(self._ledger.state, self._unseal)
+            await together(telling, self._listen(session), session.wait_until_replaced())
         finally:
             if self._sessions.get(session.node_id) is session:
                 del self._sessions[session.node_id]

@@ -165,6 +165,19 @@ async def test_a_new_session_ends_the_old_one_of_the_same_node() -> None:
         assert not cluster.leader.manager.sessions.is_connected("n1")
 
 
+async def test_a_new_session_does_not_wait_for_the_old_connection_to_close() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        caller.channel.awake.clear()
+        again = Caller(cluster, cluster.leader)
+        await again.hello()
+        heard = list(again.heard)
+        caller.channel.awake.set()
+
+        assert [message for message in heard if isinstance(message, Welcome)]
+        await again.hang_up()
+
+
 async def test_an_agent_that_leaves_before_it_is_welcomed_leaves_no_session_behind() -> None:
     async with calling() as (cluster, caller):
         caller.channel.say(Hello(description=description("n1")))
