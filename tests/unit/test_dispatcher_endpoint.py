@@ -22,6 +22,7 @@ from manager.dispatcher.endpoint import WebSocketChannel, agent_routes
 from manager.listening import listen_tcp, listen_unix
 from swarmpy.errors import BadRequest, Unavailable
 from swarmpy.wire import (
+    LARGEST_TO_MANAGER,
     Bearings,
     Beat,
     Beaten,
@@ -108,6 +109,18 @@ async def test_nonsense_is_answered_with_what_is_wrong_with_it(tmp_path: Path) -
         assert "description" in refusal.reason
         with pytest.raises(ConnectionClosed):
             await hear(socket)
+        assert not door.crashes
+
+
+async def test_a_frame_that_would_hold_the_manager_up_ends_the_session(tmp_path: Path) -> None:
+    async with a_door(tmp_path) as door, door.connect() as socket:
+        await introduce(socket)
+        await socket.send(" " * (LARGEST_TO_MANAGER + 1))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await hear(socket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
         assert not door.crashes
 
 
