@@ -40,6 +40,7 @@ from swarmpy.wire import (
     Reports,
     TaskReport,
     Welcome,
+    frames_of,
     from_manager,
 )
 
@@ -138,11 +139,14 @@ class Session:
         # An engine that is slow or away must not keep a known node from its manager.
         description = self._description or await self._describe()
         # Hello tells the truth about all tasks: what was to be told before is in it.
-        self._untold.clear()
+        now, *later = frames_of(self._runner.reports())
+        self._untold = {report.task_id: report for part in later for report in part}
+        if later:
+            self._something_to_tell.set()
         hello = Hello(
             address=self._settings.address,
             description=description,
-            reports=self._runner.reports(),
+            reports=now,
         )
         await self._send(channel, hello)
         answer = await within(self._clock, ANSWER_WITHIN, _receive(channel))
@@ -191,8 +195,8 @@ class Session:
             await self._clock.sleep(GATHER)
             self._something_to_tell.clear()
             reports, self._untold = tuple(self._untold.values()), {}
-            if reports:
-                await self._send(channel, Reports(session_id=self._id, reports=reports))
+            for part in frames_of(reports) if reports else ():
+                await self._send(channel, Reports(session_id=self._id, reports=part))
 
     async def _describe_again(self, channel: Channel) -> None:
         """The manager is told of a changed description, and at once of an engine that is away or back."""

@@ -15,6 +15,7 @@ from manager.peer import HttpOfPeer, WebSocketOfPeer
 from manager.tls import ServerTls
 from swarmpy.errors import BadRequest, Unavailable
 from swarmpy.logs import logger
+from swarmpy.wire import LARGEST_TO_MANAGER
 
 log = logger("listening")
 
@@ -121,7 +122,7 @@ class HttpServer(uvicorn.Server):
                 # Silence is noticed by the sessions' own beats; on one machine compression only costs time.
                 ws_ping_interval=None,
                 ws_per_message_deflate=False,
-                ws_max_size=64 << 20,
+                ws_max_size=LARGEST_TO_MANAGER,
                 timeout_graceful_shutdown=_LAST_WORDS,
             )
         )

@@ -15,11 +15,18 @@ from swarmpy.errors import BadRequest
 from swarmpy.pki import Identity, identity_of
 
 _KEY = "swarmpy.peer"
+_CUT = "swarmpy.cut"
 
 
 def peer_of(scope: Scope) -> Identity | None:
     """Of a request or WebSocket: the node that sent it. None for who showed no certificate, or came without TLS."""
     return cast(Identity | None, scope.get(_KEY))
+
+
+def cut(scope: Scope) -> None:
+    """End the connection now, whatever is still to be sent: for a peer that does not read."""
+    if abort := scope.get(_CUT):
+        abort()
 
 
 class HttpOfPeer(HttpToolsProtocol):
@@ -48,6 +55,7 @@ def _told_who(app: ASGIApp, transport: asyncio.BaseTransport) -> ASGIApp:
 
     async def with_peer(scope: Scope, receive: Receive, send: Send) -> None:
         scope[_KEY] = peer
+        scope[_CUT] = cast(asyncio.Transport, transport).abort
         await app(scope, receive, send)
 
     return with_peer

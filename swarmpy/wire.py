@@ -7,6 +7,7 @@ change. The manager's end of a stream (logs) is a second WebSocket, `/agent/stre
 when told `OpenLogs`; it sends binary frames there, and closes.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
@@ -18,6 +19,13 @@ from swarmpy.models.task import TaskSpec, TaskStatus
 from swarmpy.states import Role
 
 PROTOCOL = 2
+# Bytes of one frame towards a manager, which reads all of them on one thread; what is longer ends the session.
+LARGEST_TO_MANAGER = 1 << 20
+# Bytes of a text that an agent passes on.
+LONGEST_TEXT = 2048
+# Networks of one task.
+MOST_ADDRESSES = 1000
+_REPORTS_IN_A_FRAME = LARGEST_TO_MANAGER // 2
 
 
 class NetworkAssignment(Document):
@@ -62,7 +70,7 @@ class TaskReport(Document):
 
     task_id: str
     status: TaskStatus
-    addresses: dict[str, str] = Field(default_factory=dict)
+    addresses: dict[str, str] = Field(default_factory=dict, max_length=MOST_ADDRESSES)
     restarts: int = 0
 
 
@@ -71,7 +79,7 @@ class TaskReport(Document):
 
 class Hello(Document):
     """First frame. `address` is where the node is reached, `host:port` of a manager's door should it be one. `reports`
-    are all tasks the agent holds, with their true state."""
+    are all tasks the agent holds, with their true state; those that do not fit follow in Reports."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
@@ -210,3 +218,30 @@ FromManager = Annotated[
 
 from_agent: TypeAdapter[FromAgent] = TypeAdapter(FromAgent)
 from_manager: TypeAdapter[FromManager] = TypeAdapter(FromManager)
+
+
+def shortened(status: TaskStatus) -> TaskStatus:
+    """The status with texts that are no longer than a session carries."""
+    message, err = _cut(status.message), _cut(status.err)
+    if (message, err) == (status.message, status.err):
+        return status
+    return status.model_copy(update={"message": message, "err": err})
+
+
+def frames_of(reports: Iterable[TaskReport]) -> list[tuple[TaskReport, ...]]:
+    """The reports with their texts shortened, as many together as fit a frame. One part at least."""
+    parts: list[list[TaskReport]] = [[]]
+    size = 0
+    for report in reports:
+        short = report.model_copy(update={"status": shortened(report.status)})
+        weight = len(short.model_dump_json().encode())
+        if parts[-1] and size + weight > _REPORTS_IN_A_FRAME:
+            parts.append([])
+            size = 0
+        parts[-1].append(short)
+        size += weight
+    return [tuple(part) for part in parts]
+
+
+def _cut(text: str | None) -> str | None:
+    return text.encode()[:LONGEST_TEXT].decode(errors="ignore") if text else text

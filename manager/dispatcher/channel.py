@@ -15,9 +15,10 @@ class Channel(Protocol):
         ...
 
     async def send(self, message: FromManager) -> None:
-        """Raises `ChannelClosed`. May be called from several tasks; waits while the agent does not read."""
+        """Raises `ChannelClosed`. May be called from several tasks; waits while the agent does not read, but not for
+        ever: the connection of one that does not is cut."""
         ...
 
     async def close(self) -> None:
-        """No error when it is closed already."""
+        """No error when it is closed already. Takes seconds at most."""
         ...

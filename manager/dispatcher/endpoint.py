@@ -1,5 +1,6 @@
 """The agents' door: two WebSocket routes, that turn frames into messages and back. Decides nothing."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -11,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from manager.dispatcher.channel import ChannelClosed
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.streams import LogBroker, Stream, StreamClosed
-from manager.peer import peer_of
+from manager.peer import cut, peer_of
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.together import together
 from swarmpy.wire import FromAgent, FromManager, from_agent
@@ -22,14 +23,19 @@ GOING_AWAY = 1001
 NO_CODE = 1005
 UNWANTED = 1008
 
+# In seconds. A peer that does not read for so long holds nobody up any more: its connection is cut.
+_SENDS_WITHIN = 10.0
+_CLOSES_WITHIN = 2.0
+
 OnCrash = Callable[[Exception], None]
 
 
 class WebSocketChannel:
     """A `Channel` over one accepted WebSocket."""
 
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, *, sends_within: float = _SENDS_WITHIN) -> None:
         self._socket = socket
+        self._sends_within = sends_within
 
     async def receive(self) -> FromAgent:
         try:
@@ -45,7 +51,11 @@ class WebSocketChannel:
 
     async def send(self, message: FromManager) -> None:
         try:
-            await self._socket.send_text(message.model_dump_json(exclude_none=True))
+            async with asyncio.timeout(self._sends_within):
+                await self._socket.send_text(message.model_dump_json(exclude_none=True))
+        except TimeoutError as cause:
+            cut(self._socket.scope)
+            raise ChannelClosed from cause
         except (WebSocketDisconnect, RuntimeError) as cause:
             raise ChannelClosed from cause
 
@@ -57,8 +67,11 @@ async def close_socket(socket: WebSocket, code: int, reason: str = "") -> None:
     if socket.application_state is WebSocketState.DISCONNECTED or socket.client_state is WebSocketState.DISCONNECTED:
         return
     try:
-        await socket.close(code, reason)
-    except RuntimeError:
+        async with asyncio.timeout(_CLOSES_WITHIN):
+            await socket.close(code, reason)
+    except TimeoutError:
+        cut(socket.scope)
+    except (WebSocketDisconnect, RuntimeError):
         return  # closed from the other side meanwhile
 
 

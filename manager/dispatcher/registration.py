@@ -4,8 +4,24 @@ from datetime import datetime
 
 from manager.objects import Node
 from manager.state import State
+from swarmpy.errors import BadRequest
+from swarmpy.models.node import NodeDescription
 from swarmpy.states import NodeState, Role
 from swarmpy.wire import Bearings, Described, Hello
+
+_MOST_LABELS = 1000
+_MOST_PLUGINS = 1000
+
+
+def check_description(description: NodeDescription) -> None:
+    """Raises `BadRequest` for one that no machine has: every manager keeps it in memory and in the store."""
+    engine = description.engine
+    for what, found, most in (
+        ("labels", len(engine.labels or {}), _MOST_LABELS),
+        ("plugins", len(engine.plugins or ()), _MOST_PLUGINS),
+    ):
+        if found > most:
+            raise BadRequest(f"the engine of this node has {found} {what}, more than the {most} that are kept")
 
 
 def registered(known: Node, hello: Hello, now: datetime) -> Node | None:

@@ -16,7 +16,7 @@ from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
 from swarmpy.clock import Clock
-from swarmpy.errors import LeadershipLost, Unavailable
+from swarmpy.errors import BadRequest, LeadershipLost, Unavailable
 from swarmpy.logs import logger
 from swarmpy.wire import TaskReport
 
@@ -73,8 +73,20 @@ class ReportWriter:
             del self._pending[task_id]
         now = self._clock.now()
         changed = [after for told, task in self._known(taken) if (after := merged(task, told.report, now)) is not None]
+        await self._write(taken, changed)
+        if self._pending:
+            self._wake.set()
+
+    async def _write(self, taken: dict[str, _Told], changed: list[Task]) -> None:
         try:
             await self._ledger.commit([Unit((put(task),)) for task in changed])
+        except BadRequest as error:
+            if len(changed) > 1:
+                # One of them asks too much of the store; the others are sound.
+                for task in changed:
+                    await self._write({task.id: taken[task.id]}, [task])
+            else:
+                log.warning("report.dropped", node=changed[0].node_id, task=changed[0].id, reason=str(error))
         except LeadershipLost:
             raise
         except CommitConflict:
@@ -85,8 +97,6 @@ class ReportWriter:
         else:
             for task in changed:
                 log.debug("task.reported", task=task.id, state=task.state.label, message=task.status.message)
-        if self._pending:
-            self._wake.set()
 
     def _known(self, taken: dict[str, _Told]) -> Iterable[tuple[_Told, Task]]:
         """Those whose tasks are still on record, and still given to the node that told."""

@@ -9,7 +9,7 @@ from manager.objects import Reason, Task
 from manager.orchestrator.reasons import WAITS, ended
 from swarmpy.models.task import TaskStatus
 from swarmpy.states import TaskState
-from swarmpy.wire import TaskReport
+from swarmpy.wire import TaskReport, shortened
 
 # States that only the manager decides; an agent that names one is not believed.
 _NOT_OBSERVED = frozenset({TaskState.NEW, TaskState.PENDING, TaskState.REMOVE, TaskState.ORPHANED})
@@ -27,6 +27,7 @@ def merged(task: Task, report: TaskReport, now: datetime) -> Task | None:
     status = merged_status(task.status, report.status)
     if status is not report.status:
         return None
+    status = shortened(status)
     if status.state == task.state and report.restarts <= task.local_restarts:
         # People read it as "since when": an agent that starts again, or a pull that goes on, does not begin it anew.
         status = status.model_copy(update={"timestamp": task.status.timestamp or status.timestamp})

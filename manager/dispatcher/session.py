@@ -33,6 +33,7 @@ class Session:
         self._dismissed = ""
         self._bearings: Bearings | None = None
         self._told_bearings: Bearings | None = None
+        self._replaced = asyncio.Event()
         self._wake = asyncio.Event()
         self._wake.set()
 
@@ -56,6 +57,13 @@ class Session:
         """The agent is told why it has no place here, and the session ends."""
         self._dismissed = reason
         self._wake.set()
+
+    def replace(self) -> None:
+        """The node has a newer session; this one ends by itself, in its own time."""
+        self._replaced.set()
+
+    async def wait_until_replaced(self) -> None:
+        await self._replaced.wait()
 
     async def tell(self, state: State, unseal: Unseal) -> None:
         """Send the whole set, then differences, until the channel closes."""

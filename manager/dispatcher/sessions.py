@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from manager.ca.sealing import Sealer
 from manager.dispatcher.channel import Channel, ChannelClosed
 from manager.dispatcher.news import REMOVED, News
-from manager.dispatcher.registration import described, registered
+from manager.dispatcher.registration import check_description, described, registered
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
@@ -19,7 +19,7 @@ from manager.objects import Node
 from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
-from swarmpy.clock import Clock
+from swarmpy.clock import Clock, within
 from swarmpy.errors import BadRequest, LeadershipLost, Unavailable
 from swarmpy.idgen import Mint
 from swarmpy.logs import logger
@@ -53,6 +53,7 @@ class Sessions:
 
     # Above this many beats a second in all, each node beats slower.
     BEATS_PER_SECOND = 500
+    HELLO_WITHIN = timedelta(seconds=10)
     NEWS_AFTER = timedelta(milliseconds=5)
 
     def __init__(
@@ -148,7 +149,11 @@ class Sessions:
 
     async def _let_in(self, channel: Channel, node_id: str) -> Hello | None:
         """The agent's hello, its node on record; None when it was refused."""
-        hello = await channel.receive()
+        try:
+            hello = await within(self._clock, self.HELLO_WITHIN, channel.receive())
+        except TimeoutError:
+            await _refuse(channel, f"no hello came within {self.HELLO_WITHIN.total_seconds():g} s", retry=True)
+            return None
         if not isinstance(hello, Hello):
             await _refuse(channel, "the first message must be a hello", retry=False)
             return None
@@ -158,6 +163,7 @@ class Sessions:
             return None
         try:
             self._must_serve()
+            check_description(hello.description)
             if hello.address:
                 # Other nodes will be told it.
                 parse_address(hello.address, "the address of this node", 0)
@@ -184,11 +190,12 @@ class Sessions:
         try:
             if old is not None:
                 log.info("session.replaced", node=session.node_id)
-                await old.channel.close()
+                old.replace()
             await session.channel.send(self._welcome(session))
             self._news.orient(session)
             log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
-            await together(session.tell(self._ledger.state, self._unseal), self._listen(session))
+            telling = session.tell(self._ledger.state, self._unseal)
+            await together(telling, self._listen(session), session.wait_until_replaced())
         finally:
             if self._sessions.get(session.node_id) is session:
                 del self._sessions[session.node_id]
@@ -209,6 +216,7 @@ class Sessions:
                 case Beat():
                     await session.channel.send(Beaten(beat_every=self._beat_every()))
                 case Described():
+                    check_description(message.description)
                     await self._describe(session, message)
                 case Goodbye():
                     log.info("session.ended", node=session.node_id, reason=message.reason)

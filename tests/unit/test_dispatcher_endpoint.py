@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
+from starlette.websockets import WebSocket
 from support.cluster import Cluster, cluster_of
 from support.node_certificates import ClusterCa
 from support.scripted_agent import description
@@ -15,10 +17,12 @@ from support.tls_port import TlsPort, tls_port
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from manager.dispatcher.endpoint import agent_routes
+from manager.dispatcher.channel import ChannelClosed
+from manager.dispatcher.endpoint import WebSocketChannel, agent_routes
 from manager.listening import listen_tcp, listen_unix
 from swarmpy.errors import BadRequest, Unavailable
 from swarmpy.wire import (
+    LARGEST_TO_MANAGER,
     Bearings,
     Beat,
     Beaten,
@@ -108,6 +112,18 @@ async def test_nonsense_is_answered_with_what_is_wrong_with_it(tmp_path: Path) -
         assert not door.crashes
 
 
+async def test_a_frame_that_would_hold_the_manager_up_ends_the_session(tmp_path: Path) -> None:
+    async with a_door(tmp_path) as door, door.connect() as socket:
+        await introduce(socket)
+        await socket.send(" " * (LARGEST_TO_MANAGER + 1))
+
+        with pytest.raises(ConnectionClosed) as closed:
+            await hear(socket)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+        assert not door.crashes
+
+
 async def test_an_agent_that_hangs_up_has_no_session_any_more(tmp_path: Path) -> None:
     async with a_door(tmp_path) as door:
         async with door.connect() as socket:
@@ -162,6 +178,50 @@ async def test_when_the_leader_steps_down_the_socket_is_closed_as_going_away(tmp
             await closing
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
+
+
+# peers that do not read
+
+
+async def test_who_does_not_read_is_told_goodbye_for_a_moment_only(tmp_path: Path) -> None:
+    async with filled(tmp_path) as (socket, ended):
+        await asyncio.wait_for(WebSocketChannel(socket).close(), BOUND)
+        await asyncio.wait_for(ended.wait(), BOUND)
+
+
+async def test_what_cannot_be_sent_in_time_ends_the_connection(tmp_path: Path) -> None:
+    async with filled(tmp_path) as (socket, ended):
+        with pytest.raises(ChannelClosed):
+            await asyncio.wait_for(WebSocketChannel(socket, sends_within=0.1).send(Beaten(beat_every=1)), BOUND)
+        await asyncio.wait_for(ended.wait(), BOUND)
+
+
+@asynccontextmanager
+async def filled(tmp_path: Path) -> AsyncIterator[tuple[WebSocket, asyncio.Event]]:
+    """The manager's end of a connection whose buffers are full, and whether it has ended."""
+    accepted: asyncio.Queue[WebSocket] = asyncio.Queue()
+    ended = asyncio.Event()
+
+    async def accept(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.receive_text()
+        # One for the transport's buffer, one for that of TLS: the next would have to wait.
+        for _ in range(2):
+            await socket.send_bytes(bytes(32 << 20))
+        accepted.put_nowait(socket)
+        while (await socket.receive())["type"] != "websocket.disconnect":
+            pass
+        ended.set()
+
+    ca = ClusterCa(tmp_path)
+    async with (
+        tls_port(ca.manager("m1"), Starlette(routes=[WebSocketRoute("/x", accept)])) as port,
+        port.websocket("/x", ca.worker("n1").client_context()) as client,
+    ):
+        client.transport.pause_reading()
+        await client.send("not read from now on")
+        yield await asyncio.wait_for(accepted.get(), BOUND), ended
+        client.transport.abort()
 
 
 # listening

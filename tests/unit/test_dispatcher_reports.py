@@ -13,7 +13,7 @@ from manager.objects import Reason, ReasonCode, Task
 from swarmpy.models.port import PortConfig
 from swarmpy.models.task import PortStatus, TaskStatus
 from swarmpy.states import TaskState
-from swarmpy.wire import TaskReport
+from swarmpy.wire import LARGEST_TO_MANAGER, Reports, TaskReport, frames_of
 
 LATER = NOW + timedelta(seconds=5)
 
@@ -90,6 +90,23 @@ def test_an_agent_whose_clock_goes_ahead_reports_nothing_from_the_future() -> No
     assert (running.started_at, ended.finished_at) == (LATER, LATER)
     assert ended.reason is not None
     assert ended.reason.since == LATER
+
+
+def test_texts_are_kept_as_far_as_people_read_them() -> None:
+    task = after(a_task(), report(TaskState.FAILED, message="é" * 5000, err="x" * 5000))
+
+    assert (task.status.message, task.status.err) == ("é" * 1024, "x" * 2048)
+
+
+def test_reports_are_parted_so_that_each_frame_is_small_enough_and_none_is_lost() -> None:
+    many = [report(TaskState.FAILED, message="x" * 5000).model_copy(update={"task_id": str(n)}) for n in range(600)]
+    frames = frames_of(many)
+
+    assert [said.task_id for frame in frames for said in frame] == [said.task_id for said in many]
+    assert len(frames) > 1
+    for frame in frames:
+        assert len(Reports(session_id="s", reports=frame).model_dump_json()) < LARGEST_TO_MANAGER
+    assert frames_of([]) == [()]
 
 
 def test_addresses_ports_and_restarts_are_kept() -> None:

@@ -14,7 +14,8 @@ from support.scripted_agent import MemoryChannel, description
 from manager.store.codec import put
 from manager.store.port import Delete, Unit
 from swarmpy.clock import ManualClock
-from swarmpy.models.task import TaskStatus
+from swarmpy.models.node import EngineDescription
+from swarmpy.models.task import ContainerStatus, TaskStatus
 from swarmpy.states import Availability, NodeState, Role, TaskState
 from swarmpy.wire import (
     PROTOCOL,
@@ -165,6 +166,19 @@ async def test_a_new_session_ends_the_old_one_of_the_same_node() -> None:
         assert not cluster.leader.manager.sessions.is_connected("n1")
 
 
+async def test_a_new_session_does_not_wait_for_the_old_connection_to_close() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        caller.channel.awake.clear()
+        again = Caller(cluster, cluster.leader)
+        await again.hello()
+        heard = list(again.heard)
+        caller.channel.awake.set()
+
+        assert [message for message in heard if isinstance(message, Welcome)]
+        await again.hang_up()
+
+
 async def test_an_agent_that_leaves_before_it_is_welcomed_leaves_no_session_behind() -> None:
     async with calling() as (cluster, caller):
         caller.channel.say(Hello(description=description("n1")))
@@ -227,6 +241,43 @@ async def test_an_address_that_others_could_not_use_is_refused_in_words(address:
         assert "is no address" in caller.only(Refused).reason
         assert cluster.node("n1") == known
         assert caller.is_over
+
+
+async def test_who_says_no_hello_is_not_waited_for() -> None:
+    async with calling() as (cluster, caller):
+        await cluster.advance(11)
+
+        assert "no hello" in caller.only(Refused).reason
+        assert caller.is_over
+
+
+async def test_an_engine_with_more_labels_than_any_has_is_refused() -> None:
+    async with calling() as (cluster, caller):
+        labels = {str(number): "" for number in range(1001)}
+        await caller.hello(
+            description=description("n1").model_copy(update={"engine": EngineDescription(labels=labels)})
+        )
+
+        assert "1001 labels" in caller.only(Refused).reason
+        assert cluster.node("n1").description.engine.labels is None
+
+
+async def test_a_report_too_large_for_the_store_is_dropped_and_the_others_are_written() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        await cluster.deploy("web", replicas=2)
+        large, sound = cluster.tasks("web")
+        status = TaskStatus(timestamp=cluster.clock.now(), state=TaskState.RUNNING)
+        container = ContainerStatus(container_id="x" * 2_000_000)
+        reports = (
+            TaskReport(task_id=large.id, status=status.model_copy(update={"container_status": container})),
+            TaskReport(task_id=sound.id, status=status),
+        )
+        await caller.say(Reports(session_id=caller.session_id, reports=reports))
+
+        assert cluster.state.tasks[large.id].state is TaskState.ASSIGNED
+        assert cluster.state.tasks[sound.id].state is TaskState.RUNNING
+        assert cluster.leader.is_leading
 
 
 async def test_a_connection_must_begin_with_hello() -> None:
