@@ -40,6 +40,8 @@ class ControlLoop:
 
     # Changes of one deploy come close together: wait this long for company after the first.
     GATHER = timedelta(milliseconds=2)
+    # What someone else wrote first is known after this; where the watch is lost, later.
+    NEWS_AFTER = timedelta(milliseconds=20)
     # In seconds. Waiting tasks are tried again no more often than this, however often room is freed.
     RETRY_EVERY = 0.2
     # A service whose look takes longer than this is looked at for a fifth of the time at most.
@@ -220,6 +222,7 @@ class ControlLoop:
                 refused += conflict.refused
         if refused:
             self._look_again_after(refused, services)
+            await self._clock.sleep(self.NEWS_AFTER)
 
     def _look_again_after(self, refused: Iterable[Unit], services: Iterable[str]) -> None:
         """Someone wrote first: what was decided for these services no longer holds."""

@@ -46,10 +46,13 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
     restless: set[PlaceKey] = set()
     for task in tasks:
         key = task.slot or task.node_id
-        if key not in resting and needs_nothing(task):
+        known = resting.get(key)
+        if known is None and needs_nothing(task):
             resting[key] = task
             if task.status.state is TaskState.COMPLETE:
                 ended[key] = ended.get(key, 0) + 1
+        elif known is not None and known.job_iteration is not None and _ends_the_other(known, task):
+            restless.add(key)
         elif task.status.state > TaskState.RUNNING and TaskState.RUNNING < task.desired_state < TaskState.REMOVE:
             ended[key] = ended.get(key, 0) + 1
         else:
@@ -60,6 +63,11 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
     for key in restless:
         resting.pop(key, None)
     return Survey(resting, tuple(task for task in tasks if (task.slot or task.node_id) not in resting))
+
+
+def _ends_the_other(known: Task, task: Task) -> bool:
+    """A run of a job that turns out complete, beside another attempt at it."""
+    return task.status.state is TaskState.COMPLETE and known.status.state is TaskState.RUNNING
 
 
 def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bool]:

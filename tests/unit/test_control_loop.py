@@ -14,7 +14,7 @@ from manager.control.loop import ControlLoop
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger
 from manager.objects import AnyObject
-from manager.store.codec import put
+from manager.store.codec import encode, put
 from manager.store.keys import LEADER
 from manager.store.memory import MemoryDatabase
 from manager.store.port import Fence, Put, Unit
@@ -37,6 +37,7 @@ class Bench:
     """A ledger that leads, and a control loop that was made and does not run yet."""
 
     def __init__(self, process: ManagerProcess, clock: ManualClock) -> None:
+        self.process = process
         self.ledger: Ledger = process.ledger
         self.clock = clock
         manager, mint = process.manager, CountingIds()
@@ -97,6 +98,22 @@ async def test_the_pass_that_finds_a_node_to_be_back_stops_nothing_there() -> No
         async with running(bench):
             assert bench.ledger.state.nodes["n1"].state is NodeState.READY
             assert bench.ledger.state.tasks["t1"].desired_state is TaskState.RUNNING
+
+
+async def test_a_picture_that_lags_behind_makes_the_loop_wait_and_not_spin() -> None:
+    async with leading() as bench:
+        await bench.write(a_node("n1"), a_service(), a_wish(), a_task("t1"))
+        async with running(bench):
+            bench.process.lose_watch()
+            report = a_task("t1", state=TaskState.FAILED)
+            await bench.process.store.commit([Unit((Put("tasks/t1", encode(report)),))])
+            service = bench.ledger.state.services["web"]
+            await bench.write(service.model_copy(update={"removed": True}))
+            await settle(bench.clock)
+            assert bench.ledger.state.tasks["t1"].state is TaskState.RUNNING
+
+            await advance(bench.clock, 2)
+            assert not bench.ledger.state.tasks
 
 
 async def test_a_loop_that_fell_behind_looks_at_everything() -> None:
