@@ -4,6 +4,7 @@ Everything here came over TLS. Without a certificate one may ask to join, and no
 session, renew its certificate and leave; managers pass on the API calls of their operators as well.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -38,6 +39,8 @@ from swarmpy.states import Role
 Asked = TypeVar("Asked", bound=BaseModel)
 
 LARGEST_REQUEST = 64 << 10
+# Seconds, for all of a request's body.
+ARRIVES_WITHIN = 10.0
 
 
 def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], api: ASGIApp) -> ASGIApp:
@@ -125,10 +128,14 @@ def _caller(scope: Scope) -> Identity:
 
 async def _read(request: Request, kind: type[Asked]) -> Asked:
     raw = bytearray()
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_REQUEST:
-            raise BadRequest("the request is larger than any that is known here")
+    try:
+        async with asyncio.timeout(ARRIVES_WITHIN):
+            async for chunk in request.stream():
+                raw += chunk
+                if len(raw) > LARGEST_REQUEST:
+                    raise BadRequest("the request is larger than any that is known here")
+    except TimeoutError:
+        raise BadRequest(f"the request did not arrive whole within {ARRIVES_WITHIN:g} s; send it again") from None
     try:
         return kind.model_validate_json(bytes(raw))
     except ValidationError as error:

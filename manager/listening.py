@@ -105,10 +105,16 @@ def _open_to_group(path: Path, group: str) -> None:
 class HttpServer(uvicorn.Server):
     """An app behind listeners, over TLS where `tls` is given. Signals are the daemon's business, not the server's.
 
-    Over TLS, `manager.peer.peer_of` tells of each request and WebSocket which node it comes from.
+    `protocol` speaks over TLS, where `manager.peer.peer_of` tells which node a request or WebSocket comes from.
     """
 
-    def __init__(self, app: Any, listeners: Sequence[socket.socket], tls: ServerTls | None = None) -> None:
+    def __init__(
+        self,
+        app: Any,
+        listeners: Sequence[socket.socket],
+        tls: ServerTls | None = None,
+        protocol: type[HttpOfPeer] = HttpOfPeer,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -128,6 +134,7 @@ class HttpServer(uvicorn.Server):
         )
         self._listeners = list(listeners)
         self._tls = tls
+        self._speaks = protocol
 
     async def run_until_stopped(self) -> None:
         """Serve until `stop`."""
@@ -163,7 +170,7 @@ class HttpServer(uvicorn.Server):
         await asyncio.sleep(0)
 
     def _protocol(self) -> asyncio.Protocol:
-        return HttpOfPeer(self.config, self.server_state, self.lifespan.state)
+        return self._speaks(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ The certificate was verified in the handshake; here it is only read. What a peer
 """
 
 import asyncio
+import sys
 from typing import Any, cast
 
 from starlette.responses import JSONResponse
@@ -30,9 +31,65 @@ def cut(scope: Scope) -> None:
 
 
 class HttpOfPeer(HttpToolsProtocol):
+    # Seconds. A peer of TLS without a certificate that completes no request for so long is cut: it is nobody yet.
+    NOBODY_ASKS_WITHIN = 10.0
+    # Bytes. Names and headers of a request are a few hundred; httptools itself would take any number.
+    LARGEST_HEAD = 256 << 10
+    _head = 0
+
+    def data_received(self, data: bytes) -> None:
+        self._head += len(data)
+        super().data_received(data)
+        if self._head > self.LARGEST_HEAD:
+            self.transport.abort()
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        # What follows is a body, whose length is the app's business, until the next request begins.
+        self._head = -sys.maxsize
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head = 0
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.app = cast(Any, _told_who(cast(ASGIApp, self.app), transport))
+        app = _told_who(cast(ASGIApp, self.app), transport)
+        connection = transport.get_extra_info("ssl_object")
+        if connection is not None and not connection.getpeercert(binary_form=True):
+            app = _Nobody(app, transport, self.NOBODY_ASKS_WITHIN)
+        self.app = cast(Any, app)
+
+
+class _Nobody:
+    """The app for a connection whose peer showed no certificate: cuts it unless it asks, again and again."""
+
+    def __init__(self, app: ASGIApp, transport: asyncio.Transport, within: float) -> None:
+        self._app = app
+        self._transport = transport
+        self._within = within
+        self._answering = 0
+        self._has_asked = False
+        self._watch()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._answering += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._answering -= 1
+            self._has_asked = True
+
+    def _watch(self) -> None:
+        asyncio.get_running_loop().call_later(self._within, self._look)
+
+    def _look(self) -> None:
+        # How long a request may take to arrive is for the app to say, and how long its answer.
+        if not self._has_asked and not self._answering:
+            self._transport.abort()
+        elif not self._transport.is_closing():
+            self._has_asked = False
+            self._watch()
 
 
 class WebSocketOfPeer(WebSocketsSansIOProtocol):

@@ -16,7 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.client import ClientConnection, connect
 
 from manager.listening import HttpServer, listen_tcp
-from manager.peer import peer_of
+from manager.peer import HttpOfPeer, peer_of
 from manager.tls import ServerTls
 from swarmpy.pki import MANAGER_NAME, Credentials
 
@@ -89,6 +89,20 @@ class TlsPort:
             writer.close()
             return shown
 
+    async def say_in_tls(self, raw: bytes, context: ssl.SSLContext) -> bytes:
+        """All that the port answers before it closes."""
+        async with asyncio.timeout(BOUND):
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", self.number, ssl=context, server_hostname=MANAGER_NAME
+            )
+            writer.write(raw)
+            try:
+                return await reader.read()
+            except ConnectionResetError:
+                return b""
+            finally:
+                writer.close()
+
     async def say(self, raw: bytes) -> bytes:
         """Without TLS: all that the port answers before it closes."""
         async with asyncio.timeout(BOUND):
@@ -103,12 +117,17 @@ class TlsPort:
 
 
 @asynccontextmanager
-async def tls_port(credentials: Credentials, app: Any = None, tls: ServerTls | None = None) -> AsyncIterator[TlsPort]:
+async def tls_port(
+    credentials: Credentials,
+    app: Any = None,
+    tls: ServerTls | None = None,
+    protocol: type[HttpOfPeer] = HttpOfPeer,
+) -> AsyncIterator[TlsPort]:
     listener = listen_tcp("127.0.0.1:0")
     port = TlsPort(tls or BriskTls(credentials), listener.getsockname()[1])
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: port.faults.append(context))
-    server = HttpServer(app or who_app(), [listener], port.tls)
+    server = HttpServer(app or who_app(), [listener], port.tls, protocol)
     serving = asyncio.create_task(server.run_until_stopped())
     try:
         yield port

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 from support.door import BOUND, OpenDoor, open_door
+from support.tls_port import stranger
 
 from manager.store.codec import put
 from manager.store.keys import key_of
@@ -254,6 +255,14 @@ async def test_one_that_does_not_lead_says_so(door: OpenDoor) -> None:
     door.manager.ledger.fence = None
     with pytest.raises(Unavailable, match="does not lead"):
         await ask(door, node, LEAVE_PATH, LeaveRequest(), Done)
+
+
+async def test_a_request_that_does_not_arrive_is_not_waited_for(door: OpenDoor) -> None:
+    head = f"POST {JOIN_PATH} HTTP/1.1\r\nHost: manager\r\nConnection: close\r\nContent-Length: 9\r\n\r\n".encode()
+    answer = await door.port.say_in_tls(head + b"{", stranger(door.identity.credentials.ca_file))
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"did not arrive" in answer
 
 
 async def test_what_is_no_certificate_request_is_refused(door: OpenDoor) -> None:

@@ -11,6 +11,7 @@ from support.node_certificates import ClusterCa
 from support.tls_port import BOUND, TlsPort, stranger, tls_port
 from websockets.exceptions import InvalidStatus
 
+from manager.peer import HttpOfPeer
 from manager.tls import ServerTls
 from swarmpy.clock import ManualClock
 from swarmpy.pki import Credentials, Identity, to_der
@@ -123,6 +124,23 @@ async def test_who_never_finishes_the_handshake_is_cut(ca: ClusterCa) -> None:
 
         assert await waiting == b""
         assert port.faults == []
+
+
+@pytest.mark.parametrize("half", [b"", b"GET /who HTTP/1.1\r\nHost: man"])
+async def test_who_shows_no_certificate_and_asks_nothing_is_cut(ca: ClusterCa, half: bytes) -> None:
+    async with tls_port(ca.manager("m1"), protocol=_Impatient) as port:
+        assert await port.say_in_tls(half, stranger(ca.ca_file)) == b""
+
+
+async def test_a_request_that_never_ends_its_headers_is_cut(ca: ClusterCa) -> None:
+    async with tls_port(ca.manager("m1")) as port:
+        endless = b"GET /who HTTP/1.1\r\n" + b"a: b\r\n" * 100_000
+        assert await port.say_in_tls(endless, stranger(ca.ca_file)) == b""
+        assert port.faults == []
+
+
+class _Impatient(HttpOfPeer):
+    NOBODY_ASKS_WITHIN = 0.3
 
 
 # renewal
