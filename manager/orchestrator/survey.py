@@ -46,10 +46,13 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
     restless: set[PlaceKey] = set()
     for task in tasks:
         key = task.slot or task.node_id
-        if key not in resting and needs_nothing(task):
+        known = resting.get(key)
+        if known is None and needs_nothing(task):
             resting[key] = task
             if task.status.state is TaskState.COMPLETE:
                 ended[key] = ended.get(key, 0) + 1
+        elif known is not None and _is_the_same_run(known, task) and task.status.state is TaskState.COMPLETE:
+            restless.add(key)
         elif task.status.state > TaskState.RUNNING and TaskState.RUNNING < task.desired_state < TaskState.REMOVE:
             ended[key] = ended.get(key, 0) + 1
         else:
@@ -60,6 +63,12 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
     for key in restless:
         resting.pop(key, None)
     return Survey(resting, tuple(task for task in tasks if (task.slot or task.node_id) not in resting))
+
+
+def _is_the_same_run(attempt: Task, other: Task) -> bool:
+    """Of a job: should the other be complete, the attempt, which is still under way, is one too many."""
+    is_under_way = attempt.status.state is TaskState.RUNNING
+    return is_under_way and attempt.job_iteration is not None and attempt.job_iteration == other.job_iteration
 
 
 def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bool]:

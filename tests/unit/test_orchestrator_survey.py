@@ -63,6 +63,14 @@ def test_a_complete_run_rests_until_the_next_iteration() -> None:
     assert resting(a_job(iteration=1), done) == set()
 
 
+def test_a_complete_run_beside_a_second_attempt_is_no_rest_whichever_is_looked_at_first() -> None:
+    done = a_task("a", "job", state=TaskState.COMPLETE, desired=TaskState.SHUTDOWN, finished=1, job_iteration=0)
+    second = a_task("b", "job", job_iteration=0)
+
+    assert resting(a_job(), done, second) == set()
+    assert resting(a_job(), second, done) == set()
+
+
 def test_each_node_is_judged_once_however_many_tasks_it_has() -> None:
     asked: list[str] = []
 
