@@ -51,7 +51,7 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
             resting[key] = task
             if task.status.state is TaskState.COMPLETE:
                 ended[key] = ended.get(key, 0) + 1
-        elif known is not None and known.job_iteration is not None and _ends_the_other(known, task):
+        elif known is not None and _is_the_same_run(known, task) and task.status.state is TaskState.COMPLETE:
             restless.add(key)
         elif task.status.state > TaskState.RUNNING and TaskState.RUNNING < task.desired_state < TaskState.REMOVE:
             ended[key] = ended.get(key, 0) + 1
@@ -65,9 +65,10 @@ def survey(view: View, nodes: frozenset[str] | None = None) -> Survey:
     return Survey(resting, tuple(task for task in tasks if (task.slot or task.node_id) not in resting))
 
 
-def _ends_the_other(known: Task, task: Task) -> bool:
-    """A run of a job that turns out complete, beside another attempt at it."""
-    return task.status.state is TaskState.COMPLETE and known.status.state is TaskState.RUNNING
+def _is_the_same_run(attempt: Task, other: Task) -> bool:
+    """Of a job: should the other be complete, the attempt, which is still under way, is one too many."""
+    is_under_way = attempt.status.state is TaskState.RUNNING
+    return is_under_way and attempt.job_iteration is not None and attempt.job_iteration == other.job_iteration
 
 
 def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bool]:

@@ -250,6 +250,7 @@ class ScriptedAgent:
                 match message:
                     case Welcome():
                         self.session_id = message.session_id
+                        self._tell_what_came_since(reports)
                         beating = asyncio.create_task(self._beat(channel, message.beat_every))
                     case Refused():
                         self.ended = "" if message.retry else message.reason
@@ -264,6 +265,11 @@ class ScriptedAgent:
             for helper in helpers:
                 helper.cancel()
             await asyncio.gather(*helpers, return_exceptions=True)
+
+    def _tell_what_came_since(self, hello: tuple[TaskReport, ...]) -> None:
+        news = tuple(report for run in self.runs.values() if (report := self._report(run)) not in hello)
+        if news:
+            self._say(Reports(session_id=self.session_id, reports=news))
 
     async def _give_up_unanswered(self, channel: MemoryChannel) -> None:
         await self._clock.sleep(self.ANSWER)
