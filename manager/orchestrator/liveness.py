@@ -37,8 +37,8 @@ def reconcile_nodes(
     again: list[datetime] = []
     for node in state.nodes.values():
         heard = last_heard.get(node.id)
-        # A node that has just joined was not there to be heard before.
-        deadline = max(heard or node.created_at, leading_since) + grace
+        # A node that has just joined was not there to be heard before; what was heard of an earlier one is not it.
+        deadline = max(heard or node.created_at, node.created_at, leading_since) + grace
         if now < deadline:
             if node.state is not NodeState.DOWN or heard is not None:
                 again.append(deadline)
