@@ -173,6 +173,7 @@ class MachineActions:
     async def restart(self) -> str | None:
         async def restart(machine: Machine) -> None:
             await machine.crash()
+            self._world.note_whereabouts()
             machine.start()
 
         return await self._do(restart, "crashes and starts", lambda machine: machine.is_up)

@@ -35,7 +35,7 @@ class World:
     # passing time
 
     async def advance(self, seconds: float) -> None:
-        self._note_whereabouts()
+        self.note_whereabouts()
         await self.cluster.advance(seconds)
         self.operators.check()
         for node_id, machine in self.machines.items():
@@ -52,11 +52,12 @@ class World:
     async def _join_again(self, agent: ScriptedAgent) -> None:
         """The machine of a removed node is a new node, under the old name."""
         await agent.reboot()
+        self.note_whereabouts()
         agent.ended = ""
         self.cluster.join(agent.node_id)
         agent.start()
 
-    def _note_whereabouts(self) -> None:
+    def note_whereabouts(self) -> None:
         processes = self.cluster.managers.values()
         waiting = sum(process.is_paused for process in processes)
         self.laws.whereabouts.note_waiting(is_waiting=waiting > 0)
