@@ -17,7 +17,7 @@ from agent.runner import Runner
 from agent.streams import LogStreams
 from agent.task.assign import amended, from_full
 from swarmpy.clock import Clock, within
-from swarmpy.errors import BadRequest, Conflict, Forbidden, SwarmpyError, TimedOut, Unavailable
+from swarmpy.errors import BadRequest, Conflict, Forbidden, NotTheLeader, SwarmpyError, TimedOut, Unavailable
 from swarmpy.idgen import jitter
 from swarmpy.logs import logger
 from swarmpy.models.node import NodeDescription
@@ -105,7 +105,7 @@ class Session:
                 await self._one_session(address)
             except Conflict as gap:
                 log.info("session.renewed", reason=str(gap))
-            except _Elsewhere as error:
+            except NotTheLeader as error:
                 self._place.go_to(error.leader)
                 self._log_loss(address, error, first=tried == 0)
             except (Unavailable, TimedOut, ChannelClosed, TimeoutError) as error:
@@ -218,21 +218,13 @@ class Session:
             self._place.forget()
             return Forbidden(message.reason)
         if message.leader:
-            return _Elsewhere(message.reason, message.leader)
+            return NotTheLeader(message.reason, message.leader)
         if message.retry:
             return Unavailable(message.reason)
         return BadRequest(f"the manager refuses this agent: {message.reason}")
 
     async def _send(self, channel: Channel, message: FromAgent) -> None:
         await channel.send(message.model_dump_json())
-
-
-class _Elsewhere(Unavailable):
-    """Another manager leads."""
-
-    def __init__(self, reason: str, leader: str) -> None:
-        super().__init__(reason)
-        self.leader = leader
 
 
 def pause_after(tried: int, managers: int) -> timedelta:

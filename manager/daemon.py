@@ -5,7 +5,6 @@ import signal
 import socket
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from manager.api.app import create_app, create_status_app
@@ -61,13 +60,6 @@ async def run_manager(settings: ManagerSettings) -> None:
         settings.api_socket.unlink(missing_ok=True)
 
 
-def leader_address(manager: Manager) -> str | None:
-    """Where the leader's door is; None while nobody leads, or it is not known."""
-    state = manager.ledger.state
-    leader = state.nodes.get(state.leader)
-    return leader.address or None if leader is not None else None
-
-
 def _tls(settings: ManagerSettings) -> ServerTls:
     try:
         return ServerTls(Credentials.of(settings.identity))
@@ -88,14 +80,19 @@ def _servers(
 
     context = manager.api_context()
     api = create_app(context)
+    ledger = manager.ledger
     forward = ForwardToLeader(
-        api, manager.ledger, manager.clock, partial(leader_address, manager), Credentials.of(manager.settings.identity)
+        api,
+        ledger,
+        manager.clock,
+        lambda: ledger.state.leader_door or None,
+        Credentials.of(manager.settings.identity),
     )
     agents = agent_routes(manager.sessions, manager.logs, on_crash)
     door_socket, tls = door
     return [
         HttpServer(forward, [api_socket]),
-        HttpServer(create_door(manager.registrar, manager.ledger, agents, api), [door_socket], tls),
+        HttpServer(create_door(manager.registrar, ledger, agents, api), [door_socket], tls),
         HttpServer(create_status_app(context), [status_socket]),
     ]
 

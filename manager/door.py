@@ -160,8 +160,7 @@ def _on_known(ledger: Ledger) -> Callable[[Request, Exception], Awaitable[Respon
 
 def _told(error: SwarmpyError, ledger: Ledger) -> Response:
     if isinstance(error, LeadershipLost):
-        leader = ledger.state.nodes.get(ledger.state.leader)
-        where = leader.address if leader is not None and not ledger.is_leading else ""
+        where = ledger.state.leader_door if not ledger.is_leading else ""
         return JSONResponse(NotLeading(message=str(error), leader=where).model_dump(), NOT_LEADING)
     return JSONResponse({"message": str(error)}, error.http_status)
 

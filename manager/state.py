@@ -78,6 +78,12 @@ class State:
         """The id that holds a name (`services`, `networks`, `secrets`, `configs`)."""
         return self.names.get(f"{kind}/{name}")
 
+    @property
+    def leader_door(self) -> str:
+        """Where the leader's door is (`host:port`), empty while nobody leads or it is not known."""
+        leader = self.nodes.get(self.leader)
+        return leader.address if leader is not None else ""
+
     def version_of(self, key: str) -> Revision:
         """The revision a key was last written at, 0 when it is not there."""
         return self._modified.get(key, 0)

@@ -10,7 +10,8 @@ SwarmpyError             exit 1   500
  |- Forbidden            exit 7   403   who asks may not: another certificate or token is needed
  |   `- NotAMember       exit 7   410   the node is no part of the cluster any more
  |- Unavailable          exit 6   503   the other side is away: retry
- |   `- LeadershipLost   exit 6   503   the fence refused the write: this manager no longer leads
+ |   |- LeadershipLost   exit 6   503   the fence refused the write: this manager no longer leads
+ |   `- NotTheLeader     exit 6   503   the manager asked does not lead: ask the one it names
  `- IllegalTransition, BrokenInvariant  our bug: stop loudly, with the story
 """
 
@@ -72,6 +73,14 @@ class Unavailable(SwarmpyError):
 
 class LeadershipLost(Unavailable):
     pass
+
+
+class NotTheLeader(Unavailable):
+    """`leader` (`host:port`) is where to ask, empty when nobody is known."""
+
+    def __init__(self, message: str, leader: str) -> None:
+        super().__init__(message)
+        self.leader = leader
 
 
 class IllegalTransition(SwarmpyError):

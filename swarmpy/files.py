@@ -1,6 +1,8 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and the removal of what is not needed."""
 
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -19,3 +21,9 @@ def write_whole(path: Path, content: str | bytes, mode: int) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove the folder with all that is in it, if it is there."""
+    with suppress(FileNotFoundError):
+        shutil.rmtree(folder)

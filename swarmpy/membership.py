@@ -15,6 +15,8 @@ CERTIFICATE_PATH = "/node/certificate"
 LEAVE_PATH = "/node/leave"
 MEMBER_PATH = "/manager/member"
 NOT_LEADING = 421
+# Where a manager keeps the key of `MemberAnswer`, in its data directory.
+SEALING_KEY_FILE = "sealing.key"
 
 
 class CaAnswer(Document):

@@ -40,6 +40,8 @@ CA_FILE, CERT_FILE, KEY_FILE = "ca.pem", "node.pem", "node.key"
 # The first node's, until the store has it.
 CA_KEY_FILE = "ca.key"
 CA_LIFETIME = timedelta(days=20 * 365)
+# A certificate's, unless the operators choose another.
+CERTIFICATE_LIFETIME = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
+from manager.ca.sealing import Sealer
 from manager.ledger import Ledger
 from manager.members.port import MemberList
 from swarmpy.clock import Clock
@@ -22,14 +23,6 @@ class LogSource(Protocol):
         node. Raises `Unavailable` with a reason when the node has no session or does not open the stream in time.
         """
         ...
-
-
-class Sealer(Protocol):
-    def seal(self, plain: bytes) -> str:
-        """Encrypted, as text that may lie in the store; two sealings of one value differ."""
-        ...
-
-    def unseal(self, sealed: str) -> bytes: ...
 
 
 class NodeSessions(Protocol):

@@ -5,10 +5,11 @@ One that does not lead says so and passes nothing on: a request travels once.
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from manager.api.forwarding import MOUNT, NOT_LEADING_HEADER, NOT_LEADING_STATUS
+from manager.api.forwarding import MOUNT, NOT_LEADING_HEADER
 from manager.api.problems import problem
 from manager.ledger import Ledger
 from manager.peer import peer_of
+from swarmpy.membership import NOT_LEADING
 from swarmpy.states import Role
 
 
@@ -28,7 +29,7 @@ class ForManagers:
         if peer is None or peer.role is not Role.MANAGER:
             await problem(403, "only managers of this cluster may ask here")(scope, receive, send)
         elif not self._ledger.is_leading:
-            refusal = problem(NOT_LEADING_STATUS, "this manager does not lead the cluster")
+            refusal = problem(NOT_LEADING, "this manager does not lead the cluster")
             refusal.headers[NOT_LEADING_HEADER] = "1"
             await refusal(scope, receive, send)
         else:

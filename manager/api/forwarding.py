@@ -11,7 +11,6 @@ RawHeaders = list[tuple[bytes, bytes]]
 
 # Where a manager listens to the others, and how one that does not lead says so there.
 MOUNT = "/api"
-NOT_LEADING_STATUS = 421
 NOT_LEADING_HEADER = "Swarmpy-Not-Leading"
 
 _READING = frozenset({"GET", "HEAD"})

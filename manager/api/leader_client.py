@@ -8,9 +8,10 @@ from typing import Any
 
 import httpcore2
 
-from manager.api.forwarding import NOT_LEADING_HEADER, NOT_LEADING_STATUS, RawHeaders
+from manager.api.forwarding import NOT_LEADING_HEADER, RawHeaders
 from manager.tls import Fingerprint, fingerprint_of
 from swarmpy.errors import BadRequest
+from swarmpy.membership import NOT_LEADING
 from swarmpy.pki import MANAGER_NAME, Credentials
 from swarmpy.tokens import host_of, port_of
 
@@ -106,7 +107,7 @@ class LeaderAnswer:
     @property
     def says_it_does_not_lead(self) -> bool:
         mark = NOT_LEADING_HEADER.lower().encode()
-        return self.status == NOT_LEADING_STATUS and any(name.lower() == mark for name, _ in self.headers)
+        return self.status == NOT_LEADING and any(name.lower() == mark for name, _ in self.headers)
 
 
 class LeaderClient:

@@ -1,20 +1,14 @@
 """The secrets that machines join with: drawn here, encrypted at once, read back for those who may show them."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
+from manager.ca.sealing import Sealer
 from manager.objects import Cluster, JoinSecrets
 from swarmpy.errors import Unavailable
 from swarmpy.idgen import Mint
 from swarmpy.models.cluster import JoinTokens
 from swarmpy.pki import digest_of
 from swarmpy.tokens import JoinToken
-
-
-class Sealer(Protocol):
-    def seal(self, plain: bytes) -> str: ...
-
-    def unseal(self, sealed: str) -> bytes: ...
 
 
 def new_join_secrets(sealer: Sealer, mint: Mint) -> JoinSecrets:

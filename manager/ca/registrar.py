@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from manager.admission.joining import Candidate, admit_equipped, admit_join, admit_leave
 from manager.ca.sealing import Sealer
-from manager.control.bootstrap import CERTIFICATE_LIFETIME
 from manager.dispatcher.registration import managers_of
 from manager.ledger import Ledger
 from manager.members.admit import admit
@@ -30,7 +29,7 @@ from swarmpy.membership import (
     MemberAnswer,
     MemberRequest,
 )
-from swarmpy.pki import Authority, Identity, key_digest_of
+from swarmpy.pki import CERTIFICATE_LIFETIME, Authority, Identity, key_digest_of
 from swarmpy.states import Role
 from swarmpy.tokens import host_of
 

@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from swarmpy.errors import Unavailable
+from swarmpy.membership import SEALING_KEY_FILE
 
-KEY_FILE = "sealing.key"
 _PREFIX = "v1:"
 _NONCE_BYTES = 12
 _KEY_BYTES = 32
@@ -39,7 +39,8 @@ class Sealer:
             return self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], None)
         except (InvalidTag, ValueError, binascii.Error) as cause:
             raise Unavailable(
-                f"a secret in the store was sealed with another key; copy {KEY_FILE} here from the manager that made it"
+                f"a secret in the store was sealed with another key; copy {SEALING_KEY_FILE} here from the manager "
+                "that made it"
             ) from cause
 
 
@@ -50,19 +51,20 @@ def load_sealer(data_dir: Path, *, may_draw: bool = True) -> Sealer:
     Written aside, then linked: the key is there whole or not at all, and two processes that start at once use the
     same one.
     """
-    path = data_dir / KEY_FILE
+    path = data_dir / SEALING_KEY_FILE
     if not path.exists():
         if not may_draw:
             raise Unavailable(
-                f"{KEY_FILE} is missing in {data_dir}: copy it from another manager, or demote and promote this node"
+                f"{SEALING_KEY_FILE} is missing in {data_dir}: copy it from another manager, or demote and promote "
+                "this node"
             )
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         _draw_key(path)
     key = path.read_bytes()
     if len(key) != _KEY_BYTES:
         raise Unavailable(
-            f"{KEY_FILE} in {data_dir} is damaged: copy it from a backup or another manager; without it, what was "
-            "sealed is lost, and once it is removed a new one is made"
+            f"{SEALING_KEY_FILE} in {data_dir} is damaged: copy it from a backup or another manager; without it, what "
+            "was sealed is lost, and once it is removed a new one is made"
         )
     return Sealer(key)
 

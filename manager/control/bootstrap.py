@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from manager.objects import Cluster, JoinSecrets, Node
 from swarmpy.models.cluster import CAConfig, ClusterSpec, DispatcherConfig, OrchestrationConfig, TaskDefaults
 from swarmpy.models.node import NodeDescription, NodeSpec
+from swarmpy.pki import CERTIFICATE_LIFETIME
 from swarmpy.states import Role
 
 _NAME = "default"
 _HISTORY = 5
 _BEAT = timedelta(seconds=1)
-
-
-CERTIFICATE_LIFETIME = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)

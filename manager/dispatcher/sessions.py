@@ -278,9 +278,8 @@ class Sessions:
         return self._ledger.state.nodes.get(node_id)
 
     def _leader_elsewhere(self) -> str:
-        leader = self._ledger.state.leader
-        node = self._known(leader) if leader != self._settings.node_id else None
-        return node.address if node else ""
+        state = self._ledger.state
+        return state.leader_door if state.leader != self._settings.node_id else ""
 
     def _name_of(self, node_id: str) -> str:
         node = self._known(node_id)

@@ -4,7 +4,7 @@ Owns the files. What is in them the managers decide; the first node decides for 
 """
 
 import shutil
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 from swarmpy.errors import BadRequest
@@ -13,6 +13,7 @@ from swarmpy.pki import (
     CA_FILE,
     CA_KEY_FILE,
     CERT_FILE,
+    CERTIFICATE_LIFETIME,
     KEY_FILE,
     Authority,
     Credentials,
@@ -27,7 +28,6 @@ from swarmpy.pki import (
 from swarmpy.states import Role
 
 ETCD_CERT_FILE, ETCD_KEY_FILE = "etcd.pem", "etcd.key"
-FIRST_LIFETIME = timedelta(days=90)
 
 
 class IdentityFolder:
@@ -83,9 +83,9 @@ class IdentityFolder:
         authority = Authority.create(cluster_id, now)
         self.trust(authority.certificate)
         write_private(self.folder / CA_KEY_FILE, authority.key)
-        self.accept_for_etcd(authority.issue_for_etcd(self.etcd_request(), host, now, FIRST_LIFETIME))
+        self.accept_for_etcd(authority.issue_for_etcd(self.etcd_request(), host, now, CERTIFICATE_LIFETIME))
         identity = Identity(node_id, Role.MANAGER, cluster_id)
-        self.accept(authority.issue(self.request(), identity, now, FIRST_LIFETIME))
+        self.accept(authority.issue(self.request(), identity, now, CERTIFICATE_LIFETIME))
 
     def drop_etcd(self) -> None:
         for file in (self.etcd_cert_file, self.etcd_key_file):

@@ -1,13 +1,12 @@
 """How a node leaves: the cluster is told, the node's process ends, what it ran is stopped, its data goes."""
 
 import os
-import shutil
 import signal
-from contextlib import suppress
 from datetime import timedelta
 
 from swarmpy.clock import Clock
 from swarmpy.errors import BadRequest, NotAMember, NotFound, SwarmpyError, TimedOut
+from swarmpy.files import remove_tree
 from swarmpy.idgen import new_id
 from swarmpy.logs import logger
 from swarmpy.membership import LEAVE_PATH, Done, LeaveRequest
@@ -48,8 +47,7 @@ def wipe(settings: NodeSettings) -> None:
     # First, for it makes the node a member: half of the rest would be worse than all or nothing.
     IdentityFolder(settings.identity).remove()
     for folder in (agent_folder(settings), manager_folder(settings), etcd_folder(settings)):
-        with suppress(FileNotFoundError):
-            shutil.rmtree(folder)
+        remove_tree(folder)
     (settings.data_dir / NODE_FILE).unlink(missing_ok=True)
 
 

@@ -5,22 +5,19 @@ must be equipped by the managers there are, and runs its agent meanwhile.
 """
 
 import asyncio
-import shutil
 import sys
 from base64 import b64decode
 from collections.abc import Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from swarmpy.clock import Clock
 from swarmpy.errors import Forbidden, Unavailable
-from swarmpy.files import write_private
+from swarmpy.files import remove_tree, write_private
 from swarmpy.logs import logger
-from swarmpy.membership import MemberAnswer
+from swarmpy.membership import SEALING_KEY_FILE, MemberAnswer
 from swarmpy.node.etcd import EtcdBinary, EtcdMember, etcd_command, has_member_data, member_is_gone, wipe_member
 from swarmpy.node.home import NodeRecord, save_node
 from swarmpy.node.identity import IdentityFolder
@@ -36,7 +33,6 @@ from swarmpy.together import first_of
 
 log = logger("node")
 
-SEALING_KEY_FILE = "sealing.key"
 PRIVATE = 0o700
 TOLD_WITHIN = timedelta(seconds=10)
 
@@ -45,10 +41,12 @@ Announce = Callable[[NodeRecord, Role], None]
 
 @dataclass(frozen=True, slots=True)
 class Crew:
-    """The children of one phase: `foundation` serve before the `others` start."""
+    """The children of one phase: `foundation` serve before the `others` start. `etcd_release` is that of the member of
+    etcd among them."""
 
-    foundation: tuple[Keeper, ...]
-    others: tuple[Keeper, ...]
+    foundation: tuple[Keeper, ...] = ()
+    others: tuple[Keeper, ...] = ()
+    etcd_release: tuple[int, int] | None = None
 
 
 class Life:
@@ -129,7 +127,7 @@ class Life:
         # Of an earlier phase: that member is gone for good, and this phase may have another.
         self._member_gone.clear()
         is_candidate = role is Role.MANAGER and not self._record.is_equipped
-        crew = self._crew() if role is Role.MANAGER and not is_candidate else Crew((), ())
+        crew = self._crew() if role is Role.MANAGER and not is_candidate else Crew()
         halt = asyncio.Event()
 
         async def watch() -> Change | None:
@@ -155,10 +153,12 @@ class Life:
             self._say,
             self._clock,
         )
-        return Crew((self._etcd(),) if self._settings.etcd is None else (), (manager,))
-
-    def _etcd(self) -> Keeper:
+        if self._settings.etcd is not None:
+            return Crew(others=(manager,))
         binary = self._find_etcd(self._record)
+        return Crew((self._etcd(binary),), (manager,), binary.release)
+
+    def _etcd(self, binary: EtcdBinary) -> Keeper:
         socket = self._settings.etcd_socket
         socket.parent.mkdir(mode=PRIVATE, exist_ok=True)
         member = EtcdMember(
@@ -197,9 +197,8 @@ class Life:
     ) -> None:
         for keeper in (*crew.foundation, *crew.others):
             await keeper.serving.wait()
-        if crew.foundation:
-            release = self._find_etcd(self._record).release
-            self._remember(self._record.model_copy(update={"etcd_release": release}))
+        if crew.etcd_release is not None:
+            self._remember(self._record.model_copy(update={"etcd_release": crew.etcd_release}))
         async with background(agent.serving.wait()) as ready:
             await asyncio.wait({ready}, timeout=PATIENCE.total_seconds())
             if not ready.done():
@@ -235,7 +234,7 @@ class Life:
         """A worker holds nothing that only managers may have."""
         self._remember(self._record.model_copy(update={"is_equipped": False, "initial_cluster": ()}))
         wipe_member(etcd_folder(self._settings))
-        _remove(manager_folder(self._settings))
+        remove_tree(manager_folder(self._settings))
         self._identity.drop_etcd()
 
     def _remember(self, record: NodeRecord) -> None:
@@ -266,8 +265,3 @@ async def _pass_on(stop: asyncio.Event, end: asyncio.Event) -> None:
 
 async def _until(end: asyncio.Event) -> None:
     await end.wait()
-
-
-def _remove(folder: Path) -> None:
-    with suppress(FileNotFoundError):
-        shutil.rmtree(folder)

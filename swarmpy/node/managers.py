@@ -12,7 +12,16 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from swarmpy.clock import Clock
-from swarmpy.errors import BadRequest, Conflict, Forbidden, NotAMember, SwarmpyError, TimedOut, Unavailable
+from swarmpy.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotAMember,
+    NotTheLeader,
+    SwarmpyError,
+    TimedOut,
+    Unavailable,
+)
 from swarmpy.membership import NOT_LEADING, NotLeading
 from swarmpy.pki import MANAGER_NAME, Credentials, validity_of
 from swarmpy.tokens import host_of, port_of
@@ -33,14 +42,6 @@ _BY_STATUS: dict[int, type[SwarmpyError]] = {
     410: NotAMember,
     503: Unavailable,
 }
-
-
-class NotTheLeader(Unavailable):
-    """`leader` (`host:port`) is where to ask, empty when nobody is known."""
-
-    def __init__(self, message: str, leader: str) -> None:
-        super().__init__(message)
-        self.leader = leader
 
 
 class Managers:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from manager.ca.sealing import KEY_FILE, load_sealer
+from manager.ca.sealing import load_sealer
 from swarmpy.errors import Unavailable
+from swarmpy.membership import SEALING_KEY_FILE
 
 
 def test_what_was_sealed_is_unsealed_by_the_same_key_even_after_a_restart(tmp_path: Path) -> None:
@@ -46,13 +47,13 @@ def test_a_changed_text_is_refused(tmp_path: Path) -> None:
 def test_only_the_owner_can_read_the_key_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
     load_sealer(tmp_path)
 
-    assert (tmp_path / KEY_FILE).stat().st_mode & 0o777 == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == [KEY_FILE]
+    assert (tmp_path / SEALING_KEY_FILE).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [SEALING_KEY_FILE]
 
 
 def test_a_key_that_is_torn_is_named_and_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / KEY_FILE).write_bytes(b"short")
+    (tmp_path / SEALING_KEY_FILE).write_bytes(b"short")
 
     with pytest.raises(Unavailable, match=r"sealing\.key .* is damaged"):
         load_sealer(tmp_path)
-    assert (tmp_path / KEY_FILE).read_bytes() == b"short"
+    assert (tmp_path / SEALING_KEY_FILE).read_bytes() == b"short"
