@@ -9,6 +9,7 @@ from typing import Protocol
 from scheduler.load import NodeLoad
 from scheduler.requirements import Requirements
 from scheduler.words import bytes_text, cpus_text, joined
+from swarmpy.models.node import RUNTIME
 from swarmpy.states import Availability
 
 
@@ -130,7 +131,8 @@ class HostPortsFree:
 
 
 class PluginsPresent:
-    """Volume and log drivers. An engine that names no log drivers at all is one that does not tell of them."""
+    """Volume and log drivers, and runtimes. An engine that names no log drivers at all is one that does not tell of
+    them."""
 
     def concerns(self, asked: Requirements) -> bool:
         return bool(asked.plugins)
@@ -139,7 +141,10 @@ class PluginsPresent:
         return not self._missing(node, asked)
 
     def because(self, node: NodeLoad, asked: Requirements, running: int) -> str:
-        return "lacks " + joined(f"the {kind.lower()} driver {name}" for kind, name in self._missing(node, asked))
+        missing = self._missing(node, asked)
+        drivers = [f"the {kind.lower()} driver {name}" for kind, name in missing if kind != RUNTIME]
+        lacks = [f"lacks {joined(drivers)}"] if drivers else []
+        return joined([*lacks, *(f"runtime {name} is not on this node" for kind, name in missing if kind == RUNTIME)])
 
     def summary(self, nodes: int) -> str:
         return f"missing plugin on {_on(nodes)}"

@@ -7,12 +7,15 @@ from functools import lru_cache
 from scheduler.constraints import Constraint, parse_constraints
 from scheduler.node import KNOWN_ATTRIBUTES, Attribute, find_attribute, normal_architecture, plugin_name
 from swarmpy.errors import BadRequest
+from swarmpy.models.host import host_options
 from swarmpy.models.mount import MountType
+from swarmpy.models.node import RUNTIME
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.resources import GenericResource, Resources
 from swarmpy.models.task import Placement, TaskSpec
 
 HostPort = tuple[str, int]
+NVIDIA = "nvidia"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,7 @@ def _host_ports(ports: Sequence[PortConfig]) -> tuple[HostPort, ...]:
 
 
 def _plugins(template: TaskSpec) -> tuple[tuple[str, str], ...]:
-    """Volume and log drivers that an engine does not have of itself."""
+    """Volume and log drivers that an engine does not have of itself, and runtimes."""
     needed: list[tuple[str, str]] = []
     for mount in (template.container_spec and template.container_spec.mounts) or ():
         driver = mount.volume_options and mount.volume_options.driver_config
@@ -118,4 +121,12 @@ def _plugins(template: TaskSpec) -> tuple[tuple[str, str], ...]:
     log = template.log_driver
     if log and log.name and log.name != "none":
         needed.append(("Log", plugin_name(log.name)))
+    needed += ((RUNTIME, name) for name in _runtimes(template))
     return tuple(needed)
+
+
+def _runtimes(template: TaskSpec) -> tuple[str, ...]:
+    """NVIDIA's driver comes with a runtime of that name, by which a node that has it is known."""
+    options = host_options(template.container_spec.labels if template.container_spec else None)
+    by_nvidia = any(request.driver == NVIDIA for request in options.device_requests or ())
+    return tuple(dict.fromkeys(name for name in (options.runtime, NVIDIA if by_nvidia else None) if name))

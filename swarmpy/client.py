@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from swarmpy.errors import (
     BadRequest,
     Conflict,
+    Forbidden,
     NotFound,
     OutOfSequence,
     SwarmpyError,
@@ -31,6 +32,7 @@ _PATIENCE = 60.0
 _PIECE = 64 * 1024
 _BY_STATUS: dict[int, type[SwarmpyError]] = {
     400: BadRequest,
+    403: Forbidden,
     404: NotFound,
     409: Conflict,
     422: BadRequest,

@@ -22,6 +22,7 @@ MAY_IMPORT = {
 PURE = (
     "swarmpy/errors.py",
     "swarmpy/ids.py",
+    "swarmpy/labels.py",
     "swarmpy/states.py",
     "swarmpy/membership.py",
     "swarmpy/tokens.py",

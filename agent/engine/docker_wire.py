@@ -11,6 +11,7 @@ from agent.engine.ranges import EngineNetwork
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.names import TASK_LABEL, network_id_of, network_labels, network_name
 from swarmpy.models.network import MTU_OPTION
+from swarmpy.models.node import RUNTIME
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 from swarmpy.wire import NetworkAssignment
 
@@ -46,7 +47,11 @@ def engine_info(info: Mapping[str, Any], api_version: str) -> EngineInfo:
         version=info.get("ServerVersion", ""),
         api_version=(int(major), int(minor)),
         labels=labels,
-        plugins=tuple((kind, name) for kind in _PLUGIN_TYPES for name in plugins.get(kind) or ()),
+        plugins=(
+            *((kind, name) for kind in _PLUGIN_TYPES for name in plugins.get(kind) or ()),
+            # No plugins to Docker, but as much a thing that one node has and another has not.
+            *((RUNTIME, name) for name in sorted(info.get("Runtimes") or ())),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.task.host import with_host_options
 from agent.task.mounts import engine_mount, require_api
 from agent.task.names import container_labels, container_name, network_name
 from agent.task.run import DEFAULT_GRACE
@@ -62,7 +63,8 @@ def create_request(task: TaskAssignment, node: NodeFacts, networks: Mapping[str,
         ),
     }
     joined = tuple(_joined(part.network_id, part.aliases, task, networks) for part in task.networks)
-    return CreateRequest(container_name(task), _without_none(config), joined)
+    whole = with_host_options(_without_none(config), spec, node.api_version)
+    return CreateRequest(container_name(task), whole, joined)
 
 
 def _container_spec(task: TaskAssignment) -> ContainerSpec:

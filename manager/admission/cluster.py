@@ -5,11 +5,14 @@ from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty
+from manager.admission.host import allowed_words, check_words, words_needed
 from manager.objects import Cluster
+from manager.state import State
 from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.errors import BadRequest, OutOfSequence, Unsupported
 from swarmpy.models.cluster import CAConfig, ClusterSpec
+from swarmpy.models.container import ContainerSpec
 
 # What no part of swarmpy acts on: it may be sent back as it was read, but not changed.
 FIXED = {
@@ -41,6 +44,7 @@ def admit_cluster_update(
         if not is_empty(wished) and wished != getattr(cluster.spec, field):
             raise Unsupported(f"{name}: changing this part of the cluster is not carried out yet")
     kept = {field: getattr(cluster.spec, field) for field in FIXED}
+    check_words(spec)
     orchestration = spec.orchestration or cluster.spec.orchestration
     limit = orchestration.task_history_retention_limit if orchestration else None
     if limit is not None and limit < 0:
@@ -54,6 +58,22 @@ def admit_cluster_update(
         return unchanged(cluster)
     after = cluster.model_copy(update={"spec": wish, "sealed_join_secrets": secrets, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
+
+
+def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tuple[str, ...]:
+    """A sentence for each service that asks for what is allowed no more: it runs on, but cannot be updated as it is."""
+    taken = allowed_words(before) - allowed_words(after)
+    if not taken:
+        return ()
+    sentences = []
+    for service in sorted(state.services.values(), key=lambda service: service.spec.name or ""):
+        if service.removed:
+            continue
+        used = taken & words_needed(service.spec.task_template.container_spec or ContainerSpec())
+        if used:
+            what = ", ".join(sorted(used))
+            sentences.append(f"service {service.spec.name} uses {what}: it runs on, but its updates are refused")
+    return tuple(sentences)
 
 
 def _admitted_ca_config(known: CAConfig, wished: CAConfig) -> CAConfig:

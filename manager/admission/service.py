@@ -5,6 +5,7 @@ from datetime import datetime
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
 from manager.admission.defaults import complete_template, with_stored_defaults
+from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.network import find_network_target
 from manager.admission.ports import check_ports
@@ -70,6 +71,8 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
+    # It may ask for what was allowed then, and is no more.
+    _check_host(state, service.previous_spec)
     # A job is not updated in steps: nobody would ever say that its rollback is over.
     rolling_back = UpdateStatus(
         state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
@@ -182,11 +185,16 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     _check_mode(spec.mode)
     wish = with_stored_defaults(spec)
     check_template(wish.task_template)
+    _check_host(state, wish)
     check_ports(wish.endpoint_spec, wish.mode)
     for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
         _check_update_config(name, config, is_job=is_job(wish.mode))
     networks = _resolved_networks(state, wish.task_template.networks)
     return wish.model_copy(update={"task_template": wish.task_template.model_copy(update={"networks": networks})})
+
+
+def _check_host(state: State, wish: ServiceSpec) -> None:
+    check_host(wish.task_template, allowed_words(state.cluster.spec if state.cluster else None))
 
 
 def _mode_of(mode: ServiceMode) -> str:

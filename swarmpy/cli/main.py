@@ -22,6 +22,7 @@ COMMANDS = {
     "stack": ("swarmpy.cli.stack:stack", "Deploy and look at stacks of services."),
     "service": ("swarmpy.cli.service:service", "Look at, scale and remove services."),
     "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
+    "cluster": ("swarmpy.cli.cluster:cluster", "Look at the cluster and change what it allows, keeps and renews."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),
     "lab": ("swarmpy.cli.lab:lab", "Make a real cluster of many nodes on this one machine, for tests and trials."),
     "info": ("swarmpy.cli.system:info", "Show the cluster in short."),

@@ -88,11 +88,13 @@ def update(name: str, availability: str | None, label_add: Sequence[str], label_
     print_became("node", name, "updated", form)
 
 
-def relabelled(labels: dict[str, str], added: Sequence[str], removed: Sequence[str]) -> dict[str, str]:
+def relabelled(
+    labels: dict[str, str], added: Sequence[str], removed: Sequence[str], *, owner: str = "node"
+) -> dict[str, str]:
     after = dict(labels)
     for key in removed:
         if key not in after:
-            raise BadRequest(f"--label-rm {key}: the node has no such label")
+            raise BadRequest(f"--label-rm {key}: the {owner} has no such label")
         del after[key]
     for item in added:
         key, _, value = item.partition("=")

@@ -18,6 +18,10 @@ class Platform(DockerModel):
     os: str | None = None
 
 
+# A type of plugins that is ours: what the engine can run containers with.
+RUNTIME = "Runtime"
+
+
 class Plugin(DockerModel):
     type: str | None = None
     name: str | None = None

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from manager.admission.admitted import Admitted
-from manager.admission.cluster import admit_cluster_update
+from manager.admission.cluster import admit_cluster_update, services_beyond
 from manager.api.dependencies import Context, Picture, carry_out, parse_version
 from manager.api.filters import parse_flag
 from manager.api.problems import read_body
@@ -70,11 +70,15 @@ async def update_swarm(
         raise Unsupported("rotateManagerUnlockKey: locking managers is not carried out")
     spec = await read_body(request, ClusterSpec)
     index, now = parse_version("swarm", version), context.clock.now()
+    warnings: list[str] = []
 
     def admit() -> Admitted[Cluster]:
         if state.cluster is None:
             raise Unavailable("the cluster is being set up; try again in a moment")
-        return admit_cluster_update(state.cluster, spec, version=index, now=now, fresh_secrets=fresh)
+        admitted = admit_cluster_update(state.cluster, spec, version=index, now=now, fresh_secrets=fresh)
+        warnings[:] = services_beyond(state, state.cluster.spec, admitted.value.spec)
+        return admitted
 
     await carry_out(context, admit)
-    return Response()
+    # Docker says nothing here, and its clients read nothing.
+    return JSONResponse({"Warnings": warnings}) if warnings else Response()

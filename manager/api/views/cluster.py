@@ -7,6 +7,7 @@ from manager.state import State
 from swarmpy import __version__
 from swarmpy.models import cluster as docker
 from swarmpy.models.base import Version
+from swarmpy.models.node import RUNTIME
 from swarmpy.states import Role, TaskState
 
 API_VERSION = "1.45"
@@ -72,6 +73,8 @@ def _machine(node: Node | None) -> dict[str, Any]:
     description = node.description
     plugins: dict[str, list[str]] = {}
     for plugin in description.engine.plugins or ():
+        if plugin.type == RUNTIME:
+            continue
         plugins.setdefault(plugin.type or "", []).append(plugin.name or "")
     return {
         "OSType": description.platform.os or "linux",
@@ -79,6 +82,7 @@ def _machine(node: Node | None) -> dict[str, Any]:
         "NCPU": (description.resources.nano_cpus or 0) // 1_000_000_000,
         "MemTotal": description.resources.memory_bytes or 0,
         "Plugins": plugins,
+        "Runtimes": {plugin.name: {} for plugin in description.engine.plugins or () if plugin.type == RUNTIME},
         "Labels": [f"{name}={value}" for name, value in (description.engine.labels or {}).items()],
     }
 

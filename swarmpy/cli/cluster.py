@@ -1,0 +1,134 @@
+"""`swarmpy cluster`: the cluster as a whole, above all what of their machines services may ask for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from swarmpy.cli.node import relabelled
+from swarmpy.cli.options import JSON, connected, format_option, print_became
+from swarmpy.cli.render import json_line
+from swarmpy.client import Client
+from swarmpy.errors import BadRequest, Conflict
+from swarmpy.labels import ALLOW
+from swarmpy.stack.units import parse_duration, show_duration
+
+NONE = "none"
+# What Docker keeps and renews where nothing is said.
+_HISTORY, _EXPIRY = 5, 90 * 24 * 3600 * 10**9
+
+
+@click.group()
+def cluster() -> None:
+    """Look at the cluster and change what it allows, keeps and renews."""
+
+
+@cluster.command()
+@format_option
+def inspect(form: str) -> None:
+    """Show the cluster. What machines join with is left out: `swarmpy token` shows it."""
+    with connected() as client:
+        found = client.get("/swarm")
+    found.pop("JoinTokens", None)
+    if form == JSON:
+        click.echo(json_line(found))
+        return
+    for name, text in shown(found).items():
+        click.echo(f"{name + ':':<20}{text}")
+
+
+@cluster.command()
+@click.option("--allow", metavar="WORDS", help="Keys of stack files, with commas between, that are let in; none: none.")
+@click.option("--task-history-limit", type=click.IntRange(min=0), metavar="N", help="Ended tasks kept for each slot.")
+@click.option("--cert-expiry", metavar="DURATION", help="How long certificates of nodes live, such as 2160h.")
+@click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated.")
+@click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label; may be repeated.")
+@format_option
+def update(
+    allow: str | None,
+    task_history_limit: int | None,
+    cert_expiry: str | None,
+    label_add: Sequence[str],
+    label_rm: Sequence[str],
+    form: str,
+) -> None:
+    """Change the cluster.
+
+    --allow says the whole policy: which options that touch the machine a container runs on services may ask for, such
+    as privileged,devices,gpus,security_opt,pid. What runs already runs on when its word is taken away.
+    """
+    if allow is None and task_history_limit is None and cert_expiry is None and not label_add and not label_rm:
+        raise BadRequest(
+            "nothing to change: give --allow, --task-history-limit, --cert-expiry or --label-add/--label-rm"
+        )
+    expiry = None if cert_expiry is None else _duration(cert_expiry)
+    words = None if allow is None else policy(allow)
+
+    def wish(spec: Mapping[str, Any]) -> dict[str, Any]:
+        labels = relabelled(spec.get("Labels") or {}, label_add, label_rm, owner="cluster")
+        changed: dict[str, Any] = {**spec, "Labels": labels if words is None else _with_policy(labels, words)}
+        if task_history_limit is not None:
+            kept = {**(spec.get("Orchestration") or {}), "TaskHistoryRetentionLimit": task_history_limit}
+            changed["Orchestration"] = kept
+        if expiry is not None:
+            changed["CAConfig"] = {**(spec.get("CAConfig") or {}), "NodeCertExpiry": expiry}
+        return changed
+
+    with connected() as client:
+        try:
+            name, became, warnings = _change(client, wish)
+        except Conflict:
+            name, became, warnings = _change(client, wish)
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
+    print_became("cluster", name, became, form)
+
+
+def policy(text: str) -> tuple[str, ...]:
+    """The words of `--allow`, sorted; whether they are known, the manager says."""
+    words = sorted({word.strip() for word in text.split(",") if word.strip()})
+    if NONE in words and len(words) > 1:
+        raise BadRequest(f"--allow {text}: {NONE} stands alone")
+    if not words:
+        raise BadRequest(f"--allow has no words; write --allow {NONE} to allow nothing")
+    return () if words == [NONE] else tuple(words)
+
+
+def shown(found: Mapping[str, Any]) -> dict[str, str]:
+    """The cluster for people, line by line."""
+    spec = found["Spec"]
+    labels = dict(spec.get("Labels") or {})
+    allowed = ", ".join(word.strip() for word in labels.pop(ALLOW, "").split(",") if word.strip())
+    history = (spec.get("Orchestration") or {}).get("TaskHistoryRetentionLimit")
+    expiry = (spec.get("CAConfig") or {}).get("NodeCertExpiry")
+    return {
+        "ID": found["ID"],
+        "Created": found.get("CreatedAt", ""),
+        "Allowed": allowed or NONE,
+        "Task history limit": str(_HISTORY if history is None else history),
+        "Certificate expiry": show_duration(expiry or _EXPIRY),
+        "Address pool": ", ".join(found.get("DefaultAddrPool") or ()),
+        "Labels": ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE,
+    }
+
+
+def _with_policy(labels: Mapping[str, str], words: Sequence[str]) -> dict[str, str]:
+    others = {key: value for key, value in labels.items() if key != ALLOW}
+    return {**others, ALLOW: ",".join(words)} if words else others
+
+
+def _change(client: Client, wish: Callable[[Mapping[str, Any]], dict[str, Any]]) -> tuple[str, str, Sequence[str]]:
+    """Name, what became of it, and warnings. `Conflict` when someone wrote between the look and the wish."""
+    found = client.get("/swarm")
+    after = wish(found["Spec"])
+    if after == found["Spec"]:
+        return found["ID"], "unchanged", ()
+    answer = client.post("/swarm/update", after, version=str(found["Version"]["Index"]))
+    return found["ID"], "updated", (answer or {}).get("Warnings") or ()
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadRequest(f"--cert-expiry: {error}") from None
