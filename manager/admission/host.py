@@ -70,6 +70,8 @@ def check_host(template: TaskSpec, allowed: frozenset[str]) -> None:
     _check_modes(options)
     _check_devices(options)
     _check_texts(options)
+    if options.uts_mode == "host" and (options.domainname or container.hostname):
+        raise BadRequest(f"{WHERE}: UTSMode host is to have the machine's names: give no Hostname and no Domainname")
     for option in options.security_opt or ():
         _check_security(option)
     _check_limits(options, (template.resources and template.resources.limits) or Limits())

@@ -1,8 +1,9 @@
 """What only a real engine can show: that a wish takes effect, that pulls and logs flow, that a whole agent works."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from agent.task.container import create_request
 from agent.task.pull import PullProgress
 from swarmpy.errors import NotFound
 from swarmpy.ids import id_from_number
+from swarmpy.labels import HOST
 from swarmpy.models.container import DNSConfig, HealthConfig, Privileges, SeccompOptions, Ulimit
 from swarmpy.models.mount import Mount, MountType, TmpfsOptions
 from swarmpy.models.port import PortConfig, PublishMode
@@ -59,6 +61,13 @@ async def output_of(engine: DockerEngine, task: TaskAssignment) -> list[str]:
     await engine.start(container)
     lines = await lines_of(engine, container, LogOptions(follow=True, timestamps=False))
     return [line.line.decode().rstrip("\r\n") for line in lines]
+
+
+def inspect(real_engine: Dockerd, name: str) -> Any:
+    """As the engine itself tells of the container."""
+    client: Any = real_engine.client()
+    with closing(client):
+        return client.inspect_container(name)
 
 
 async def lines_of(engine: DockerEngine, container: str, options: LogOptions, *, tty: bool = False) -> list[LogLine]:
@@ -103,6 +112,50 @@ async def test_what_a_task_wishes_takes_effect_in_its_container(engine: DockerEn
         "web-2", "/data", "65534", "65534 44", "2", "from the node", "77", "64", "1", "1",
         "touch: /x: Read-only file system", "wrote", "NoNewPrivs:\t1", "40", "argument",
     ]  # fmt: skip
+
+
+async def test_options_of_the_host_take_effect(engine: DockerEngine, real_engine: Dockerd) -> None:
+    device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/mine", "CgroupPermissions": "rw"}
+    asked = {
+        "ShmSize": 8 << 20, "Devices": [device], "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
+        "PidMode": "host", "IpcMode": "shareable", "UTSMode": "host", "OomScoreAdj": 10, "CgroupParent": "/mine",
+        "CgroupnsMode": "host", "CpuShares": 512, "Runtime": "runc",
+    }  # fmt: skip
+    script = (
+        "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'; ls /dev/mine;"
+        " grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/comm"
+    )
+    task = a_task(1, "sh", "-c", script, labels={HOST: json.dumps(asked)})
+
+    said = await output_of(engine, task)
+
+    inspected = inspect(real_engine, create_request(task, NODE, {}).name)
+    # The engine itself adds an option where processes of the machine are seen.
+    made = {**inspected["HostConfig"], "SecurityOpt": inspected["HostConfig"]["SecurityOpt"][:2]}
+    assert {name: made[name] for name in asked} == asked
+    assert inspected["Config"]["Labels"][HOST] == json.dumps(asked)
+    *said, first = said
+    assert said == ["10", "8192", "/dev/mine", "NoNewPrivs:\t1", "Seccomp:\t0"]
+    assert first != "sh", "its own first process, not the machine's"
+
+
+async def test_a_privileged_container_with_open_system_paths_is_made(
+    engine: DockerEngine, real_engine: Dockerd
+) -> None:
+    """It is not started: a machine that is itself confined may not give away all that it takes."""
+    asked = {"Privileged": True, "SecurityOpt": ["systempaths=unconfined"], "Domainname": "example.org"}
+    task = a_task(1, *SLEEPS, labels={HOST: json.dumps(asked)})
+
+    await engine.create(create_request(task, NODE, {}))
+
+    inspected = inspect(real_engine, create_request(task, NODE, {}).name)
+    host = inspected["HostConfig"]
+    assert (host["Privileged"], host["MaskedPaths"], host["ReadonlyPaths"]) == (True, [], [])
+    assert inspected["Config"]["Domainname"] == "example.org"
+
+
+async def test_an_engine_tells_its_runtimes(engine: DockerEngine) -> None:
+    assert ("Runtime", "runc") in (await engine.describe()).plugins
 
 
 async def test_output_and_errors_are_told_apart_and_stamped(engine: DockerEngine) -> None:

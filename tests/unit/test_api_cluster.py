@@ -7,7 +7,7 @@ import pytest
 from support.api import NODE_ID, Api, running_api
 from support.builders import a_cluster, a_network, a_node, a_service, a_task, a_template
 
-from swarmpy.models.node import NodeDescription, NodeSpec, Platform
+from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec, Platform, Plugin
 from swarmpy.models.resources import Resources
 from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.states import Role
@@ -70,11 +70,13 @@ async def test_info_tells_of_a_manager_and_its_machine(api: Api) -> None:
         hostname="manager-1",
         platform=Platform(architecture="x86_64", os="linux"),
         resources=Resources(nano_cpus=2_000_000_000, memory_bytes=1 << 30),
+        engine=EngineDescription(plugins=(Plugin(type="Log", name="gelf"), Plugin(type="Runtime", name="runsc"))),
     )
     node = a_node(NODE_ID).model_copy(update={"spec": NodeSpec(role=Role.MANAGER), "description": machine})
     await api.keep(a_cluster(history_limit=5), node, a_node("n2"))
     info = (await api.get("/info")).json
     assert (info["Name"], info["NCPU"], info["MemTotal"]) == ("manager-1", 2, 1 << 30)
+    assert (info["Plugins"], info["Runtimes"]) == ({"Log": ["gelf"]}, {"runsc": {}})
     swarm = info["Swarm"]
     assert (swarm["NodeID"], swarm["LocalNodeState"], swarm["ControlAvailable"]) == (NODE_ID, "active", True)
     assert (swarm["Nodes"], swarm["Managers"]) == (2, 1)

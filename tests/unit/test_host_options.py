@@ -130,6 +130,7 @@ def test_a_label_that_cannot_be_read_is_refused_and_the_field_named(text: str, s
         ({"SecurityOpt": ["seccomp=/etc/profile.json"]}, BadRequest, "the profile itself as JSON, not a path"),
         ({"SecurityOpt": ["apparmor="]}, BadRequest, "apparmor cannot be ''"),
         ({"SecurityOpt": ["systempaths=all"]}, BadRequest, "systempaths cannot be 'all'"),
+        ({"UTSMode": "host", "Domainname": "a.org"}, BadRequest, "give no Hostname and no Domainname"),
         ({"MemorySwap": 1 << 30}, BadRequest, "give Resources.Limits.MemoryBytes, too"),
     ],
 )

@@ -276,6 +276,16 @@ def test_a_log_driver_is_not_missed_on_an_engine_that_does_not_tell_its_log_driv
     assert fits(view, "n1", wish(plugins=(("Volume", "sshfs"),))) == "lacks the volume driver sshfs"
 
 
+def test_a_runtime_is_missed_on_an_engine_that_does_not_have_it() -> None:
+    view = cluster(node("n1", plugins=[("Volume", "local"), ("Runtime", "runc")]), node("n2", plugins=[]))
+    both = wish(plugins=(("Volume", "sshfs"), ("Runtime", "runsc")))
+
+    assert fits(view, "n1", wish(plugins=(("Runtime", "runc"),))) is None
+    assert fits(view, "n1", wish(plugins=(("Runtime", "runsc"),))) == "runtime runsc is not on this node"
+    assert fits(view, "n2", wish(plugins=(("Runtime", "runc"),))) == "runtime runc is not on this node"
+    assert fits(view, "n1", both) == "lacks the volume driver sshfs, runtime runsc is not on this node"
+
+
 def test_a_reservation_of_nothing_fits_even_where_too_much_is_reserved() -> None:
     view = cluster(node("n1", cpus=1))
     running(view, "db", "n1", asked=wish(cpus=2))

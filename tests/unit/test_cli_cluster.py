@@ -1,0 +1,140 @@
+"""`swarmpy cluster` against the real API on a unix socket."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from support.api import Api, running_api
+from support.builders import a_cluster, a_service, a_template
+from support.certificates import Authority
+
+from manager.ca.join_tokens import new_join_secrets
+from manager.listening import HttpServer, listen_unix
+from manager.objects import Cluster
+from swarmpy.cli.cluster import policy, shown
+from swarmpy.cli.main import swarmpy
+from swarmpy.errors import BadRequest
+from swarmpy.labels import ALLOW, HOST
+from swarmpy.models.cluster import CAConfig
+from swarmpy.models.container import ContainerSpec
+
+
+class Shell:
+    """The command, in a thread of this process."""
+
+    def __init__(self, api: Api, host: str) -> None:
+        self.api = api
+        self.host = host
+
+    async def run(self, *words: str) -> Result:
+        return await asyncio.to_thread(CliRunner().invoke, swarmpy, ["--host", self.host, "cluster", *words])
+
+    async def ok(self, *words: str) -> str:
+        said = await self.run(*words)
+        assert said.exception is None, said.exception
+        return said.stdout
+
+    @property
+    def cluster(self) -> Cluster:
+        assert self.api.state.cluster is not None
+        return self.api.state.cluster
+
+
+@pytest.fixture
+async def shell() -> AsyncIterator[Shell]:
+    # Socket paths are short, those of pytest are not.
+    with tempfile.TemporaryDirectory(prefix="swarmpy-") as folder:
+        socket = Path(folder) / "api.sock"
+        async with running_api() as api:
+            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
+            serving = asyncio.create_task(server.run_until_stopped())
+            try:
+                await api.keep(whole_cluster(api, Path(folder)))
+                yield Shell(api, f"unix://{socket}")
+            finally:
+                server.stop()
+                await serving
+
+
+def whole_cluster(api: Api, folder: Path) -> Cluster:
+    secrets = new_join_secrets(api.context.sealer, api.context.mint)
+    return a_cluster(history_limit=5).model_copy(
+        update={"sealed_join_secrets": secrets, "ca_certificate": Authority(folder).ca_file.read_text()}
+    )
+
+
+async def test_the_policy_is_set_shown_and_emptied(shell: Shell) -> None:
+    assert "Allowed:            none" in await shell.ok("inspect")
+    await shell.ok("update", "--allow", "privileged, devices")
+    assert shell.cluster.spec.labels == {ALLOW: "devices,privileged"}
+    assert "Allowed:            devices, privileged" in await shell.ok("inspect")
+    await shell.ok("update", "--allow", "none")
+    assert shell.cluster.spec.labels == {}
+
+
+async def test_what_is_not_named_stays(shell: Shell) -> None:
+    await shell.ok("update", "--allow", "pid", "--label-add", "site=here")
+    await shell.ok("update", "--task-history-limit", "2", "--cert-expiry", "48h")
+    await shell.ok("update", "--label-rm", "site")
+    spec = shell.cluster.spec
+    assert spec.labels == {ALLOW: "pid"}
+    assert spec.orchestration is not None
+    assert spec.orchestration.task_history_retention_limit == 2
+    assert spec.ca_config == CAConfig(node_cert_expiry=48 * 3600 * 10**9)
+
+
+async def test_what_is_so_already_is_not_written(shell: Shell) -> None:
+    became = json.loads(await shell.ok("update", "--allow", "pid", "--format", "json"))
+    assert (became["Kind"], became["Became"]) == ("cluster", "updated")
+    version = shell.cluster.version
+    assert json.loads(await shell.ok("update", "--allow", "pid", "--format", "json"))["Became"] == "unchanged"
+    assert shell.cluster.version == version
+
+
+async def test_the_cluster_is_shown_whole_but_for_its_secrets(shell: Shell) -> None:
+    document = json.loads(await shell.ok("inspect", "--format", "json"))
+    assert document["Spec"]["Orchestration"] == {"TaskHistoryRetentionLimit": 5}
+    assert "JoinTokens" not in document
+
+
+async def test_services_that_use_what_is_taken_away_are_named(shell: Shell) -> None:
+    await shell.ok("update", "--allow", "pid")
+    container = ContainerSpec(image="web:1", labels={HOST: '{"PidMode":"host"}'})
+    template = a_template().model_copy(update={"container_spec": container})
+    await shell.api.keep(a_service("web", template=template))
+    said = await shell.run("update", "--allow", "none")
+    assert said.stderr == "warning: service web uses pid: it runs on, but its updates are refused\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--allow", "root"), "'root' cannot be allowed; the words are cgroup, "),
+        (("--allow", "none,pid"), "none stands alone"),
+        (("--allow", ","), "write --allow none to allow nothing"),
+        (("--cert-expiry", "soon"), "--cert-expiry: 'soon' is no duration"),
+        (("--cert-expiry", "1s"), "must be one minute at least"),
+        (("--label-rm", "x"), "--label-rm x: the cluster has no such label"),
+        ((), "nothing to change"),
+    ],
+)
+async def test_a_wish_that_makes_no_sense_changes_nothing(shell: Shell, words: tuple[str, ...], says: str) -> None:
+    version = shell.cluster.version
+    said = await shell.run("update", *words)
+    assert isinstance(said.exception, BadRequest)
+    assert says in str(said.exception)
+    assert shell.cluster.version == version
+
+
+def test_words_are_sorted_and_each_stands_once() -> None:
+    assert policy("pid,devices , pid") == ("devices", "pid")
+    assert policy("none") == ()
+
+
+def test_what_docker_does_where_nothing_is_said_is_shown() -> None:
+    lines = shown({"ID": "c", "Spec": {}})
+    assert (lines["Allowed"], lines["Task history limit"], lines["Certificate expiry"]) == ("none", "5", "2160h0m0s")
