@@ -7,7 +7,7 @@ SwarmpyError             exit 1   500
  |- NotFound             exit 4   404   no such object
  |- Conflict             exit 5   409   someone wrote first, or the name is taken: look again
  |   `- OutOfSequence    exit 5   500   an optimistic update with an old version (Docker answers 500 here)
- |- Forbidden            exit 7   403   who asks may not: another certificate or token is needed
+ |- Forbidden            exit 7   403   who asks may not: another certificate, token or policy is needed
  |   `- NotAMember       exit 7   410   the node is no part of the cluster any more
  |- Unavailable          exit 6   503   the other side is away: retry
  |   |- LeadershipLost   exit 6   503   the fence refused the write: this manager no longer leads

@@ -6,7 +6,7 @@ from datetime import datetime
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty
 from manager.admission.host import allowed_words, check_words, words_needed
-from manager.objects import Cluster
+from manager.objects import Cluster, Service
 from manager.state import State
 from manager.store.codec import put
 from manager.store.port import Unit
@@ -69,11 +69,19 @@ def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tu
     for service in sorted(state.services.values(), key=lambda service: service.spec.name or ""):
         if service.removed:
             continue
-        used = taken & words_needed(service.spec.task_template.container_spec or ContainerSpec())
+        used = taken & _words_of(service)
         if used:
             what = ", ".join(sorted(used))
             sentences.append(f"service {service.spec.name} uses {what}: it runs on, but its updates are refused")
     return tuple(sentences)
+
+
+def _words_of(service: Service) -> frozenset[str]:
+    try:
+        return words_needed(service.spec.task_template.container_spec or ContainerSpec())
+    except BadRequest:
+        # Stored when the label meant nothing: no task of it is ever placed.
+        return frozenset()
 
 
 def _admitted_ca_config(known: CAConfig, wished: CAConfig) -> CAConfig:

@@ -32,6 +32,7 @@ def admit_service(
     wish = _checked(state, spec.model_copy(update={"name": name}))
     if state.named("services", name) is not None:
         raise _name_taken(name)
+    _check_host(state, wish)
     job = is_job(wish.mode)
     service = Service(
         id=service_id,
@@ -71,8 +72,6 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
-    # It may ask for what was allowed then, and is no more.
-    _check_host(state, service.previous_spec)
     # A job is not updated in steps: nobody would ever say that its rollback is over.
     rolling_back = UpdateStatus(
         state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
@@ -110,6 +109,8 @@ def _replaced(
     sealed_auth: str | None,
     update: UpdateStatus | None,
 ) -> Admitted[Service]:
+    # Also of a former spec: it may ask for what was allowed then, and is no more.
+    _check_host(state, wish)
     job = is_job(wish.mode)
     known = _known_revision(state, service, wish.task_template, job=job)
     if known is not None:
@@ -185,7 +186,6 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     _check_mode(spec.mode)
     wish = with_stored_defaults(spec)
     check_template(wish.task_template)
-    _check_host(state, wish)
     check_ports(wish.endpoint_spec, wish.mode)
     for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
         _check_update_config(name, config, is_job=is_job(wish.mode))

@@ -13,6 +13,9 @@ from swarmpy.errors import BadRequest, Conflict
 from swarmpy.labels import ALLOW
 from swarmpy.stack.units import parse_duration, show_duration
 
+# The cluster's spec as it is -> as it shall be.
+Wish = Callable[[Mapping[str, Any]], dict[str, Any]]
+
 NONE = "none"
 # What Docker keeps and renews where nothing is said.
 _HISTORY, _EXPIRY = 5, 90 * 24 * 3600 * 10**9
@@ -66,19 +69,16 @@ def update(
 
     def wish(spec: Mapping[str, Any]) -> dict[str, Any]:
         labels = relabelled(spec.get("Labels") or {}, label_add, label_rm, owner="cluster")
-        changed: dict[str, Any] = {**spec, "Labels": labels if words is None else _with_policy(labels, words)}
+        after: dict[str, Any] = {**spec, "Labels": labels if words is None else _with_policy(labels, words)}
         if task_history_limit is not None:
             kept = {**(spec.get("Orchestration") or {}), "TaskHistoryRetentionLimit": task_history_limit}
-            changed["Orchestration"] = kept
+            after["Orchestration"] = kept
         if expiry is not None:
-            changed["CAConfig"] = {**(spec.get("CAConfig") or {}), "NodeCertExpiry": expiry}
-        return changed
+            after["CAConfig"] = {**(spec.get("CAConfig") or {}), "NodeCertExpiry": expiry}
+        return after
 
     with connected() as client:
-        try:
-            name, became, warnings = _change(client, wish)
-        except Conflict:
-            name, became, warnings = _change(client, wish)
+        name, became, warnings = changed(client, wish)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     print_became("cluster", name, became, form)
@@ -117,8 +117,15 @@ def _with_policy(labels: Mapping[str, str], words: Sequence[str]) -> dict[str, s
     return {**others, ALLOW: ",".join(words)} if words else others
 
 
-def _change(client: Client, wish: Callable[[Mapping[str, Any]], dict[str, Any]]) -> tuple[str, str, Sequence[str]]:
-    """Name, what became of it, and warnings. `Conflict` when someone wrote between the look and the wish."""
+def changed(client: Client, wish: Wish) -> tuple[str, str, Sequence[str]]:
+    """Name, what became of it, and warnings. Someone who wrote between the look and the wish is let go first, once."""
+    try:
+        return _change(client, wish)
+    except Conflict:
+        return _change(client, wish)
+
+
+def _change(client: Client, wish: Wish) -> tuple[str, str, Sequence[str]]:
     found = client.get("/swarm")
     after = wish(found["Spec"])
     if after == found["Spec"]:

@@ -18,6 +18,7 @@ from support.registry import PASSWORD, Registry, credentials, registry
 from agent.engine.docker import DockerEngine
 from agent.engine.port import LogLine
 from agent.task.container import create_request
+from agent.task.names import network_name
 from agent.task.pull import PullProgress
 from swarmpy.errors import NotFound
 from swarmpy.ids import id_from_number
@@ -61,6 +62,10 @@ async def output_of(engine: DockerEngine, task: TaskAssignment) -> list[str]:
     await engine.start(container)
     lines = await lines_of(engine, container, LogOptions(follow=True, timestamps=False))
     return [line.line.decode().rstrip("\r\n") for line in lines]
+
+
+def _host(**options: Any) -> dict[str, str]:
+    return {HOST: json.dumps(options)}
 
 
 def inspect(real_engine: Dockerd, name: str) -> Any:
@@ -125,7 +130,7 @@ async def test_options_of_the_host_take_effect(engine: DockerEngine, real_engine
         "cat /proc/self/oom_score_adj; df -k /dev/shm | tail -1 | awk '{print $2}'; ls /dev/mine;"
         " grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status; cat /proc/1/comm"
     )
-    task = a_task(1, "sh", "-c", script, labels={HOST: json.dumps(asked)})
+    task = a_task(1, "sh", "-c", script, labels=_host(**asked))
 
     said = await output_of(engine, task)
 
@@ -144,7 +149,7 @@ async def test_a_privileged_container_with_open_system_paths_is_made(
 ) -> None:
     """It is not started: a machine that is itself confined may not give away all that it takes."""
     asked = {"Privileged": True, "SecurityOpt": ["systempaths=unconfined"], "Domainname": "example.org"}
-    task = a_task(1, *SLEEPS, labels={HOST: json.dumps(asked)})
+    task = a_task(1, *SLEEPS, labels=_host(**asked))
 
     await engine.create(create_request(task, NODE, {}))
 
@@ -152,6 +157,20 @@ async def test_a_privileged_container_with_open_system_paths_is_made(
     host = inspected["HostConfig"]
     assert (host["Privileged"], host["MaskedPaths"], host["ReadonlyPaths"]) == (True, [], [])
     assert inspected["Config"]["Domainname"] == "example.org"
+
+
+async def test_a_hardware_address_is_had_on_the_tasks_network(engine: DockerEngine) -> None:
+    network, wished = a_network(91), "02:42:00:00:00:99"
+    await engine.ensure_network(network, NODE_ID)
+    task = a_task(1, "cat", "/sys/class/net/eth0/address", networks=(network.id,), labels=_host(MacAddress=wished))
+    request = create_request(task, NODE, {network.id: network})
+
+    await engine.start(container := await engine.create(request))
+    said = await lines_of(engine, container, LogOptions(follow=True, timestamps=False))
+
+    assert said == [LogLine(1, f"{wished}\n".encode())]
+    await engine.remove(container)
+    await engine.remove_network(network_name(network))
 
 
 async def test_an_engine_tells_its_runtimes(engine: DockerEngine) -> None:

@@ -58,3 +58,11 @@ def test_a_label_that_cannot_be_read_is_refused_and_the_field_named(node: Node) 
         BAD_REQUEST,
         "ContainerSpec.Labels[swarmpy.host]: Privilegd is not a known option of the host",
     )
+
+
+def test_docker_sends_the_policy_back_as_it_read_it(node: Node) -> None:
+    node.must("cluster", "update", "--allow", "pid,devices")
+    changed = node.docker_cli("swarm", "update", "--task-history-limit", "4")
+    assert changed.code == 0, changed.all
+    said = node.must("cluster", "inspect").out
+    assert ("devices, pid" in said, "Task history limit: 4" in said) == (True, True), said

@@ -5,6 +5,7 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,9 +16,10 @@ from support.certificates import Authority
 from manager.ca.join_tokens import new_join_secrets
 from manager.listening import HttpServer, listen_unix
 from manager.objects import Cluster
-from swarmpy.cli.cluster import policy, shown
+from swarmpy.cli.cluster import changed, policy, shown
 from swarmpy.cli.main import swarmpy
-from swarmpy.errors import BadRequest
+from swarmpy.client import Client, Filters, Object
+from swarmpy.errors import BadRequest, OutOfSequence
 from swarmpy.labels import ALLOW, HOST
 from swarmpy.models.cluster import CAConfig
 from swarmpy.models.container import ContainerSpec
@@ -128,6 +130,34 @@ async def test_a_wish_that_makes_no_sense_changes_nothing(shell: Shell, words: t
     assert isinstance(said.exception, BadRequest)
     assert says in str(said.exception)
     assert shell.cluster.version == version
+
+
+class Contested(Client):
+    """Someone else writes first, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__("unix:///nowhere")
+        self.times = times
+        self.written: list[dict[str, Any]] = []
+        self.looks = 0
+
+    def get(self, path: str, *, filters: Filters | None = None, **query: str) -> Any:
+        self.looks += 1
+        return {"ID": "c", "Version": {"Index": self.looks}, "Spec": {"Labels": {"look": str(self.looks)}}}
+
+    def post(self, path: str, body: Object | None = None, *, headers: Any = None, **query: str) -> Any:
+        if self.times:
+            self.times -= 1
+            raise OutOfSequence()
+        self.written.append({**(body or {}), **query})
+
+
+def test_who_wrote_first_is_let_go_first_once() -> None:
+    client = Contested(1)
+    assert changed(client, lambda spec: {**spec, "Name": "x"}) == ("c", "updated", ())
+    assert client.written == [{"Labels": {"look": "2"}, "Name": "x", "version": "2"}]
+    with pytest.raises(OutOfSequence):
+        changed(Contested(2), lambda spec: {**spec, "Name": "x"})
 
 
 def test_words_are_sorted_and_each_stands_once() -> None:

@@ -263,6 +263,7 @@ def test_taking_a_word_away_names_the_services_that_use_it() -> None:
         a_service("b", template=a_wish(PidMode="host")),
         a_service("c", template=a_wish(PidMode="host"), removed=True),
         a_service("d", template=a_wish(Devices=[ZERO])),
+        a_service("e", template=TaskSpec(container_spec=ContainerSpec(labels={HOST: "of old"}))),
     ]
     before, after = (ClusterSpec(labels={ALLOW: words}) for words in ("devices,pid,privileged", "devices"))
     assert services_beyond(a_state(*services), before, after) == (

@@ -73,16 +73,15 @@ def _machine(node: Node | None) -> dict[str, Any]:
     description = node.description
     plugins: dict[str, list[str]] = {}
     for plugin in description.engine.plugins or ():
-        if plugin.type == RUNTIME:
-            continue
-        plugins.setdefault(plugin.type or "", []).append(plugin.name or "")
+        # Of our own making: Docker's clients look for them elsewhere, together with what the engine chooses by itself.
+        if plugin.type != RUNTIME:
+            plugins.setdefault(plugin.type or "", []).append(plugin.name or "")
     return {
         "OSType": description.platform.os or "linux",
         "Architecture": description.platform.architecture or "",
         "NCPU": (description.resources.nano_cpus or 0) // 1_000_000_000,
         "MemTotal": description.resources.memory_bytes or 0,
         "Plugins": plugins,
-        "Runtimes": {plugin.name: {} for plugin in description.engine.plugins or () if plugin.type == RUNTIME},
         "Labels": [f"{name}={value}" for name, value in (description.engine.labels or {}).items()],
     }
 
