@@ -120,10 +120,11 @@ async def test_what_a_task_wishes_takes_effect_in_its_container(engine: DockerEn
 
 
 async def test_options_of_the_host_take_effect(engine: DockerEngine, real_engine: Dockerd) -> None:
+    parent = f"/{real_engine.folder.name}/mine"  # below the engine's own, which is removed with it
     device = {"PathOnHost": "/dev/null", "PathInContainer": "/dev/mine", "CgroupPermissions": "rw"}
     asked = {
         "ShmSize": 8 << 20, "Devices": [device], "SecurityOpt": ["no-new-privileges", "seccomp=unconfined"],
-        "PidMode": "host", "IpcMode": "shareable", "UTSMode": "host", "OomScoreAdj": 10, "CgroupParent": "/mine",
+        "PidMode": "host", "IpcMode": "shareable", "UTSMode": "host", "OomScoreAdj": 10, "CgroupParent": parent,
         "CgroupnsMode": "host", "CpuShares": 512, "Runtime": "runc",
     }  # fmt: skip
     script = (
