@@ -8,19 +8,21 @@ from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
 from agent.place import Place
 from agent.runner import Runner
-from agent.session import Session
+from agent.session import Portrait, Session
 from agent.streams import LogStreams
 from agent.task.assign import NOTHING_YET
 from agent.task.templates import NodeFacts
 from agent.watcher import Watcher
 from swarmpy.clock import Clock
 from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
+from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.logs import logger
 from swarmpy.models.node import EngineDescription, NodeDescription, Platform, Plugin
 from swarmpy.models.resources import Resources
 from swarmpy.pki import Credentials
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
+from swarmpy.wire import LONGEST_VOLUME, MOST_VOLUMES
 
 log = logger("agent")
 
@@ -53,10 +55,10 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
     watcher = Watcher(engine, clock, settings.node_id, runner, settings.relist_every)
     streams = LogStreams(engine, runner, connect)
 
-    async def describe() -> NodeDescription:
+    async def describe() -> Portrait:
         info = await engine.describe()
         runner.describe_node(_node_facts(settings, info))
-        return described(settings, info)
+        return Portrait(described(settings, info), await kept_volumes(engine))
 
     await _adopt(runner, cache.load(), clock)
     if settings.is_leaving:
@@ -130,6 +132,15 @@ def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:
             plugins=tuple(Plugin(type=kind, name=name) for kind, name in info.plugins),
         ),
     )
+
+
+async def kept_volumes(engine: Engine) -> tuple[str, ...]:
+    """The engine's volumes that tasks must be with."""
+    names = await engine.volumes(f"{VOLUME_AFFINITY}=true")
+    told = tuple(name for name in names if len(name) <= LONGEST_VOLUME)[:MOST_VOLUMES]
+    if len(told) < len(names):
+        log.error("volumes.too_many", found=len(names), told=len(told))
+    return told
 
 
 def _node_facts(settings: AgentSettings, info: EngineInfo) -> NodeFacts:

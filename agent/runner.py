@@ -11,7 +11,7 @@ from datetime import timedelta
 from agent.engine.port import Engine
 from agent.performer import Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
-from agent.task.events import Attended, Begin, Delayed, Event, Forsaken, Found, Refused, Vanished
+from agent.task.events import Attended, Begin, Created, Delayed, Event, Forsaken, Found, Refused, Vanished
 from agent.task.facts import Life
 from agent.task.instructions import Instruction, RemoveContainer, SignalContainer
 from agent.task.machine import new_run, step
@@ -22,6 +22,7 @@ from agent.work import Work
 from swarmpy.clock import Clock
 from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
+from swarmpy.models.mount import has_affinity
 from swarmpy.together import together
 from swarmpy.wire import NetworkAssignment, TaskAssignment, TaskReport
 
@@ -37,6 +38,7 @@ class Runner:
     """`on_report` hears each change of what is reported, `on_change` each of what a restart of the agent must know.
 
     `look_again` is set when a listing of the engine is wanted now. `trouble` says what keeps the engine from working.
+    `node_changed` is set when that is different, or the node has a new volume that tasks must be with.
     """
 
     def __init__(self, engine: Engine, clock: Clock, node_id: str) -> None:
@@ -52,7 +54,7 @@ class Runner:
         self.work = Work()
         self.look_again = asyncio.Event()
         self.trouble = ""
-        self.trouble_changed = asyncio.Event()
+        self.node_changed = asyncio.Event()
         self.assigned: AssignedSet = NOTHING_YET
         self.knows_everything = False
         self.on_report: Callable[[TaskReport], None] = lambda report: None
@@ -78,7 +80,7 @@ class Runner:
         """What keeps the engine from working, empty when nothing does."""
         if trouble != self.trouble:
             self.trouble = trouble
-            self.trouble_changed.set()
+            self.node_changed.set()
 
     def needs_network(self, network_id: str) -> bool:
         return network_id in self._networks or any(
@@ -246,7 +248,14 @@ class Runner:
         if isinstance(event, Refused) and isinstance(instruction, SignalContainer | RemoveContainer):
             # A container that will not go is no reason to forget it.
             return Delayed(event.reason)
+        if isinstance(event, Created) and _may_have_made_a_kept_volume(run.assignment):
+            self.node_changed.set()
         return event
+
+
+def _may_have_made_a_kept_volume(task: TaskAssignment) -> bool:
+    spec = task.spec.container_spec
+    return spec is not None and any(map(has_affinity, spec.mounts or ()))
 
 
 def _report(run: TaskRun) -> TaskReport:

@@ -7,6 +7,7 @@ Nothing on the event loop waits for the engine or the disk, so nothing keeps a b
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pydantic import ValidationError
@@ -46,7 +47,16 @@ from swarmpy.wire import (
 
 log = logger("session")
 
-Describe = Callable[[], Awaitable[NodeDescription]]
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """What the node is: what it tells Docker's clients, too, and names of the volumes that tasks must be with."""
+
+    description: NodeDescription
+    volumes: tuple[str, ...] = ()
+
+
+Describe = Callable[[], Awaitable[Portrait]]
 
 PATH = "/agent/session"
 FIRST_PAUSE = timedelta(milliseconds=100)
@@ -81,7 +91,7 @@ class Session:
         self._connect = connect
         self._streams = streams
         self._place = place
-        self._description: NodeDescription | None = None
+        self._portrait: Portrait | None = None
         self._untold: dict[str, TaskReport] = {}
         self._something_to_tell = asyncio.Event()
         self._id = ""
@@ -137,7 +147,7 @@ class Session:
 
     async def _register(self, channel: Channel) -> None:
         # An engine that is slow or away must not keep a known node from its manager.
-        description = self._description or await self._describe()
+        portrait = self._portrait or await self._describe()
         # Hello tells the truth about all tasks: what was to be told before is in it.
         now, *later = frames_of(self._runner.reports())
         self._untold = {report.task_id: report for part in later for report in part}
@@ -145,15 +155,16 @@ class Session:
             self._something_to_tell.set()
         hello = Hello(
             address=self._settings.address,
-            description=description,
+            description=portrait.description,
             reports=now,
+            volumes=portrait.volumes,
         )
         await self._send(channel, hello)
         answer = await within(self._clock, ANSWER_WITHIN, _receive(channel))
         match answer:
             case Welcome():
                 self._id, self._beat_every = answer.session_id, answer.beat_every
-                self._description = description
+                self._portrait = portrait
             case Refused():
                 raise self._refusal(answer)
             case _:
@@ -202,16 +213,19 @@ class Session:
         """The manager is told of a changed description, and at once of an engine that is away or back."""
         told = ""
         while True:
-            self._runner.trouble_changed.clear()
-            description, trouble = self._description, self._runner.trouble
+            self._runner.node_changed.clear()
+            portrait, trouble = self._portrait, self._runner.trouble
             if not trouble:
                 with suppress(SwarmpyError):
-                    description = await self._describe()
-            if description is not None and (description, trouble) != (self._description, told):
-                self._description, told = description, trouble
-                await self._send(channel, Described(session_id=self._id, description=description, trouble=trouble))
+                    portrait = await self._describe()
+            if portrait is not None and (portrait, trouble) != (self._portrait, told):
+                self._portrait, told = portrait, trouble
+                news = Described(
+                    session_id=self._id, description=portrait.description, trouble=trouble, volumes=portrait.volumes
+                )
+                await self._send(channel, news)
             with suppress(TimeoutError):
-                await within(self._clock, DESCRIBE_EVERY, self._runner.trouble_changed.wait())
+                await within(self._clock, DESCRIBE_EVERY, self._runner.node_changed.wait())
 
     def _refusal(self, message: Refused) -> SwarmpyError:
         if message.removed:

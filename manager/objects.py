@@ -79,7 +79,8 @@ class Cluster(Object):
 class Node(Object):
     """`state` and `since` are what the leader saw last. `address` (`host:port`) is where its manager is reached when it
     is one, and `is_equipped` once it was given what a manager needs. `key_digest` is the SHA-256 of the public key that
-    its certificates are made for."""
+    its certificates are made for. `volumes` are names of the engine's that tasks must be with, known also
+    while the node is away."""
 
     spec: NodeSpec
     description: NodeDescription
@@ -89,6 +90,7 @@ class Node(Object):
     address: str = ""
     key_digest: str = ""
     is_equipped: bool = False
+    volumes: tuple[str, ...] = ()
 
     @property
     def addr(self) -> str:

@@ -35,6 +35,37 @@ def _on(nodes: int) -> str:
     return "1 node" if nodes == 1 else f"{nodes} nodes"
 
 
+class WithVolumes:
+    """The node has the volumes that the task must be with. Asked first: where a volume is, is what an operator must
+    know of a node that is away."""
+
+    def concerns(self, asked: Requirements) -> bool:
+        return bool(asked.held)
+
+    def admits(self, node: NodeLoad, asked: Requirements, running: int) -> bool:
+        return _is_available(node) and all(node.info.id in volume.nodes for volume in asked.held)
+
+    def because(self, node: NodeLoad, asked: Requirements, running: int) -> str:
+        lacking = next((volume for volume in asked.held if node.info.id not in volume.nodes), None)
+        if lacking is not None:
+            return f"does not have volume {lacking.name}, which is on {joined(sorted(lacking.on))}"
+        name = asked.held[0].name
+        return f"volume {name} is on node {node.info.name}, which is {_why_away(node)}; nothing else may take it"
+
+    def summary(self, nodes: int) -> str:
+        return f"a volume is elsewhere or out of reach on {_on(nodes)}"
+
+
+def _is_available(node: NodeLoad) -> bool:
+    return node.info.ready and node.info.availability is Availability.ACTIVE
+
+
+def _why_away(node: NodeLoad) -> str:
+    if not node.info.ready:
+        return "down"
+    return "drained" if node.info.availability is Availability.DRAIN else "paused"
+
+
 class Available:
     """The node answers and the operator lets it take tasks."""
 
@@ -42,7 +73,7 @@ class Available:
         return True
 
     def admits(self, node: NodeLoad, asked: Requirements, running: int) -> bool:
-        return node.info.ready and node.info.availability is Availability.ACTIVE
+        return _is_available(node)
 
     def because(self, node: NodeLoad, asked: Requirements, running: int) -> str:
         if not node.info.ready:
@@ -171,7 +202,7 @@ class BelowMaximum:
 
 AVAILABLE = Available()
 FILTERS: tuple[Filter, ...] = (
-    AVAILABLE, PlatformFits(), ConstraintsHold(), ResourcesSuffice(), HostPortsFree(), PluginsPresent(),
+    WithVolumes(), AVAILABLE, PlatformFits(), ConstraintsHold(), ResourcesSuffice(), HostPortsFree(), PluginsPresent(),
     BelowMaximum(),
 )  # fmt: skip
 # Those that judge the node alone, whatever runs there; of them, those that a running task must go on obeying.

@@ -15,7 +15,7 @@ class PlacedTask:
 
     A task that is `leaving` (asked to stop) still holds its room but no longer counts as one of its service's, so
     its successor may well get the same node. `generic` is what it was given; when empty, the view chooses. `name`
-    is for people (`web.1`).
+    is for people (`web.1`). `volumes` are those that its successor must be with, by name.
     """
 
     id: str
@@ -26,6 +26,7 @@ class PlacedTask:
     generic: tuple[GenericResource, ...] = ()
     leaving: bool = False
     name: str = ""
+    volumes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.name or f"task {self.id}"

@@ -1,6 +1,6 @@
 """What the scheduler knows of a node, and the attributes of a node that users can name."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec
@@ -22,7 +22,8 @@ def normal_architecture(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
-    """A node without its tasks. `os` and `arch` are in their usual spelling; plugins are (type, name) pairs."""
+    """A node without its tasks. `os` and `arch` are in their usual spelling; plugins are (type, name) pairs;
+    `volumes` are names of those that tasks must be with."""
 
     id: str
     hostname: str = ""
@@ -37,10 +38,23 @@ class NodeInfo:
     availability: Availability = Availability.ACTIVE
     state_message: str = ""
     capacity: Resources = field(default_factory=Resources)
+    volumes: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return self.hostname or self.id
 
 
 def node_info(
-    node_id: str, spec: NodeSpec, description: NodeDescription, *, ready: bool, addr: str, message: str
+    node_id: str,
+    spec: NodeSpec,
+    description: NodeDescription,
+    *,
+    ready: bool,
+    addr: str,
+    message: str,
+    volumes: Iterable[str] = (),
 ) -> NodeInfo:
     """`ready` is the manager's word on whether the agent can be reached; `message` says why not."""
     platform = description.platform
@@ -58,6 +72,7 @@ def node_info(
         availability=spec.availability,
         state_message=message,
         capacity=description.resources,
+        volumes=frozenset(volumes),
     )
 
 

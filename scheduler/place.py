@@ -4,8 +4,8 @@ Tasks are placed one after the other, in the order given, and each placement is 
 is looked for. The same view and groups give the same result.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scheduler.candidates import Admits, Candidates, Lone, spread_tree
@@ -24,13 +24,20 @@ SLICE = 2000
 
 @dataclass(frozen=True, slots=True)
 class TaskGroup:
-    """Tasks that are alike. `node_id` is set when the node is not to be chosen, only checked (global services)."""
+    """Tasks that are alike. `node_id` is set when the node is not to be chosen, only checked (global services).
+
+    `volumes` are those, by name, that the task must be with: then it is alone in its group. `last_node` is where the
+    last task of its slot was; `made_there`: that task has made its volumes there, even if the node does not tell yet.
+    """
 
     service_id: str
     spec_version: int
     requirements: Requirements
     task_ids: tuple[str, ...]
     node_id: str = ""
+    volumes: tuple[str, ...] = ()
+    last_node: str = ""
+    made_there: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,8 @@ def place_in_slices(
     view.tell_apart(attribute for group in groups for attribute in group.requirements.attributes)
     part: list[Outcome] = []
     room = size
-    for group in groups:
+    for wanted in groups:
+        group = _with_held(view, wanted)
         waiting = group.task_ids
         while waiting:
             taken, waiting = waiting[:room], waiting[room:]
@@ -98,6 +106,8 @@ def _place_some(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], no
     if group.node_id:
         return _place_pinned(view, group, task_ids, has_room)
     failing = view.failures.failing(group.service_id, group.spec_version, now)
+    if group.requirements.held:
+        return _place_with_volumes(view, group, task_ids, has_room, failing)
     if not failing:
         return _place_among(view, group, task_ids, has_room)
     placed = _place_among(view, group, task_ids, lambda node: node.info.id not in failing and has_room(node))
@@ -128,6 +138,32 @@ def _candidates(view: ClusterView, group: TaskGroup, admits: Admits, tasks: int)
     return spread_tree(plan.pools, {node: (count, path_of(asked, node)) for node, count in crowded.items()}, admits)
 
 
+def _with_held(view: ClusterView, group: TaskGroup) -> TaskGroup:
+    """The group, bound to where its volumes are by now."""
+    if not group.volumes:
+        return group
+    held = view.held(group.volumes, group.last_node if group.made_there else "")
+    return replace(group, requirements=replace(group.requirements, held=held))
+
+
+def _place_with_volumes(
+    view: ClusterView, group: TaskGroup, task_ids: Sequence[str], has_room: Admits, failing: Collection[str]
+) -> list[Placed]:
+    """Few nodes have the volumes: they are judged one by one."""
+    asked, running = group.requirements, view.running(group.service_id)
+    placed: list[Placed] = []
+    for task_id in task_ids:
+        nodes = map(view.node, frozenset.intersection(*(volume.nodes for volume in asked.held)))
+        fit = [node for node in nodes if is_eligible(node, asked) and has_room(node)]
+        if not fit:
+            break
+        best = min(fit, key=lambda n: (
+            n.info.id in failing, n.info.id != group.last_node, running.get(n.info.id, 0), n.entry()[:3]
+        ))  # fmt: skip
+        placed.append(_reserve(view, group, task_id, best))
+    return placed
+
+
 def _place_pinned(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], has_room: Admits) -> list[Placed]:
     placed: list[Placed] = []
     if view.has_node(group.node_id):
@@ -141,7 +177,7 @@ def _place_pinned(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], 
 
 def _reserve(view: ClusterView, group: TaskGroup, task_id: str, node: NodeLoad) -> Placed:
     node_id = node.info.id
-    task = PlacedTask(task_id, group.service_id, group.spec_version, node_id, group.requirements)
+    task = PlacedTask(task_id, group.service_id, group.spec_version, node_id, group.requirements, volumes=group.volumes)
     return Placed(task_id, node_id, view.add_task(task).generic)
 
 
@@ -164,4 +200,20 @@ def _refused(view: ClusterView, group: TaskGroup, task_ids: tuple[str, ...]) -> 
     asked, service_id = group.requirements, group.service_id
     if group.node_id:
         return Refused(task_ids, *explain_one(view, asked, service_id, group.node_id))
-    return Refused(task_ids, *explain(view, asked, service_id))
+    text, nodes = explain(view, asked, service_id)
+    return Refused(task_ids, _held_first(asked, nodes) or text, nodes)
+
+
+def _held_first(asked: Requirements, nodes: Mapping[str, str]) -> str:
+    """Where a volume decides, what keeps its own node from taking the task is what people must know."""
+    if not asked.held:
+        return ""
+    holders = sorted(frozenset.intersection(*(volume.nodes for volume in asked.held)) & nodes.keys())
+    if not holders:
+        parts = " and ".join(f"volume {volume.name} is on {', '.join(sorted(volume.on))}" for volume in asked.held)
+        return f"no suitable node ({parts}, and the task needs all of them)"
+    first = asked.held[0]
+    reasons = dict.fromkeys(nodes[node_id] for node_id in holders)
+    tells = all(reason.startswith("volume ") for reason in reasons)
+    where = "" if tells else f"volume {first.name} is on {', '.join(sorted(first.on))}: "
+    return f"no suitable node ({where}{'; '.join(reasons)})"

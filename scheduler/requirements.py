@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from scheduler.constraints import Constraint, parse_constraints
 from scheduler.node import KNOWN_ATTRIBUTES, Attribute, find_attribute, normal_architecture, plugin_name
+from scheduler.volumes import HeldVolume, affinity_sources
 from swarmpy.errors import BadRequest
 from swarmpy.models.host import host_options
 from swarmpy.models.mount import MountType
@@ -22,7 +23,8 @@ NVIDIA = "nvidia"
 class Requirements:
     """`platforms` are (os, architecture), any of which will do; an empty part fits all. `plugins` are (type, name).
     `spread` evens the service's tasks over the values of each attribute, the first one first. `max_replicas` is per
-    node; 0 is unlimited.
+    node; 0 is unlimited. `volumes` are names that the task must be with, templates not filled in; `held` are those of
+    them, for one task, that some nodes have already.
     """
 
     constraints: tuple[Constraint, ...] = ()
@@ -34,6 +36,8 @@ class Requirements:
     generic: tuple[GenericResource, ...] = ()
     host_ports: tuple[HostPort, ...] = ()
     max_replicas: int = 0
+    volumes: tuple[str, ...] = ()
+    held: tuple[HeldVolume, ...] = ()
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -64,6 +68,7 @@ def requirements(template: TaskSpec, ports: Sequence[PortConfig] = ()) -> Requir
         generic=_generic(reserved),
         host_ports=_host_ports(ports),
         max_replicas=_not_negative(placement.max_replicas, "Placement.MaxReplicas"),
+        volumes=affinity_sources(template),
     )
 
 

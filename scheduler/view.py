@@ -12,6 +12,7 @@ from scheduler.load import NodeLoad, PlacedTask
 from scheduler.node import Attribute, NodeInfo, node_info
 from scheduler.plans import Plan, plan_for
 from scheduler.requirements import Requirements, requirements
+from scheduler.volumes import HeldVolume, VolumeMap
 
 __all__ = ["ClusterView", "NodeInfo", "PlacedTask", "Requirements", "node_info", "requirements"]
 
@@ -31,16 +32,19 @@ class ClusterView:
         self._classes = NodeClasses()
         self._plans: dict[object, Plan] = {}
         self._plans_generation = 0
+        self._volumes = VolumeMap()
 
     def put_node(self, info: NodeInfo) -> None:
         tasks = self._evict(info.id)
         node = self._nodes[info.id] = NodeLoad(info)
         self._classes.put(node)
+        self._volumes.put_node(info.id, info.volumes)
         for task in tasks:
             self._settle(task)
 
     def drop_node(self, node_id: str) -> None:
         """Its tasks stay known until they are removed."""
+        self._volumes.drop_node(node_id)
         for task in self._evict(node_id):
             self._settle(task)
 
@@ -48,6 +52,7 @@ class ClusterView:
         """The answer is the task with the generic resources that it holds."""
         if task.id in self._tasks:
             self.remove_task(task.id)
+        self._volumes.claim(task.node_id, task.volumes)
         return self._settle(task)
 
     def remove_task(self, task_id: str) -> None:
@@ -55,6 +60,7 @@ class ClusterView:
         task = self._tasks.pop(task_id, None)
         if task is None:
             return
+        self._volumes.claim(task.node_id, task.volumes, -1)
         node = self._nodes.get(task.node_id)
         if node is None:
             del self._strays[task.node_id][task_id]
@@ -85,6 +91,16 @@ class ClusterView:
     def running(self, service_id: str) -> Mapping[str, int]:
         """Node id -> how many of the service's tasks are there and not leaving; nodes with none are left out."""
         return self._running.get(service_id, _NONE)
+
+    def held(self, volumes: Iterable[str], presumed: str = "") -> tuple[HeldVolume, ...]:
+        """Those of the volumes that are, or will be, on some nodes. `presumed` is a node that has them, should no other
+        be known to."""
+        found = ((name, self._volumes.holders(name, self._nodes.keys(), presumed)) for name in volumes)
+        return tuple(
+            HeldVolume(name, nodes, frozenset(f"node {self._nodes[id].info.name}" for id in nodes))
+            for name, nodes in found
+            if nodes
+        )
 
     def tell_apart(self, attributes: Iterable[Attribute]) -> None:
         """Prepare for requirements that name these attributes, all at once rather than one after the other."""

@@ -25,7 +25,12 @@ LARGEST_TO_MANAGER = 1 << 20
 LONGEST_TEXT = 2048
 # Networks of one task.
 MOST_ADDRESSES = 1000
+# Volumes of one node that tasks must be with, and letters of a name.
+MOST_VOLUMES = 1000
+LONGEST_VOLUME = 255
 _REPORTS_IN_A_FRAME = LARGEST_TO_MANAGER // 2
+
+VolumeNames = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_VOLUME)], ...], Field(max_length=MOST_VOLUMES)]
 
 
 class NetworkAssignment(Document):
@@ -79,13 +84,15 @@ class TaskReport(Document):
 
 class Hello(Document):
     """First frame. `address` is where the node is reached, `host:port` of a manager's door should it be one. `reports`
-    are all tasks the agent holds, with their true state; those that do not fit follow in Reports."""
+    are all tasks the agent holds, with their true state; those that do not fit follow in Reports. `volumes` are names
+    of those on the engine that tasks must be with."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
     address: str = ""
     description: NodeDescription
     reports: tuple[TaskReport, ...] = ()
+    volumes: VolumeNames = ()
 
 
 class Beat(Document):
@@ -108,12 +115,14 @@ class Applied(Document):
 
 
 class Described(Document):
-    """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does."""
+    """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does.
+    `volumes` as in Hello; None when they are what they were."""
 
     type: Literal["described"] = "described"
     session_id: str
     description: NodeDescription
     trouble: str = ""
+    volumes: VolumeNames | None = None
 
 
 class Goodbye(Document):

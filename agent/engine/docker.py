@@ -151,6 +151,14 @@ class DockerEngine:
         except NotFound:
             return
 
+    # Volumes.
+
+    async def volumes(self, label: str) -> tuple[str, ...]:
+        client = await self._connected()
+        # By driver: else the engine asks the plugins, too, and waits for one that is away.
+        found = await self._call(client.volumes, filters={"label": label, "driver": "local"})
+        return tuple(sorted(volume["Name"] for volume in found.get("Volumes") or ()))
+
     # Streams.
 
     async def events(self, node_id: str) -> AsyncGenerator[EngineEvent | None, None]:

@@ -85,6 +85,7 @@ class FakeEngine:
         self._containers: dict[str, _Container] = {}
         self._ids_by_name: dict[str, str] = {}
         self._networks: dict[str, _Network] = {}
+        self._volumes: dict[str, Mapping[str, str]] = {}
         self._listeners: dict[asyncio.Queue[EngineEvent | None], str] = {}
         self._created = 0
         self._away = ""
@@ -112,6 +113,12 @@ class FakeEngine:
 
     def turn_healthy(self, container_id: str) -> None:
         self._become(self._containers[container_id], Health.HEALTHY)
+
+    def make_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        self._volumes.setdefault(name, labels)
+
+    def remove_volume(self, name: str) -> None:
+        del self._volumes[name]
 
     def running(self) -> tuple[ContainerFacts, ...]:
         return tuple(c.facts for c in self._containers.values() if c.facts.life is Life.RUNNING)
@@ -169,6 +176,11 @@ class FakeEngine:
             raise Conflict(f"network {name} has active endpoints")
         self._networks.pop(name, None)
 
+    async def volumes(self, label: str) -> tuple[str, ...]:
+        await self._answering()
+        key, _, value = label.partition("=")
+        return tuple(sorted(name for name, labels in self._volumes.items() if labels.get(key) == value))
+
     async def create(self, request: CreateRequest) -> str:
         await self._answering()
         if self._named(request.name) is not None:
@@ -187,6 +199,7 @@ class FakeEngine:
         facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED)
         self._ids_by_name[request.name] = id
         joined = tuple(network.name for network in request.networks)
+        self._make_volumes(request.config)
         self._containers[id] = _Container(facts, request.name, request.config, joined, behaviour)
         return id
 
@@ -265,6 +278,11 @@ class FakeEngine:
         await asyncio.sleep(0)
         if self._away:
             raise Unavailable(f"the Docker engine at fake is not reachable ({self._away}): is it running?")
+
+    def _make_volumes(self, config: Mapping[str, Any]) -> None:
+        for mount in config.get("HostConfig", {}).get("Mounts") or ():
+            if mount["Type"] == "volume" and mount.get("Source"):
+                self.make_volume(mount["Source"], (mount.get("VolumeOptions") or {}).get("Labels") or {})
 
     def _behaviour(self, image: str) -> Behaviour:
         return self.behaviours.get(image, Behaviour())

@@ -82,6 +82,10 @@ class Engine(Protocol):
         """`Conflict` while a container uses it. No error when it is gone."""
         ...
 
+    async def volumes(self, label: str) -> tuple[str, ...]:
+        """Names of the engine's own volumes (driver local) that carry the label, `key=value`; in order."""
+        ...
+
     async def create(self, request: CreateRequest) -> str:
         """The new container's id, joined to its networks. `Conflict`: the name is taken."""
         ...

@@ -5,9 +5,11 @@ from ipaddress import ip_address
 from pathlib import PurePosixPath
 
 from manager.admission.names import check_image
+from scheduler.volumes import check_volume_name
 from swarmpy.errors import BadRequest
+from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.models.container import ContainerSpec, DNSConfig, HealthConfig, Privileges, Ulimit
-from swarmpy.models.mount import Mount, MountType
+from swarmpy.models.mount import Mount, MountType, has_affinity
 
 _MILLISECOND = 1_000_000
 _HEALTH_WORDS = ("NONE", "CMD", "CMD-SHELL")
@@ -116,6 +118,30 @@ def _check_mount(mount: Mount, where: str) -> None:
                 f"{where}: {name} belongs to mounts of type {owner.value}, this one is of type {kind.value}"
             )
     _check_source(mount, kind, where)
+    _check_affinity(mount, where)
+
+
+def _check_affinity(mount: Mount, where: str) -> None:
+    options = mount.volume_options
+    value = ((options and options.labels) or {}).get(VOLUME_AFFINITY)
+    if options is None or value is None:
+        return
+    if value not in ("true", "false"):
+        raise BadRequest(f"{where}: the label {VOLUME_AFFINITY} is {value!r}; it must be true or false")
+    if not has_affinity(mount):
+        return
+    driver = (options.driver_config and options.driver_config.name) or "local"
+    if driver != "local":
+        raise BadRequest(
+            f"{where}: the label {VOLUME_AFFINITY} is for the driver local, and this volume's is {driver}: only local "
+            "volumes belong to a node"
+        )
+    if not mount.source:
+        raise BadRequest(f"{where}: the label {VOLUME_AFFINITY} needs a volume with a name: set Source")
+    try:
+        check_volume_name(mount.source)
+    except BadRequest as error:
+        raise BadRequest(f"{where}: {error}") from None
 
 
 def _check_source(mount: Mount, kind: MountType, where: str) -> None:

@@ -6,7 +6,7 @@ Owns how tasks are grouped and what becomes of an outcome. The choices are the s
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from manager.allocator.networks import DEFAULT_POOLS, allocate_networks
 from manager.control.draft import Draft
@@ -16,12 +16,15 @@ from manager.orchestrator.reasons import network_reason, no_node, reason, waitin
 from manager.state import State
 from scheduler.place import Placed, Refused, TaskGroup, place_in_slices
 from scheduler.requirements import Requirements
+from scheduler.volumes import volume_name, volume_sources
 from swarmpy.errors import BadRequest
 from swarmpy.models.task import TaskStatus
 from swarmpy.states import TaskState
 
 # Tasks placed between two breaths: some ten milliseconds of work.
 SLICE = 1000
+# A volume that a task has made is told of by its node this long after the task's end at the latest.
+TOLD_WITHIN = timedelta(minutes=1)
 
 
 async def schedule(
@@ -93,7 +96,7 @@ def _hold(draft: Draft, state: State, task: Task, lack: Reason, now: datetime) -
 
 def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[str], now: datetime) -> list[TaskGroup]:
     """Tasks alike, in order of their arrival; those that no longer wait are left out."""
-    groups: dict[tuple[object, ...], tuple[Task, Requirements, list[str]]] = {}
+    groups: dict[tuple[object, ...], tuple[Task, Requirements, tuple[str, ...], list[str]]] = {}
     for task_id in task_ids:
         task = draft.task(task_id)
         if task is None or not is_waiting(task):
@@ -107,12 +110,42 @@ def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[s
         except BadRequest as error:
             _refuse(draft, state, Refused((task_id,), str(error), {}), now)
             continue
-        key = (task.service_id, task.spec_version, task.node_id, task.ports)
-        groups.setdefault(key, (task, asked, []))[2].append(task_id)
-    return [
-        TaskGroup(first.service_id, first.spec_version, asked, tuple(ids), first.node_id)
-        for first, asked, ids in groups.values()
-    ]
+        # One that must be with a volume is alike to no other: the volume may be its own.
+        volumes = keeper.volumes_of(task, asked)
+        key = (task.service_id, task.spec_version, task.node_id, task.ports, task_id if volumes else "")
+        groups.setdefault(key, (task, asked, volumes, []))[3].append(task_id)
+    return [_group(state, first, asked, volumes, tuple(ids), now) for first, asked, volumes, ids in groups.values()]
+
+
+def _group(
+    state: State, task: Task, asked: Requirements, volumes: tuple[str, ...], ids: tuple[str, ...], now: datetime
+) -> TaskGroup:
+    last = _last_placed(state, task) if volumes else None
+    return TaskGroup(
+        task.service_id, task.spec_version, asked, ids, task.node_id, volumes,
+        last_node=last.node_id if last else "",
+        made_there=last is not None and _has_just_made(state, last, volumes, now),
+    )  # fmt: skip
+
+
+def _last_placed(state: State, task: Task) -> Task | None:
+    """The slot's newest task that had a node."""
+    others = (other for other in state.tasks_of_slot(task.service_id, task.slot) if other.id != task.id)
+    return max(
+        (other for other in others if other.node_id), key=lambda other: (other.created_at, other.id), default=None
+    )
+
+
+def _has_just_made(state: State, last: Task, volumes: tuple[str, ...], now: datetime) -> bool:
+    """Whether the volumes are where the task ran, though its node may not have told yet. Later its word is enough."""
+    container = last.status.container_status
+    if container is None or not container.container_id:
+        return False
+    if last.finished_at is not None and now > last.finished_at + TOLD_WITHIN:
+        return False
+    sources = volume_sources(state.spec_of(last).template)
+    names = {volume_name(source, last.service_id, last.service_name, last.slot) for source in sources}
+    return names.issuperset(volumes)
 
 
 def _assign(draft: Draft, state: State, placed: Placed, now: datetime) -> Task:

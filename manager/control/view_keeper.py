@@ -8,6 +8,7 @@ from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes
 from scheduler.view import ClusterView, PlacedTask, Requirements, node_info, requirements
+from scheduler.volumes import volume_name
 from swarmpy.errors import BadRequest
 from swarmpy.models.port import PortConfig
 from swarmpy.states import NodeState, TaskState
@@ -89,7 +90,15 @@ class ViewKeeper:
         if isinstance(after, Node):
             ready = after.state is NodeState.READY
             message = after.message or after.state.value
-            info = node_info(after.id, after.spec, after.description, ready=ready, addr=after.addr, message=message)
+            info = node_info(
+                after.id,
+                after.spec,
+                after.description,
+                ready=ready,
+                addr=after.addr,
+                message=message,
+                volumes=after.volumes,
+            )
             self.view.put_node(info)
         elif before is not None:
             self.view.drop_node(before.id)
@@ -119,16 +128,25 @@ class ViewKeeper:
         except (BadRequest, KeyError):
             return Requirements()
 
+    def volumes_of(self, task: Task, asked: Requirements) -> tuple[str, ...]:
+        """The volumes that the task must be with. One of a global service has its node, and no choice."""
+        if not (asked.volumes and task.slot):
+            return ()
+        name, id, slot = task.service_name, task.service_id, task.slot
+        return tuple(volume_name(source, id, name, slot) for source in asked.volumes)
+
     def placed(self, task: Task) -> PlacedTask:
+        asked = self._requirements_or_none(task)
         return PlacedTask(
             id=task.id,
             service_id=task.service_id,
             spec_version=task.spec_version,
             node_id=task.node_id,
-            requirements=self._requirements_or_none(task),
+            requirements=asked,
             generic=task.generic,
             leaving=not task.is_wanted,
             name=f"{task.service_name}.{task.slot or task.node_id}",
+            volumes=self.volumes_of(task, asked),
         )
 
 

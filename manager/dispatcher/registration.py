@@ -31,6 +31,7 @@ def registered(known: Node, hello: Hello, now: datetime) -> Node | None:
         known,
         now,
         description=hello.description,
+        volumes=hello.volumes,
         address=hello.address or known.address,
         state=NodeState.READY,
         message="",
@@ -56,7 +57,10 @@ def bearings_of(state: State, node_id: str, managers: tuple[str, ...]) -> Bearin
 
 def described(known: Node | None, news: Described, now: datetime) -> Node | None:
     """The node with its new description and trouble; None when that is nothing new, or the node is gone."""
-    return _changed(known, now, description=news.description, message=news.trouble) if known is not None else None
+    if known is None:
+        return None
+    volumes = known.volumes if news.volumes is None else news.volumes
+    return _changed(known, now, description=news.description, volumes=volumes, message=news.trouble)
 
 
 def _changed(known: Node, now: datetime, **fields: object) -> Node | None:

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.models.base import DockerModel, Driver, Labels
 
 
@@ -48,3 +49,10 @@ class Mount(DockerModel):
     volume_options: VolumeOptions | None = None
     tmpfs_options: TmpfsOptions | None = None
     cluster_options: ClusterOptions | None = None
+
+
+def has_affinity(mount: Mount) -> bool:
+    """Whether a task with this mount is to go where the volume is."""
+    options = mount.volume_options
+    labels = (options and options.labels) or {}
+    return (mount.type or MountType.VOLUME) is MountType.VOLUME and labels.get(VOLUME_AFFINITY) == "true"
