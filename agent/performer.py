@@ -10,7 +10,7 @@ from functools import partial
 
 from agent.engine.port import Engine
 from agent.flights import Flights
-from agent.task.container import create_request
+from agent.task.container import CreateRequest, create_request
 from agent.task.events import (
     Created,
     Event,
@@ -34,6 +34,7 @@ from agent.task.instructions import (
     StartContainer,
     WakeAfter,
 )
+from agent.task.mounts import volume_obstacle, volumes_with_a_driver
 from agent.task.names import network_id_of
 from agent.task.pull import PullProgress
 from agent.task.run import TaskRun
@@ -158,8 +159,16 @@ class Performer:
                     await self.remove_network(id, name)
         await self._removals.wait_until_over()
 
+    async def _check_volumes(self, request: CreateRequest) -> None:
+        """Raises `Conflict` where one is there that is not what the task asks for."""
+        for name, wanted in volumes_with_a_driver(request.config["HostConfig"].get("Mounts") or ()):
+            existing = await self._engine.volume(name)
+            if existing is not None and (obstacle := volume_obstacle(name, wanted, existing)):
+                raise Conflict(obstacle)
+
     async def _create(self, run: TaskRun) -> Event:
         request = create_request(run.assignment, self.node, self._networks)
+        await self._check_volumes(request)
         try:
             return Created(await self._engine.create(request))
         except Conflict:

@@ -30,6 +30,7 @@ from agent.engine.port import EngineEvent, EngineInfo, LogLine, OnProgress
 from agent.engine.ranges import obstacle
 from agent.task.container import CreateRequest
 from agent.task.facts import ContainerFacts, ListedContainer
+from agent.task.mounts import VolumeFacts
 from agent.task.names import NODE_LABEL, network_name
 from agent.task.pull import PullProgress, asks_registry_first, credentials
 from swarmpy.errors import Conflict, NotFound, SwarmpyError, TimedOut, Unavailable
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 # Calls that wait in the engine at the same time: creating and starting are slow there, and gain from company.
 CALLS_AT_ONCE = 16
+# A start waits as long as a file server does that a volume is on: it must not keep the others from theirs.
+STARTS_AT_ONCE = 64
 # Pulls take minutes and must not keep other calls waiting.
 PULLS_AT_ONCE = 4
 QUICK = 15.0
@@ -52,6 +55,7 @@ class DockerEngine:
         self._host = host
         self._client: docker.APIClient | None = None
         self._calls = ThreadPoolExecutor(CALLS_AT_ONCE, "engine-call")
+        self._starts = ThreadPoolExecutor(STARTS_AT_ONCE, "engine-start")
         self._pulls = ThreadPoolExecutor(PULLS_AT_ONCE, "engine-pull")
         self._connecting = asyncio.Lock()
 
@@ -69,7 +73,7 @@ class DockerEngine:
 
     async def create(self, request: CreateRequest) -> str:
         client = await self._connected()
-        return await self._call(_create, client, request, limit=SLOW)
+        return await self._call(_create, client, request, limit=SLOW, pool=self._starts)
 
     async def find(self, name: str) -> ContainerFacts | None:
         try:
@@ -79,7 +83,7 @@ class DockerEngine:
 
     async def start(self, container_id: str) -> None:
         client = await self._connected()
-        await self._call(client.start, container_id, limit=SLOW)
+        await self._call(client.start, container_id, limit=SLOW, pool=self._starts)
 
     async def inspect(self, container_id: str) -> ContainerFacts:
         client = await self._connected()
@@ -159,6 +163,14 @@ class DockerEngine:
         found = await self._call(client.volumes, filters={"label": label, "driver": "local"})
         return tuple(sorted(volume["Name"] for volume in found.get("Volumes") or ()))
 
+    async def volume(self, name: str) -> VolumeFacts | None:
+        client = await self._connected()
+        try:
+            found = await self._call(client.inspect_volume, name)
+        except NotFound:
+            return None
+        return VolumeFacts(found["Driver"], found.get("Options") or {})
+
     # Streams.
 
     async def events(self, node_id: str) -> AsyncGenerator[EngineEvent | None, None]:
@@ -195,6 +207,7 @@ class DockerEngine:
 
     async def close(self) -> None:
         self._calls.shutdown(wait=False, cancel_futures=True)
+        self._starts.shutdown(wait=False, cancel_futures=True)
         self._pulls.shutdown(wait=False, cancel_futures=True)
         self._disconnect()
 

@@ -15,6 +15,7 @@ from agent.engine.port import EngineEvent, EngineInfo, LogLine, News, OnProgress
 from agent.engine.ranges import EngineNetwork, obstacle
 from agent.task.container import CreateRequest
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
+from agent.task.mounts import VolumeFacts, volumes_with_a_driver
 from agent.task.names import NODE_LABEL, TASK_LABEL, network_id_of, network_name
 from agent.task.pull import PullProgress
 from swarmpy.clock import Clock
@@ -86,6 +87,7 @@ class FakeEngine:
         self._ids_by_name: dict[str, str] = {}
         self._networks: dict[str, _Network] = {}
         self._volumes: dict[str, Mapping[str, str]] = {}
+        self._volume_facts: dict[str, VolumeFacts] = {}
         self._listeners: dict[asyncio.Queue[EngineEvent | None], str] = {}
         self._created = 0
         self._away = ""
@@ -119,6 +121,7 @@ class FakeEngine:
 
     def remove_volume(self, name: str) -> None:
         del self._volumes[name]
+        self._volume_facts.pop(name, None)
 
     def running(self) -> tuple[ContainerFacts, ...]:
         return tuple(c.facts for c in self._containers.values() if c.facts.life is Life.RUNNING)
@@ -180,6 +183,10 @@ class FakeEngine:
         await self._answering()
         key, _, value = label.partition("=")
         return tuple(sorted(name for name, labels in self._volumes.items() if labels.get(key) == value))
+
+    async def volume(self, name: str) -> VolumeFacts | None:
+        await self._answering()
+        return self._volume_facts.get(name, VolumeFacts("local")) if name in self._volumes else None
 
     async def create(self, request: CreateRequest) -> str:
         await self._answering()
@@ -280,7 +287,11 @@ class FakeEngine:
             raise Unavailable(f"the Docker engine at fake is not reachable ({self._away}): is it running?")
 
     def _make_volumes(self, config: Mapping[str, Any]) -> None:
-        for mount in config.get("HostConfig", {}).get("Mounts") or ():
+        mounts = config.get("HostConfig", {}).get("Mounts") or ()
+        for name, facts in volumes_with_a_driver(mounts):
+            if name not in self._volumes:
+                self._volume_facts[name] = facts
+        for mount in mounts:
             if mount["Type"] == "volume" and mount.get("Source"):
                 self.make_volume(mount["Source"], (mount.get("VolumeOptions") or {}).get("Labels") or {})
 

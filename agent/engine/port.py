@@ -12,6 +12,7 @@ from typing import Protocol
 
 from agent.task.container import CreateRequest
 from agent.task.facts import ContainerFacts, ListedContainer
+from agent.task.mounts import VolumeFacts
 from agent.task.pull import PullProgress
 from swarmpy.wire import LogOptions, NetworkAssignment
 
@@ -84,6 +85,10 @@ class Engine(Protocol):
 
     async def volumes(self, label: str) -> tuple[str, ...]:
         """Names of the engine's own volumes (driver local) that carry the label, `key=value`; in order."""
+        ...
+
+    async def volume(self, name: str) -> VolumeFacts | None:
+        """The volume of that name, if any."""
         ...
 
     async def create(self, request: CreateRequest) -> str:

@@ -1,6 +1,7 @@
 """Mounts in the engine's form, with templates filled in. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from agent.task.templates import Value, expand
@@ -28,6 +29,39 @@ def engine_mount(mount: Mount, fields: Mapping[str, Value], api_version: tuple[i
         filled = {k: expand(v, fields, where) for k, v in options.driver_config.options.items()}
         body["VolumeOptions"]["DriverConfig"]["Options"] = filled
     return body
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeFacts:
+    """A volume as the engine has it."""
+
+    driver: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+def volumes_with_a_driver(mounts: Iterable[Mapping[str, Any]]) -> tuple[tuple[str, VolumeFacts], ...]:
+    """Of the mounts in an engine's request, the named volumes whose driver or its options are spelled out, and how."""
+    found = []
+    for mount in mounts:
+        driver = (mount.get("VolumeOptions") or {}).get("DriverConfig") or {}
+        if mount["Type"] == MountType.VOLUME.value and mount.get("Source") and driver:
+            found.append((mount["Source"], VolumeFacts(driver.get("Name") or "local", driver.get("Options") or {})))
+    return tuple(found)
+
+
+def volume_obstacle(name: str, wanted: VolumeFacts, existing: VolumeFacts) -> str:
+    """Why the volume that is there is not the one that is wanted; empty when it is. The engine would take it without a
+    word. Values are not told: an option may hold a password."""
+    there = f"volume {name} is on this node already, made with"
+    remedy = "remove it there, or give the volume another name"
+    if wanted.driver != existing.driver:
+        return f"{there} the driver {existing.driver} and not {wanted.driver}: {remedy}"
+    # What other drivers answer is theirs to say, and no driver at all is what one without wishes gets.
+    if wanted.driver != "local" or not wanted.options:
+        return ""
+    keys = sorted({*wanted.options, *existing.options})
+    others = [key for key in keys if wanted.options.get(key) != existing.options.get(key)]
+    return f"{there} other driver options ({', '.join(others)}): {remedy}" if others else ""
 
 
 def _refuse_what_is_too_new(mount: Mount, where: str, api_version: tuple[int, int]) -> None:
