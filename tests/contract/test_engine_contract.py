@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from support.dockerd import Dockerd
@@ -21,9 +22,12 @@ from support.engines import (
 
 from agent.engine.port import Engine, EngineEvent, News
 from agent.task.facts import Health, Life
+from agent.task.mounts import VolumeFacts
 from agent.task.names import network_name
 from swarmpy.errors import Conflict, NotFound, Unavailable
 from swarmpy.ids import id_from_number
+from swarmpy.models.base import Driver
+from swarmpy.models.mount import Mount, VolumeOptions
 from swarmpy.wire import LogOptions, NetworkAssignment
 
 LIMIT = 20
@@ -283,3 +287,21 @@ async def test_an_engine_that_does_not_answer_is_named_in_one_sentence(bench: En
 
     with pytest.raises(Unavailable, match=r"^the Docker engine at \S+ is not reachable \([^)]+\): is it running\?$"):
         await engine.describe()
+
+
+async def test_volumes_are_made_with_a_container_and_told_by_label(bench: EngineBench) -> None:
+    name, label = f"volume-of-{bench.node_id}", "test.kept=true"
+    options = VolumeOptions(
+        labels={"test.kept": "true"}, driver_config=Driver(options={"type": "tmpfs", "device": "tmpfs"})
+    )
+    wish = replace(RUNS, fields={"mounts": (Mount(source=name, target="/d", volume_options=options),)})
+    assert name not in await bench.engine.volumes(label)
+    assert await bench.engine.volume(name) is None
+
+    container = await bench.engine.create(bench.request(wish))
+    assert name in await bench.engine.volumes(label)
+    assert await bench.engine.volume(name) == VolumeFacts("local", {"type": "tmpfs", "device": "tmpfs"})
+    assert name not in await bench.engine.volumes("test.kept=false")
+
+    await bench.engine.remove(container)
+    assert name in await bench.engine.volumes(label)

@@ -28,7 +28,7 @@ class Fleet:
 
     def __init__(self, lab: Lab, folder: Path) -> None:
         self.lab = lab
-        self._folder = folder
+        self.folder = folder
 
     # asking
 
@@ -84,7 +84,7 @@ class Fleet:
     # doing
 
     def deploy(self, stack: str, replicas: int) -> None:
-        file = self._folder / f"{stack}.yaml"
+        file = self.folder / f"{stack}.yaml"
         file.write_text(STACK.format(image=BUSYBOX, replicas=replicas))
         done = self.lab.swarmpy("node-1", "stack", "deploy", "-c", str(file), stack, limit=120)
         assert done.code == 0, done.all
