@@ -5,7 +5,7 @@ is looked for. The same view and groups give the same result.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.candidates import Admits, Candidates, Lone, spread_tree
@@ -26,8 +26,10 @@ SLICE = 2000
 class TaskGroup:
     """Tasks that are alike. `node_id` is set when the node is not to be chosen, only checked (global services).
 
-    `volumes` are those, by name, that the task must be with: then it is alone in its group. `last_node` is where the
-    last task of its slot was; `made_there`: that task has made its volumes there, even if the node does not tell yet.
+    `volumes` has for each task the names of those that it must be with. A task whose volumes some node may have is
+    alone in its group: several are together where no node has their volumes, and each has its own. `last_node` is
+    where the last task of a lone task's slot was; `made_there`: that one has made its volumes there, even if the node
+    does not tell yet.
     """
 
     service_id: str
@@ -35,9 +37,14 @@ class TaskGroup:
     requirements: Requirements
     task_ids: tuple[str, ...]
     node_id: str = ""
-    volumes: tuple[str, ...] = ()
+    volumes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     last_node: str = ""
     made_there: bool = False
+
+    @property
+    def presumed(self) -> str:
+        """The node that has the volumes, should no other be known to; empty when there is none."""
+        return self.last_node if self.made_there else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +146,10 @@ def _candidates(view: ClusterView, group: TaskGroup, admits: Admits, tasks: int)
 
 
 def _with_held(view: ClusterView, group: TaskGroup) -> TaskGroup:
-    """The group, bound to where its volumes are by now."""
-    if not group.volumes:
+    """The group, bound to where the volumes of its only task are by now."""
+    if not group.volumes or len(group.task_ids) > 1:
         return group
-    held = view.held(group.volumes, group.last_node if group.made_there else "")
+    held = view.held(group.volumes[group.task_ids[0]], group.presumed)
     return replace(group, requirements=replace(group.requirements, held=held))
 
 
@@ -177,7 +184,8 @@ def _place_pinned(view: ClusterView, group: TaskGroup, task_ids: Sequence[str], 
 
 def _reserve(view: ClusterView, group: TaskGroup, task_id: str, node: NodeLoad) -> Placed:
     node_id = node.info.id
-    task = PlacedTask(task_id, group.service_id, group.spec_version, node_id, group.requirements, volumes=group.volumes)
+    volumes = group.volumes.get(task_id, ())
+    task = PlacedTask(task_id, group.service_id, group.spec_version, node_id, group.requirements, volumes=volumes)
     return Placed(task_id, node_id, view.add_task(task).generic)
 
 

@@ -5,7 +5,8 @@ Owns how tasks are grouped and what becomes of an outcome. The choices are the s
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from manager.allocator.networks import DEFAULT_POOLS, allocate_networks
@@ -15,7 +16,6 @@ from manager.objects import Reason, ReasonCode, Task
 from manager.orchestrator.reasons import network_reason, no_node, reason, waiting_reason
 from manager.state import State
 from scheduler.place import Placed, Refused, TaskGroup, place_in_slices
-from scheduler.requirements import Requirements
 from scheduler.volumes import volume_name, volume_sources
 from swarmpy.errors import BadRequest
 from swarmpy.models.task import TaskStatus
@@ -96,7 +96,9 @@ def _hold(draft: Draft, state: State, task: Task, lack: Reason, now: datetime) -
 
 def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[str], now: datetime) -> list[TaskGroup]:
     """Tasks alike, in order of their arrival; those that no longer wait are left out."""
-    groups: dict[tuple[object, ...], tuple[Task, Requirements, tuple[str, ...], list[str]]] = {}
+    groups: dict[tuple[object, ...], TaskGroup] = {}
+    members: dict[tuple[object, ...], dict[str, tuple[str, ...]]] = {}
+    spoken_for: set[str] = set()
     for task_id in task_ids:
         task = draft.task(task_id)
         if task is None or not is_waiting(task):
@@ -110,22 +112,30 @@ def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[s
         except BadRequest as error:
             _refuse(draft, state, Refused((task_id,), str(error), {}), now)
             continue
-        # One that must be with a volume is alike to no other: the volume may be its own.
+        key: tuple[object, ...] = (task.service_id, task.spec_version, task.node_id, task.ports)
+        group = TaskGroup(task.service_id, task.spec_version, asked, (), task.node_id)
         volumes = keeper.volumes_of(task, asked)
-        key = (task.service_id, task.spec_version, task.node_id, task.ports, task_id if volumes else "")
-        groups.setdefault(key, (task, asked, volumes, []))[3].append(task_id)
-    return [_group(state, first, asked, volumes, tuple(ids), now) for first, asked, volumes, ids in groups.values()]
+        if volumes:
+            group = _after_last(group, state, task, volumes, now)
+            # Volumes that no node has, nor will have when it is this task's turn, leave it like others of its service.
+            is_free = spoken_for.isdisjoint(volumes) and not keeper.view.held(volumes, group.presumed)
+            key = (*key, "" if is_free else task_id)
+            spoken_for.update(volumes)
+        groups.setdefault(key, group)
+        members.setdefault(key, {})[task_id] = volumes
+    return [_filled(group, members[key]) for key, group in groups.items()]
 
 
-def _group(
-    state: State, task: Task, asked: Requirements, volumes: tuple[str, ...], ids: tuple[str, ...], now: datetime
-) -> TaskGroup:
-    last = _last_placed(state, task) if volumes else None
-    return TaskGroup(
-        task.service_id, task.spec_version, asked, ids, task.node_id, volumes,
-        last_node=last.node_id if last else "",
-        made_there=last is not None and _has_just_made(state, last, volumes, now),
-    )  # fmt: skip
+def _filled(group: TaskGroup, members: Mapping[str, tuple[str, ...]]) -> TaskGroup:
+    volumes = {task_id: names for task_id, names in members.items() if names}
+    return replace(group, task_ids=tuple(members), volumes=volumes)
+
+
+def _after_last(group: TaskGroup, state: State, task: Task, volumes: tuple[str, ...], now: datetime) -> TaskGroup:
+    last = _last_placed(state, task)
+    if last is None:
+        return group
+    return replace(group, last_node=last.node_id, made_there=_has_just_made(state, last, volumes, now))
 
 
 def _last_placed(state: State, task: Task) -> Task | None:

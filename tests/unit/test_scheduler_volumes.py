@@ -24,7 +24,11 @@ def holding(info: NodeInfo, *volumes: str) -> NodeInfo:
 
 def with_volumes(service: str, *names: str, number: int = 1, **fields: object) -> TaskGroup:
     asked = wish(**fields)  # type: ignore[arg-type]
-    return TaskGroup(service, 1, asked, (f"{service}.{number}",), volumes=names)
+    return alone(TaskGroup(service, 1, asked, (f"{service}.{number}",)), *names)
+
+
+def alone(one: TaskGroup, *names: str) -> TaskGroup:
+    return replace(one, volumes={one.task_ids[0]: names})
 
 
 def template(*mounts: Mount) -> TaskSpec:
@@ -77,6 +81,24 @@ def test_tasks_with_volumes_of_their_own_are_spread() -> None:
     placed = placed_on(view, *(with_volumes("db", f"data-{n}", number=n) for n in (1, 2, 3)))
 
     assert sorted(placed) == ["n1", "n2", "n3"]
+
+
+def test_many_tasks_with_new_volumes_of_their_own_are_placed_as_one_group() -> None:
+    view = cluster(node("n1"), node("n2"))
+    many = group("db", 4)
+    placed = placed_on(view, replace(many, volumes={task_id: (f"data-{task_id}",) for task_id in many.task_ids}))
+    assert placed == ["n1", "n2", "n1", "n2"]
+    for task_id in many.task_ids:
+        view.add_task(replace(view_task(view, task_id), leaving=True))
+
+    again = [replace(alone(group("db", 1), f"data-{task_id}"), task_ids=("new",)) for task_id in many.task_ids]
+    assert [placed_on(view, replace(g, volumes={"new": g.volumes["db.1"]}))[0] for g in again] == placed
+
+
+def view_task(view: ClusterView, task_id: str) -> PlacedTask:
+    task = view.task(task_id)
+    assert task is not None
+    return task
 
 
 def test_a_node_that_has_the_volume_gets_the_task_however_loaded() -> None:
@@ -149,7 +171,7 @@ def test_a_node_without_room_says_so_and_where_the_volume_is() -> None:
 
 
 def test_a_constraint_against_the_volume_s_node_is_a_reason_not_a_move() -> None:
-    refusal = refused(three("data"), TaskGroup("db", 1, wish("node.id != n2"), ("db.1",), volumes=("data",)))
+    refusal = refused(three("data"), alone(TaskGroup("db", 1, wish("node.id != n2"), ("db.1",)), "data"))
 
     assert "volume data is on node n2: constraint node.id != n2 does not hold" in refusal.text
 
