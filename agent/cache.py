@@ -28,7 +28,9 @@ GATHER = timedelta(milliseconds=50)
 
 
 class Memory(Document):
-    """`without_credentials` names the tasks whose registry credentials were left out."""
+    """`without_credentials` names the tasks whose registry credentials were left out. `volumes` are those that tasks
+    must be with, as the tasks said.
+    """
 
     format: int = FORMAT
     node_id: str
@@ -36,6 +38,7 @@ class Memory(Document):
     networks: tuple[NetworkAssignment, ...] = ()
     records: tuple[TaskRecord, ...] = ()
     without_credentials: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
 
     def assigned(self) -> AssignedSet:
         """What can be taken up without a manager. Revision 0: whatever comes next must be a full set."""
@@ -45,13 +48,16 @@ class Memory(Document):
         return AssignedSet(0, tasks, {network.id: network for network in self.networks})
 
 
-def memory_of(node_id: str, assigned: AssignedSet, records: Iterable[TaskRecord]) -> Memory:
+def memory_of(
+    node_id: str, assigned: AssignedSet, records: Iterable[TaskRecord], volumes: Iterable[str] = ()
+) -> Memory:
     return Memory(
         node_id=node_id,
         tasks=tuple(task.model_copy(update={"pull_auth": None}) for task in assigned.tasks.values()),
         networks=tuple(assigned.networks.values()),
         records=tuple(records),
         without_credentials=tuple(task.id for task in assigned.tasks.values() if task.pull_auth),
+        volumes=tuple(sorted(volumes)),
     )
 
 

@@ -58,9 +58,11 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
     async def describe() -> Portrait:
         info = await engine.describe()
         runner.describe_node(_node_facts(settings, info))
-        return Portrait(described(settings, info), await kept_volumes(engine))
+        return Portrait(described(settings, info), await kept_volumes(engine, runner.kept_volumes))
 
-    await _adopt(runner, cache.load(), clock)
+    memory = cache.load()
+    runner.kept_volumes.update(memory.volumes)
+    await _adopt(runner, memory, clock)
     if settings.is_leaving:
         await together(runner.run(), watcher.run(), _leave(runner, engine, settings.node_id, clock))
         return
@@ -74,7 +76,7 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
         place.set_ready(False)
         await place.save()
         await streams.close_all()
-        await cache.save(memory_of(settings.node_id, runner.assigned, runner.records()))
+        await cache.save(memory_of(settings.node_id, runner.assigned, runner.records(), runner.kept_volumes))
 
 
 async def wait_until_engine_answers(engine: Engine, clock: Clock) -> EngineInfo:
@@ -116,7 +118,7 @@ async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> Non
     """A full disk stops nothing that runs; it is tried again."""
     while True:
         await cache.wait_until_stale()
-        while not await cache.save(memory_of(node_id, runner.assigned, runner.records())):
+        while not await cache.save(memory_of(node_id, runner.assigned, runner.records(), runner.kept_volumes)):
             await clock.sleep(LONGEST_PAUSE)
 
 
@@ -134,12 +136,19 @@ def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:
     )
 
 
-async def kept_volumes(engine: Engine) -> tuple[str, ...]:
-    """The engine's volumes that tasks must be with."""
-    names = await engine.volumes(f"{VOLUME_AFFINITY}=true")
-    told = tuple(name for name in names if len(name) <= LONGEST_VOLUME)[:MOST_VOLUMES]
-    if len(told) < len(names):
-        log.error("volumes.too_many", found=len(names), told=len(told))
+async def kept_volumes(engine: Engine, named: set[str]) -> tuple[str, ...]:
+    """The engine's volumes that tasks must be with: those with the label, and those that were there without it when a
+    task first asked for them by name. Names of volumes that are gone leave `named`."""
+    found = set(await engine.volumes(f"{VOLUME_AFFINITY}=true"))
+    for name in sorted(named - found):
+        volume = await engine.volume(name)
+        if volume is None:
+            named.discard(name)
+        elif volume.driver == "local":
+            found.add(name)
+    told = tuple(name for name in sorted(found) if len(name) <= LONGEST_VOLUME)[:MOST_VOLUMES]
+    if len(told) < len(found):
+        log.error("volumes.too_many", found=len(found), told=len(told))
     return told
 
 

@@ -15,6 +15,7 @@ from agent.task.events import Attended, Begin, Created, Delayed, Event, Forsaken
 from agent.task.facts import Life
 from agent.task.instructions import Instruction, RemoveContainer, SignalContainer
 from agent.task.machine import new_run, step
+from agent.task.mounts import kept_volumes
 from agent.task.records import TaskRecord, record_of, restored
 from agent.task.run import Phase, TaskRun
 from agent.task.templates import NodeFacts
@@ -22,7 +23,6 @@ from agent.work import Work
 from swarmpy.clock import Clock
 from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
-from swarmpy.models.mount import has_affinity
 from swarmpy.together import together
 from swarmpy.wire import NetworkAssignment, TaskAssignment, TaskReport
 
@@ -39,6 +39,7 @@ class Runner:
 
     `look_again` is set when a listing of the engine is wanted now. `trouble` says what keeps the engine from working.
     `node_changed` is set when that is different, or the node has a new volume that tasks must be with.
+    `kept_volumes` are those, by name, for all that tasks have said.
     """
 
     def __init__(self, engine: Engine, clock: Clock, node_id: str) -> None:
@@ -55,6 +56,7 @@ class Runner:
         self.look_again = asyncio.Event()
         self.trouble = ""
         self.node_changed = asyncio.Event()
+        self.kept_volumes: set[str] = set()
         self.assigned: AssignedSet = NOTHING_YET
         self.knows_everything = False
         self.on_report: Callable[[TaskReport], None] = lambda report: None
@@ -248,14 +250,10 @@ class Runner:
         if isinstance(event, Refused) and isinstance(instruction, SignalContainer | RemoveContainer):
             # A container that will not go is no reason to forget it.
             return Delayed(event.reason)
-        if isinstance(event, Created) and _may_have_made_a_kept_volume(run.assignment):
+        if isinstance(event, Created) and (volumes := kept_volumes(run.assignment, self._performer.node)):
+            self.kept_volumes.update(volumes)
             self.node_changed.set()
         return event
-
-
-def _may_have_made_a_kept_volume(task: TaskAssignment) -> bool:
-    spec = task.spec.container_spec
-    return spec is not None and any(map(has_affinity, spec.mounts or ()))
 
 
 def _report(run: TaskRun) -> TaskReport:

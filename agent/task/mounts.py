@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.task.templates import Value, expand
+from agent.task.templates import NodeFacts, Value, expand, fields_of
 from swarmpy.errors import Unsupported
-from swarmpy.models.mount import Mount, MountType
+from swarmpy.models.mount import Mount, MountType, has_affinity
+from swarmpy.wire import TaskAssignment
 
 
 def engine_mount(mount: Mount, fields: Mapping[str, Value], api_version: tuple[int, int]) -> dict[str, Any]:
@@ -62,6 +63,13 @@ def volume_obstacle(name: str, wanted: VolumeFacts, existing: VolumeFacts) -> st
     keys = sorted({*wanted.options, *existing.options})
     others = [key for key in keys if wanted.options.get(key) != existing.options.get(key)]
     return f"{there} other driver options ({', '.join(others)}): {remedy}" if others else ""
+
+
+def kept_volumes(task: TaskAssignment, node: NodeFacts) -> tuple[str, ...]:
+    """Names of the task's volumes that its successor must be with."""
+    spec = task.spec.container_spec
+    mounts = [mount for mount in (spec and spec.mounts) or () if mount.source and has_affinity(mount)]
+    return tuple(expand(mount.source or "", fields_of(task, node), "mount") for mount in mounts)
 
 
 def _refuse_what_is_too_new(mount: Mount, where: str, api_version: tuple[int, int]) -> None:

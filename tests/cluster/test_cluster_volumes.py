@@ -227,3 +227,49 @@ async def test_the_volume_outlives_its_service(tmp_path: Path) -> None:
         await cluster.advance(2)
 
         assert node_of(nodes, cluster, "other") is holder
+
+
+async def test_a_volume_from_before_the_label_is_followed_too_and_after_restarts_of_the_agent(tmp_path: Path) -> None:
+    async with real_cluster(tmp_path) as (cluster, nodes):
+        nodes[1].engine.make_volume(DATA, {})
+        for name in ("n1", "n3"):
+            await cluster.set_availability(name, Availability.PAUSE)
+        await cluster.deploy("db", template=template())
+        await cluster.advance(2)
+        for name in ("n1", "n3"):
+            await cluster.set_availability(name, Availability.ACTIVE)
+        assert cluster.node("n2").volumes == (DATA,)
+        await cluster.scale("db", 0)
+        await cluster.advance(90)
+        await nodes[1].stop()
+        nodes[1].start()
+        await cluster.advance(30)
+        await cluster.deploy("other", replicas=1)
+        await cluster.scale("db", 1)
+        await cluster.advance(10)
+
+        assert places(cluster, "db") == {1: "n2"}
+        nodes[1].engine.remove_volume(DATA)
+        await cluster.advance(30)
+        assert cluster.node("n2").volumes == ()
+
+
+async def test_of_two_nodes_with_the_volume_the_task_stays_with_its_own_and_may_move_to_the_other(
+    tmp_path: Path,
+) -> None:
+    async with real_cluster(tmp_path) as (cluster, nodes):
+        for node in nodes[1:]:
+            node.engine.make_volume(DATA, LABELS)
+        await cluster.advance(25)
+        await cluster.deploy("db", template=template())
+        await cluster.advance(2)
+        first = node_of(nodes, cluster)
+        await cluster.deploy("weight", template=template(image="app:2"), replicas=2)
+        for _ in range(3):
+            first.engine.crash(next(f.id for f in first.engine.running() if f.task_id == cluster.running("db")[0].id))
+            await cluster.advance(3)
+            assert node_of(nodes, cluster) is first
+        await cluster.set_availability(first.name, Availability.DRAIN)
+        await cluster.advance(15)
+
+        assert {first.name, node_of(nodes, cluster).name} == {"n2", "n3"}
