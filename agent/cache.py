@@ -1,6 +1,6 @@
 """What the agent must know after a restart, on disk: its last assignment, and what became of each task.
 
-Registry credentials are left out; a task that still needs them waits for the manager's word.
+Registry credentials, secrets and configs are left out; a task that still needs them waits for the manager's word.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from agent.task.assign import AssignedSet
+from agent.task.files import wanted_files
 from agent.task.records import TaskRecord
 from swarmpy.clock import Clock
 from swarmpy.logs import logger
@@ -28,8 +29,8 @@ GATHER = timedelta(milliseconds=50)
 
 
 class Memory(Document):
-    """`without_credentials` names the tasks whose registry credentials were left out. `volumes` are those that tasks
-    must be with, as the tasks said.
+    """`without_credentials` names the tasks that need what was left out before their container is there. `volumes` are
+    those that tasks must be with, as the tasks said.
     """
 
     format: int = FORMAT
@@ -56,7 +57,7 @@ def memory_of(
         tasks=tuple(task.model_copy(update={"pull_auth": None}) for task in assigned.tasks.values()),
         networks=tuple(assigned.networks.values()),
         records=tuple(records),
-        without_credentials=tuple(task.id for task in assigned.tasks.values() if task.pull_auth),
+        without_credentials=tuple(task.id for task in assigned.tasks.values() if task.pull_auth or wanted_files(task)),
         volumes=tuple(sorted(volumes)),
     )
 

@@ -1,11 +1,13 @@
 """Composition root of the agent: builds its parts, and runs them until the first of them fails."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from agent.cache import Cache, Memory, memory_of
 from agent.channel import Connect, connector
 from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
+from agent.files import Files
 from agent.place import Place
 from agent.runner import Runner
 from agent.session import Portrait, Session
@@ -49,7 +51,7 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
     info = await wait_until_engine_answers(engine, clock)
     log.info("engine.found", host=settings.docker_host, version=info.version)
     cache = Cache(settings.data_dir, settings.node_id, clock)
-    runner = Runner(engine, clock, settings.node_id)
+    runner = Runner(engine, clock, settings.node_id, Files(places_of_files(settings)))
     runner.on_change = cache.mark_stale
     runner.describe_node(_node_facts(settings, info))
     watcher = Watcher(engine, clock, settings.node_id, runner, settings.relist_every)
@@ -111,6 +113,7 @@ async def _leave(runner: Runner, engine: Engine, node_id: str, clock: Clock) -> 
             raise TimedOut(f"not all that ran here could be stopped within {LEAVES_WITHIN:g} s: {', '.join(left)}")
         runner.look_again.set()
         await clock.sleep(FIRST_PAUSE)
+    await runner.part_with_files()
     log.info("node.cleared")
 
 
@@ -120,6 +123,12 @@ async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> Non
         await cache.wait_until_stale()
         while not await cache.save(memory_of(node_id, runner.assigned, runner.records(), runner.kept_volumes)):
             await clock.sleep(LONGEST_PAUSE)
+
+
+def places_of_files(settings: AgentSettings) -> tuple[Path, ...]:
+    """Beside the node's sockets, where they lie in memory, as under systemd; else where machines have such a place."""
+    name = f"swarmpy.{settings.node_id}"
+    return settings.ready_file.parent / "secrets", Path("/run", name), Path("/dev/shm", name)
 
 
 def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:

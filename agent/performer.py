@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 
 from agent.engine.port import Engine
+from agent.files import Files
 from agent.flights import Flights
 from agent.task.container import CreateRequest, create_request
 from agent.task.events import (
@@ -50,11 +51,14 @@ PROGRESS_EVERY = 1.0
 class Performer:
     """`networks` are those provided on this node now; the runner changes them, the performer reads them."""
 
-    def __init__(self, engine: Engine, clock: Clock, node_id: str, networks: Mapping[str, NetworkAssignment]) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, node_id: str, networks: Mapping[str, NetworkAssignment], files: Files
+    ) -> None:
         self._engine = engine
         self._clock = clock
         self._node_id = node_id
         self._networks = networks
+        self._files = files
         self._flights = Flights()
         self._removals = Flights()
         self._listeners: dict[tuple[str, str | None], dict[str, Tell]] = {}
@@ -73,7 +77,7 @@ class Performer:
                 case CreateContainer():
                     return await self._create(run)
                 case StartContainer(container_id):
-                    return await self._start(container_id)
+                    return await self._start(run, container_id)
                 case SignalContainer(container_id, signal):
                     return await self._signal(container_id, signal)
                 case RemoveContainer(container_id):
@@ -167,7 +171,8 @@ class Performer:
                 raise Conflict(obstacle)
 
     async def _create(self, run: TaskRun) -> Event:
-        request = create_request(run.assignment, self.node, self._networks)
+        await self._files.furnish(run.assignment, self.node)
+        request = create_request(run.assignment, self.node, self._networks, self._files.folder)
         await self._check_volumes(request)
         try:
             return Created(await self._engine.create(request))
@@ -185,7 +190,9 @@ class Performer:
             await self._join(run)
             return Created(await self._engine.create(request))
 
-    async def _start(self, container_id: str) -> Event:
+    async def _start(self, run: TaskRun, container_id: str) -> Event:
+        # The machine may have been started anew since the container was made, and its memory is empty then.
+        await self._files.furnish(run.assignment, self.node)
         try:
             await self._engine.start(container_id)
             return Started(await self._engine.inspect(container_id))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from agent.engine.port import Engine
+from agent.files import Files
 from agent.performer import Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
 from agent.task.events import Attended, Begin, Created, Delayed, Event, Forsaken, Found, Refused, Vanished
@@ -42,13 +43,14 @@ class Runner:
     `kept_volumes` are those, by name, for all that tasks have said.
     """
 
-    def __init__(self, engine: Engine, clock: Clock, node_id: str) -> None:
+    def __init__(self, engine: Engine, clock: Clock, node_id: str, files: Files | None = None) -> None:
         self._engine = engine
         self._clock = clock
         self._node_id = node_id
         self._runs: dict[str, TaskRun] = {}
         self._networks: dict[str, NetworkAssignment] = {}
-        self._performer = Performer(engine, clock, node_id, self._networks)
+        self._files = files or Files(())
+        self._performer = Performer(engine, clock, node_id, self._networks, self._files)
         self._unclaimed: dict[str, str] = {}
         self._attended = asyncio.Event()
         self._left_alone = asyncio.Event()
@@ -130,6 +132,7 @@ class Runner:
     def apply(self, assigned: AssignedSet, *, full: bool) -> None:
         """Begin to act on a new set; a full one also says what does not belong here."""
         self.assigned = assigned
+        self._files.learn(assigned)
         self._networks.clear()
         self._networks.update(assigned.networks)
         dropping = [run.id for run in self._runs.values() if run.dropped]
@@ -142,6 +145,7 @@ class Runner:
             self.knows_everything = True
             self._unclaimed.clear()
             self.look_again.set()
+            self.work.begin("", self.part_with_files())
         self._part_with_networks()
         self.on_change()
 
@@ -160,7 +164,13 @@ class Runner:
             log.debug("task.moved", task=task_id, by=type(event).__name__, phase=after.phase.name.lower())
         for instruction in instructions:
             self.work.begin(task_id, self._carry_out(after, instruction))
+        if run.needs_files and not after.needs_files and self.knows_everything:
+            self.work.begin("", self.part_with_files())
         self._tell(run, after)
+
+    async def part_with_files(self) -> None:
+        """Secrets and configs go with the tasks that they were for."""
+        await self._files.keep_only(lambda task_id: task_id in self._runs and self._runs[task_id].needs_files)
 
     async def run(self) -> None:
         """Until cancelled. An error in some work that no part expected ends it."""

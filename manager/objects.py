@@ -204,12 +204,14 @@ class Secret(Object):
     """`spec.data` is always absent here; the value lies in `sealed`, encrypted."""
 
     spec: SecretSpec
-    sealed: str
+    sealed: str = Field(repr=False)
 
 
 class Config(Object):
+    """Kept as a secret is."""
+
     spec: ConfigSpec
-    sealed: str
+    sealed: str = Field(repr=False)
 
 
 AnyObject = Cluster | Node | Service | SpecRevision | Task | Network | Secret | Config

@@ -18,7 +18,7 @@ from swarmpy.models.port import PortConfig
 from swarmpy.models.task import TaskSpec, TaskStatus
 from swarmpy.states import Role
 
-PROTOCOL = 2
+PROTOCOL = 3
 # Bytes of one frame towards a manager, which reads all of them on one thread; what is longer ends the session.
 LARGEST_TO_MANAGER = 1 << 20
 # Bytes of a text that an agent passes on.
@@ -49,6 +49,17 @@ class NetworkAssignment(Document):
 class TaskNetworkAssignment(Document):
     network_id: str
     aliases: tuple[str, ...] = ()
+
+
+class FileAssignment(Document):
+    """A secret or config that some task of this node is given. `data` in base64; `is_template`: Go's template language,
+    to be filled in for each task."""
+
+    id: str
+    name: str
+    is_secret: bool
+    data: str = Field(repr=False)
+    is_template: bool = False
 
 
 class TaskAssignment(Document):
@@ -176,6 +187,7 @@ class Full(Document):
     revision: int
     tasks: tuple[TaskAssignment, ...]
     networks: tuple[NetworkAssignment, ...]
+    files: tuple[FileAssignment, ...] = ()
     node_labels: Labels = Field(default_factory=dict)
     node_availability: str = "active"
 
@@ -190,6 +202,8 @@ class Changes(Document):
     dropped_tasks: tuple[str, ...] = ()
     networks: tuple[NetworkAssignment, ...] = ()
     dropped_networks: tuple[str, ...] = ()
+    files: tuple[FileAssignment, ...] = ()
+    dropped_files: tuple[str, ...] = ()
 
 
 class LogOptions(Document):

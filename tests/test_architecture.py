@@ -66,6 +66,7 @@ PURE = (
     "manager/members/port.py",
     "manager/members/reconcile.py",
     "manager/dispatcher/assignments.py",
+    "manager/dispatcher/files.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",
     "manager/ui/rows.py",

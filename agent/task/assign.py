@@ -1,11 +1,11 @@
 """From the manager's words to events: what changed between what is held and what is assigned. Pure."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.task.events import Assigned, Dropped
 from swarmpy.errors import Conflict
-from swarmpy.wire import Changes, Full, NetworkAssignment, TaskAssignment
+from swarmpy.wire import Changes, FileAssignment, Full, NetworkAssignment, TaskAssignment
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,7 @@ class AssignedSet:
     revision: int
     tasks: Mapping[str, TaskAssignment]
     networks: Mapping[str, NetworkAssignment]
+    files: Mapping[str, FileAssignment] = field(default_factory=dict, repr=False)
 
 
 NOTHING_YET = AssignedSet(revision=0, tasks={}, networks={})
@@ -25,6 +26,7 @@ def from_full(full: Full) -> AssignedSet:
         revision=full.revision,
         tasks={task.id: task for task in full.tasks},
         networks={network.id: network for network in full.networks},
+        files={file.id: file for file in full.files},
     )
 
 
@@ -36,7 +38,9 @@ def amended(known: AssignedSet, changes: Changes) -> AssignedSet:
     tasks.update({task.id: task for task in changes.tasks})
     networks = {id: network for id, network in known.networks.items() if id not in changes.dropped_networks}
     networks.update({network.id: network for network in changes.networks})
-    return AssignedSet(changes.revision, tasks, networks)
+    files = {id: file for id, file in known.files.items() if id not in changes.dropped_files}
+    files.update({file.id: file for file in changes.files})
+    return AssignedSet(changes.revision, tasks, networks, files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.task.files import file_mounts
 from agent.task.host import with_host_options
 from agent.task.mounts import engine_mount, require_api
 from agent.task.names import container_labels, container_name, network_name
@@ -40,8 +41,10 @@ class CreateRequest:
     networks: tuple[NetworkToJoin, ...]
 
 
-def create_request(task: TaskAssignment, node: NodeFacts, networks: Mapping[str, NetworkAssignment]) -> CreateRequest:
-    """Raises `BadRequest` in words for the task's owner."""
+def create_request(
+    task: TaskAssignment, node: NodeFacts, networks: Mapping[str, NetworkAssignment], files_folder: str = ""
+) -> CreateRequest:
+    """`files_folder` holds the task's secrets and configs. Raises `BadRequest` in words for the task's owner."""
     spec = _container_spec(task)
     fields = fields_of(task, node)
     config = {
@@ -54,7 +57,10 @@ def create_request(task: TaskAssignment, node: NodeFacts, networks: Mapping[str,
             {
                 **_isolation(spec),
                 **_resources(task.spec.resources),
-                "Mounts": [engine_mount(mount, fields, node.api_version) for mount in spec.mounts or ()],
+                "Mounts": [
+                    *(engine_mount(mount, fields, node.api_version) for mount in spec.mounts or ()),
+                    *file_mounts(task, files_folder),
+                ],
                 "LogConfig": _log_config(task),
                 "PortBindings": _port_bindings(task.ports),
                 "NetworkMode": _network_mode(task),
@@ -71,10 +77,6 @@ def _container_spec(task: TaskAssignment) -> ContainerSpec:
     spec = task.spec.container_spec
     if spec is None or task.spec.plugin_spec is not None or task.spec.network_attachment_spec is not None:
         raise Unsupported("only tasks that run a container are carried out")
-    if spec.secrets:
-        raise Unsupported("secrets are not carried out yet: remove Secrets from the service")
-    if spec.configs:
-        raise Unsupported("configs are not carried out yet: remove Configs from the service")
     if not spec.image:
         raise BadRequest("ContainerSpec.Image is empty")
     return spec

@@ -64,6 +64,14 @@ class TaskRun:
         return self.dropped or self.desired > TaskState.COMPLETE
 
     @property
+    def needs_files(self) -> bool:
+        """Its container may run, now or again: secrets and configs are to be where it finds them."""
+        if self.phase is Phase.GONE or (self.phase is Phase.DONE and self.must_stop):
+            return False
+        container = self.assignment.spec.container_spec
+        return container is not None and bool(container.secrets or container.configs)
+
+    @property
     def grace(self) -> float:
         """Seconds between the stop signal and the kill."""
         container = self.assignment.spec.container_spec

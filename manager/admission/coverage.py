@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from swarmpy.errors import Unsupported
-from swarmpy.models import container, mount, network, node, port, resources, service, task
+from swarmpy.models import config, container, mount, network, node, port, resources, secret, service, task
 from swarmpy.models.base import DockerModel, Driver, docker_name
 from swarmpy.models.network import MTU_OPTION
 
@@ -48,9 +48,6 @@ Rule = Acts | Only | OnlyKeys | Refused
 def _acts(*names: str) -> dict[str, Rule]:
     return dict.fromkeys(names, Acts())
 
-
-_SECRETS = Refused("secrets are not carried out yet")
-_CONFIGS = Refused("configs are not carried out yet")
 
 COVERAGE: dict[type[DockerModel], dict[str, Rule]] = {
     service.ServiceSpec: _acts(
@@ -115,9 +112,9 @@ COVERAGE: dict[type[DockerModel], dict[str, Rule]] = {
             "capability_add",
             "capability_drop",
             "ulimits",
+            "secrets",
+            "configs",
         ),
-        "secrets": _SECRETS,
-        "configs": _CONFIGS,
         "isolation": Only(("", "default"), "isolation is of Windows; leave it out or use default"),
     },
     container.Privileges: {
@@ -130,6 +127,17 @@ COVERAGE: dict[type[DockerModel], dict[str, Rule]] = {
     container.HealthConfig: _acts("test", "interval", "timeout", "retries", "start_period", "start_interval"),
     container.DNSConfig: _acts("nameservers", "search", "options"),
     container.Ulimit: _acts("name", "soft", "hard"),
+    container.SecretReference: _acts("file", "secret_id", "secret_name"),
+    container.ConfigReference: {
+        **_acts("file", "config_id", "config_name"),
+        "runtime": Refused("configs for credential specs are of Windows and not carried out"),
+    },
+    container.ReferenceFile: _acts("name", "uid", "gid", "mode"),
+    secret.SecretSpec: {
+        **_acts("name", "labels", "data", "templating"),
+        "driver": Refused("drivers of secrets are not carried out; give the secret's data"),
+    },
+    config.ConfigSpec: _acts("name", "labels", "data", "templating"),
     mount.Mount: {
         **_acts("source", "target", "read_only", "bind_options", "volume_options", "tmpfs_options"),
         "type": Only(

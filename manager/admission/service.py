@@ -9,6 +9,7 @@ from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.network import find_network_target
 from manager.admission.ports import check_ports
+from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
 from manager.objects import Service, SpecRevision
 from manager.state import State
@@ -45,7 +46,8 @@ def admit_service(
     )
     revision = _revision(service_id, 1, wish.task_template, now, sealed_auth)
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
-    return Admitted(service, (Unit((put(service, create=True), put(revision, create=True), name_claim)),))
+    held = holding(state, wish.task_template.container_spec, None)
+    return Admitted(service, (Unit((put(service, create=True), put(revision, create=True), name_claim, *held)),))
 
 
 def admit_update(
@@ -77,6 +79,7 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
     )
     update = None if is_job(service.spec.mode) else rolling_back
+    check_still_there(state, service.previous_spec.task_template.container_spec)
     former = state.specs.get(f"{service.id}/{service.previous_spec_version}")
     sealed_auth = former.sealed_auth if former else None
     return _replaced(state, service, service.previous_spec, now=now, sealed_auth=sealed_auth, update=update)
@@ -130,7 +133,8 @@ def _replaced(
         changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
-    return Admitted(after, (Unit((put(after), revision)),))
+    held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
+    return Admitted(after, (Unit((put(after), revision, *held)),))
 
 
 def _revision_write(
@@ -181,7 +185,7 @@ def _name_taken(name: str) -> Conflict:
 
 
 def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
-    """The spec as it may be stored: whole, sound, its networks named by id."""
+    """The spec as it may be stored: whole, sound, its networks, secrets and configs named by id."""
     refuse_unsupported(spec)
     _check_mode(spec.mode)
     wish = with_stored_defaults(spec)
@@ -189,8 +193,16 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     check_ports(wish.endpoint_spec, wish.mode)
     for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
         _check_update_config(name, config, is_job=is_job(wish.mode))
-    networks = _resolved_networks(state, wish.task_template.networks)
-    return wish.model_copy(update={"task_template": wish.task_template.model_copy(update={"networks": networks})})
+    return wish.model_copy(update={"task_template": _resolved(state, wish.task_template)})
+
+
+def _resolved(state: State, template: TaskSpec) -> TaskSpec:
+    container = template.container_spec
+    found = {
+        "networks": _resolved_networks(state, template.networks),
+        "container_spec": container and with_found_files(state, container),
+    }
+    return template.model_copy(update=found)
 
 
 def _check_host(state: State, wish: ServiceSpec) -> None:

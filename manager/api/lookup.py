@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from manager.admission.secret import Kept, Kind
 from manager.objects import Network, Node, Object, Service, Task
 from manager.state import State
 from swarmpy.errors import BadRequest, NotFound
@@ -24,6 +25,12 @@ def find_network(state: State, wanted: str) -> Network:
 def find_node(state: State, wanted: str) -> Node:
     named = [node for node in state.nodes.values() if node.description.hostname == wanted]
     return _find("node", wanted, state.nodes.values(), state.nodes.get(wanted), named)
+
+
+def find_kept(state: State, kind: Kind[Kept], wanted: str) -> Kept:
+    """A secret or a config."""
+    table = kind.table(state)
+    return _find(kind.word, wanted, table.values(), table.get(wanted), _named(table, state.named(kind.plural, wanted)))
 
 
 def find_task(state: State, wanted: str) -> Task:

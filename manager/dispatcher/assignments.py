@@ -4,38 +4,55 @@ A task is part of the set from the moment it is assigned until its record is dro
 stays (for its logs) as long as its task is remembered. Does not send anything.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from manager.dispatcher.files import files_of
 from manager.objects import Network, Task
 from manager.state import State
 from swarmpy.models.base import Labels
 from swarmpy.models.network import MTU_OPTION
 from swarmpy.models.service import ServiceMode
 from swarmpy.states import TaskState
-from swarmpy.wire import Changes, Full, NetworkAssignment, TaskAssignment, TaskNetworkAssignment
+from swarmpy.wire import (
+    Changes,
+    FileAssignment,
+    Full,
+    NetworkAssignment,
+    TaskAssignment,
+    TaskNetworkAssignment,
+)
 
 # The credential as the client sent it; None when it cannot be read.
 Unseal = Callable[[str], str | None]
+# Ids to secrets and configs; those that cannot be read are left out.
+OpenFiles = Callable[[Set[str]], tuple[FileAssignment, ...]]
 _T = TypeVar("_T")
+
+
+def no_files(ids: Set[str]) -> tuple[FileAssignment, ...]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
 class AssignmentSet:
-    """All that one node is told at one revision."""
+    """All that one node is told at one revision. `files` are the ids of the secrets and configs that its tasks need:
+    what is in them, which never changes, is looked up when it is told."""
 
     tasks: Mapping[str, TaskAssignment] = field(default_factory=lambda: MappingProxyType({}))
     networks: Mapping[str, NetworkAssignment] = field(default_factory=lambda: MappingProxyType({}))
+    files: Set[str] = frozenset()
     node_labels: Labels = field(default_factory=dict)
     node_availability: str = "active"
 
-    def as_full(self, revision: int) -> Full:
+    def as_full(self, revision: int, open_files: OpenFiles = no_files) -> Full:
         return Full(
             revision=revision,
             tasks=tuple(self.tasks.values()),
             networks=tuple(self.networks.values()),
+            files=open_files(self.files),
             node_labels=self.node_labels,
             node_availability=self.node_availability,
         )
@@ -60,14 +77,18 @@ def revised(
     known: AssignmentSet, state: State, node_id: str, tasks: Iterable[str], networks: Iterable[str], unseal: Unseal
 ) -> AssignmentSet:
     """The set with these tasks and networks as they are now. Costs no more than what is named."""
+    now = _amended(known.tasks, {id: _task_on(state, node_id, id, unseal) for id in tasks})
     return replace(
         known,
-        tasks=_amended(known.tasks, {id: _task_on(state, node_id, id, unseal) for id in tasks}),
+        tasks=now,
+        files=known.files if now is known.tasks else files_of(now.values()),
         networks=_amended(known.networks, {id: _network_on(state, node_id, id) for id in networks}),
     )
 
 
-def changes_between(before: AssignmentSet, now: AssignmentSet, after: int, revision: int) -> Changes | None:
+def changes_between(
+    before: AssignmentSet, now: AssignmentSet, after: int, revision: int, open_files: OpenFiles = no_files
+) -> Changes | None:
     """What turns the first set into the second; None when they are equal."""
     changes = Changes(
         after=after,
@@ -76,8 +97,11 @@ def changes_between(before: AssignmentSet, now: AssignmentSet, after: int, revis
         dropped_tasks=tuple(id for id in before.tasks if id not in now.tasks),
         networks=tuple(network for id, network in now.networks.items() if before.networks.get(id) != network),
         dropped_networks=tuple(id for id in before.networks if id not in now.networks),
+        files=open_files(now.files - before.files),
+        dropped_files=tuple(sorted(before.files - now.files)),
     )
-    return changes if changes.tasks or changes.dropped_tasks or changes.networks or changes.dropped_networks else None
+    nothing = Changes(after=after, revision=revision)
+    return changes if changes != nothing else None
 
 
 def nodes_told_of(before: Network | None, after: Network | None) -> set[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from manager.dispatcher.assignments import (
     AssignmentSet,
@@ -12,6 +13,7 @@ from manager.dispatcher.assignments import (
     with_node,
 )
 from manager.dispatcher.channel import Channel
+from manager.dispatcher.files import UnsealData, opened
 from manager.state import State
 from swarmpy.wire import Bearings, Refused
 
@@ -65,8 +67,9 @@ class Session:
     async def wait_until_replaced(self) -> None:
         await self._replaced.wait()
 
-    async def tell(self, state: State, unseal: Unseal) -> None:
+    async def tell(self, state: State, unseal_data: UnsealData) -> None:
         """Send the whole set, then differences, until the channel closes."""
+        unseal, open_files = partial(_as_text, unseal_data), partial(opened, state, unseal=unseal_data)
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -80,8 +83,8 @@ class Session:
             self._told, self._revision = self._now(state, unseal), revision
             if self._everything or self._node_changed:
                 self._everything = self._node_changed = False
-                await self.channel.send(self._told.as_full(revision))
-            elif changes := changes_between(before, self._told, after, revision):
+                await self.channel.send(self._told.as_full(revision, open_files))
+            elif changes := changes_between(before, self._told, after, revision, open_files):
                 await self.channel.send(changes)
             else:
                 self._revision = after
@@ -95,3 +98,8 @@ class Session:
         if self._node_changed and known == self._told:
             self._node_changed = False
         return revised(known, state, self.node_id, tasks, networks, unseal)
+
+
+def _as_text(unseal: UnsealData, sealed: str) -> str | None:
+    plain = unseal(sealed)
+    return None if plain is None else plain.decode()

@@ -263,12 +263,13 @@ class Sessions:
                 continue
             return
 
-    def _unseal(self, sealed: str) -> str | None:
-        """Without the credential the pull may still succeed; if not, its error says more than ours could."""
+    def _unseal(self, sealed: str) -> bytes | None:
+        """Without the credential the pull may still succeed; if not, its error says more than ours could. A task that
+        lacks a secret says so."""
         try:
-            return self._sealer.unseal(sealed).decode()
+            return self._sealer.unseal(sealed)
         except Unavailable as error:
-            log.warning("credential.not_unsealed", reason=str(error))
+            log.warning("secret.not_unsealed", reason=str(error))
             return None
 
     def _at(self, tick: float) -> datetime:

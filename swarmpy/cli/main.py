@@ -24,6 +24,8 @@ COMMANDS = {
     "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
     "cluster": ("swarmpy.cli.cluster:cluster", "Look at the cluster and change what it allows, keeps and renews."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),
+    "secret": ("swarmpy.cli.secret:secret", "Make, list, look at and remove secrets."),
+    "config": ("swarmpy.cli.config:config", "Make, list, look at and remove configs."),
     "lab": ("swarmpy.cli.lab:lab", "Make a real cluster of many nodes on this one machine, for tests and trials."),
     "info": ("swarmpy.cli.system:info", "Show the cluster in short."),
     "version": ("swarmpy.cli.system:version", "Show the versions of the command and of the manager."),

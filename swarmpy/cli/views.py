@@ -19,6 +19,7 @@ NODE_COLUMNS = {
     "ID": "ID", "Hostname": "HOSTNAME", "Status": "STATUS", "Availability": "AVAILABILITY",
     "ManagerStatus": "MANAGER STATUS", "EngineVersion": "ENGINE VERSION",
 }  # fmt: skip
+KEPT_COLUMNS = {"ID": "ID", "Name": "NAME", "CreatedAt": "CREATED", "UpdatedAt": "UPDATED"}
 STACK_COLUMNS = {"Name": "NAME", "Services": "SERVICES"}
 
 _ERROR_WIDTH = 60
@@ -141,6 +142,16 @@ def node_row(node: Object, self_id: str, *, whole: bool = False) -> dict[str, st
         "Availability": node["Spec"]["Availability"].capitalize(),
         "ManagerStatus": role,
         "EngineVersion": (description.get("Engine") or {}).get("EngineVersion", ""),
+    }
+
+
+def kept_row(item: Object, now: datetime, *, whole: bool = False) -> dict[str, str]:
+    """A secret or a config."""
+    return {
+        "ID": short_id(item["ID"], whole=whole),
+        "Name": item["Spec"]["Name"],
+        "CreatedAt": ago(parse_time(item["CreatedAt"]), now),
+        "UpdatedAt": ago(parse_time(item["UpdatedAt"]), now),
     }
 
 

@@ -244,8 +244,8 @@ def test_templates_that_cannot_be_filled_in_are_refused(text: str, reason: str) 
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"secrets": (SecretReference(secret_id="s"),)}, "secrets are not carried out yet"),
-        ({"configs": (ConfigReference(config_id="c"),)}, "configs are not carried out yet"),
+        ({"secrets": (SecretReference(secret_id="s"),)}, "secret s: it has no target"),
+        ({"configs": (ConfigReference(config_id="c"),)}, "config c: it has no target"),
         ({"privileges": Privileges(credential_spec=CredentialSpec(file="x"))}, "CredentialSpec"),
         ({"privileges": Privileges(seccomp=SeccompOptions(mode="odd"))}, "Seccomp.Mode 'odd'"),
         ({"privileges": Privileges(seccomp=SeccompOptions(mode="custom", profile="%"))}, "not a profile in base 64"),

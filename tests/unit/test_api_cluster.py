@@ -100,8 +100,6 @@ async def test_the_history_limit_is_set_with_the_clusters_version(api: Api) -> N
         ("POST", "/swarm/init", 503, "This node is already part of a swarm."),
         ("POST", "/swarm/join", 503, "This node is already part of a swarm."),
         ("POST", "/swarm/leave", 503, "run `swarmpy leave` on it"),
-        ("POST", "/secrets/create", 501, "secrets are not carried out yet"),
-        ("POST", "/configs/create", 501, "configs are not carried out yet"),
         ("DELETE", "/secrets/x", 404, "secret x not found"),
         ("GET", "/containers/web/json", 404, "No such container: web"),
         ("GET", "/images/shop/web:1/json", 404, "No such image: shop/web:1"),
