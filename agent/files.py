@@ -63,9 +63,12 @@ class Files:
 
     def _furnish(self, task: TaskAssignment, node: NodeFacts, known: Known, told: bool) -> None:
         try:
-            folder = self._folder = chosen_folder(self._places)
-            if not (folder / task.id).is_dir():
-                write_whole(folder / task.id, contents(task, node, known))
+            there = next((place for place in self._places if (place / task.id).is_dir()), None)
+            if there is None:
+                files = contents(task, node, known)
+                there = chosen_folder(self._places)
+                write_whole(there / task.id, files)
+            self._folder = there
         except NotFound as error:
             if told:
                 raise BadRequest(str(error)) from None

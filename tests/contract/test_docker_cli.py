@@ -41,6 +41,14 @@ networks:
   front: {}
 """
 
+SECRET_STACK = """
+version: "3.8"
+services:
+  web: {image: "shop/web:1", secrets: [key], configs: [{source: conf, target: /etc/conf}]}
+secrets: {key: {file: ./data}}
+configs: {conf: {file: ./data}}
+"""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -276,11 +284,47 @@ async def test_what_is_not_carried_out_is_refused_by_name(swarm: Swarm) -> None:
     assert published.code == 1
     assert "published port 8080: ingress mode is not carried out yet; use mode: host" in published.err
 
-    secret = swarm.home / "secret"
-    secret.write_text("x")
-    assert "secrets are not carried out yet" in (await swarm.docker("secret", "create", "key", str(secret))).err
     assert "being set up" in (await swarm.docker("swarm", "join-token", "worker")).err
     assert "already part of a swarm" in (await swarm.docker("swarm", "init")).err
+
+
+async def test_secrets_and_configs_live_as_in_a_swarm(swarm: Swarm) -> None:
+    data = swarm.home / "data"
+    data.write_text("hunter2")
+    await swarm.ok("secret", "create", "-l", "team=a", "key", str(data))
+    await swarm.ok("config", "create", "--template-driver", "golang", "conf", str(data))
+    assert "key" in await swarm.ok("secret", "ls", "--filter", "label=team=a")
+    assert "hunter2" not in await swarm.ok("secret", "inspect", "key")
+    assert "hunter2" in await swarm.ok("config", "inspect", "--pretty", "conf")
+    again = await swarm.docker("secret", "create", "key", str(data))
+    assert "already exists" in again.err
+
+    given = ("--secret", "source=key,target=k,uid=5,mode=0400", "--config", "source=conf,target=/etc/conf")
+    await swarm.ok("service", "create", "-d", "--name", "web", *given, "shop/web:1")
+    container = swarm.service("web").spec.task_template.container_spec
+    assert container is not None
+    assert [(item.secret_name, item.file and item.file.mode) for item in container.secrets or ()] == [("key", 0o400)]
+    refused = await swarm.docker("secret", "rm", "key")
+    assert "secret 'key' is in use by the following service: web" in refused.err
+
+    await swarm.ok("service", "rm", "web")
+    await swarm.ok("secret", "rm", "key")
+    await swarm.ok("config", "rm", "conf")
+    assert "not found" in (await swarm.docker("secret", "inspect", "key")).err
+
+
+async def test_a_stack_with_secrets_and_configs_is_deployed_and_removed(swarm: Swarm) -> None:
+    (swarm.home / "data").write_text("hunter2")
+    (swarm.home / "stack.yaml").write_text(SECRET_STACK)
+    for _ in range(2):
+        await swarm.ok(
+            "stack", "deploy", "-d", "--resolve-image", "never", "-c", str(swarm.home / "stack.yaml"), "shop"
+        )
+    assert [secret.spec.name for secret in swarm.api.state.secrets.values()] == ["shop_key"]
+    assert [config.spec.name for config in swarm.api.state.configs.values()] == ["shop_conf"]
+    await swarm.ok("stack", "rm", "shop")
+    assert not swarm.api.state.secrets
+    assert not swarm.api.state.configs
 
 
 async def test_info_and_version_tell_of_a_swarm(swarm: Swarm) -> None:

@@ -21,6 +21,7 @@ from swarmpy.wire import (
     Beaten,
     Changes,
     Described,
+    FileAssignment,
     FromAgent,
     FromManager,
     Full,
@@ -99,6 +100,7 @@ class FakeManager:
         self.revision = 0
         self.tasks: dict[str, TaskAssignment] = {}
         self.networks: dict[str, NetworkAssignment] = {}
+        self.files: dict[str, FileAssignment] = {}
         self._session: _Pipe | None = None
         self._serving: set[asyncio.Task[None]] = set()
 
@@ -112,12 +114,18 @@ class FakeManager:
         task.add_done_callback(self._serving.discard)
         return pipe
 
-    def assign(self, *tasks: TaskAssignment, networks: tuple[NetworkAssignment, ...] = ()) -> None:
+    def assign(
+        self,
+        *tasks: TaskAssignment,
+        networks: tuple[NetworkAssignment, ...] = (),
+        files: tuple[FileAssignment, ...] = (),
+    ) -> None:
         """These from now on, besides what was assigned before."""
         before, self.revision = self.revision, self.revision + 1
         self.tasks.update({task.id: task for task in tasks})
         self.networks.update({network.id: network for network in networks})
-        self.say(Changes(after=before, revision=self.revision, tasks=tasks, networks=networks))
+        self.files.update({file.id: file for file in files})
+        self.say(Changes(after=before, revision=self.revision, tasks=tasks, networks=networks, files=files))
 
     def drop(self, *task_ids: str, networks: tuple[str, ...] = ()) -> None:
         before, self.revision = self.revision, self.revision + 1
@@ -178,7 +186,8 @@ class FakeManager:
         self._session = pipe
         pipe.give(Welcome(session_id=f"s{len(self.hellos)}", cluster_id=id_from_number(1), beat_every=self.beat_every))
         tasks, networks = tuple(self.tasks.values()), tuple(self.networks.values())
-        return pipe.give(Full(revision=self.revision, tasks=tasks, networks=networks))
+        files = tuple(self.files.values())
+        return pipe.give(Full(revision=self.revision, tasks=tasks, networks=networks, files=files))
 
     async def _collect(self, pipe: _Pipe, stream_id: str) -> None:
         frames = self.streams.setdefault(stream_id, [])

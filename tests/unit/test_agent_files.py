@@ -164,21 +164,21 @@ async def test_files_are_laid_out_in_memory_for_root_alone_and_removed(place: Pa
 
 async def test_before_a_manager_is_heard_a_task_waits_and_after_it_is_refused(place: Path) -> None:
     files = Files((place,))
-    try:
-        with pytest.raises(Unavailable, match="waiting for a manager"):
-            await files.furnish(a_task(), NODE)
-        files.learn(AssignedSet(1, {}, {}))
-        with pytest.raises(BadRequest, match="secret key is not there"):
-            await files.furnish(a_task(), NODE)
-    finally:
-        place.rmdir()
+    with pytest.raises(Unavailable, match="waiting for a manager"):
+        await files.furnish(a_task(), NODE)
+    files.learn(AssignedSet(1, {}, {}))
+    with pytest.raises(BadRequest, match="secret key is not there"):
+        await files.furnish(a_task(), NODE)
+    assert not place.exists()
 
 
 async def test_a_node_with_no_place_in_memory_refuses(tmp_path: Path) -> None:
     if is_in_memory(tmp_path):
         pytest.skip("the tests' own folder lies in memory")
+    files = Files((tmp_path / "secrets",))
+    files.learn(AssignedSet(1, {}, {}, {"s1": a_file(), "c1": a_file("c1")}))
     with pytest.raises(BadRequest, match="no place in memory"):
-        await Files((tmp_path / "secrets",)).furnish(a_task(), NODE)
+        await files.furnish(a_task(), NODE)
 
 
 def test_a_folder_that_others_may_read_is_not_used(place: Path) -> None:
