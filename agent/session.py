@@ -32,6 +32,8 @@ from swarmpy.wire import (
     Changes,
     CloseStream,
     Described,
+    FileAssignment,
+    Files,
     FromAgent,
     FromManager,
     Full,
@@ -171,10 +173,15 @@ class Session:
                 raise Unavailable(f"the manager answered hello with {answer.type}")
 
     async def _listen(self, channel: Channel, address: str) -> None:
+        ahead: tuple[FileAssignment, ...] = ()
         while True:
             message = await _receive(channel)
             self._heard_at = self._clock.monotonic()
+            if ahead and isinstance(message, Full | Changes):
+                message, ahead = message.model_copy(update={"files": (*ahead, *message.files)}), ()
             match message:
+                case Files():
+                    ahead += message.files
                 case Full():
                     self._runner.apply(from_full(message), full=True)
                     await self._send(channel, Applied(session_id=self._id, revision=message.revision))

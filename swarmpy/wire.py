@@ -21,6 +21,8 @@ from swarmpy.states import Role
 PROTOCOL = 3
 # Bytes of one frame towards a manager, which reads all of them on one thread; what is longer ends the session.
 LARGEST_TO_MANAGER = 1 << 20
+# Characters of secrets and configs in one frame towards an agent.
+_FILES_IN_A_FRAME = 8 << 20
 # Bytes of a text that an agent passes on.
 LONGEST_TEXT = 2048
 # Networks of one task.
@@ -206,6 +208,13 @@ class Changes(Document):
     dropped_files: tuple[str, ...] = ()
 
 
+class Files(Document):
+    """Comes before a Full or Changes that would be too long with them, and counts as a part of it."""
+
+    type: Literal["files"] = "files"
+    files: tuple[FileAssignment, ...]
+
+
 class LogOptions(Document):
     """Docker's log query. `since` in seconds since 1970; `tail` None = all."""
 
@@ -236,11 +245,28 @@ class CloseStream(Document):
 
 
 FromManager = Annotated[
-    Welcome | Refused | Bearings | Beaten | Full | Changes | OpenLogs | CloseStream, Field(discriminator="type")
+    Welcome | Refused | Bearings | Beaten | Files | Full | Changes | OpenLogs | CloseStream,
+    Field(discriminator="type"),
 ]
 
 from_agent: TypeAdapter[FromAgent] = TypeAdapter(FromAgent)
 from_manager: TypeAdapter[FromManager] = TypeAdapter(FromManager)
+
+
+def in_frames(message: Full | Changes) -> tuple[Files | Full | Changes, ...]:
+    """The message, and before it what of its files is too much for one frame."""
+    parts: list[list[FileAssignment]] = [[]]
+    size = 0
+    for file in message.files:
+        size += len(file.data)
+        if parts[-1] and size > _FILES_IN_A_FRAME:
+            parts.append([])
+            size = len(file.data)
+        parts[-1].append(file)
+    if len(parts) == 1:
+        return (message,)
+    *ahead, last = parts
+    return *(Files(files=tuple(part)) for part in ahead), message.model_copy(update={"files": tuple(last)})
 
 
 def shortened(status: TaskStatus) -> TaskStatus:

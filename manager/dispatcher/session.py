@@ -15,7 +15,7 @@ from manager.dispatcher.assignments import (
 from manager.dispatcher.channel import Channel
 from manager.dispatcher.files import UnsealData, opened
 from manager.state import State
-from swarmpy.wire import Bearings, Refused
+from swarmpy.wire import Bearings, Changes, Full, Refused, in_frames
 
 
 class Session:
@@ -83,11 +83,15 @@ class Session:
             self._told, self._revision = self._now(state, unseal), revision
             if self._everything or self._node_changed:
                 self._everything = self._node_changed = False
-                await self.channel.send(self._told.as_full(revision, open_files))
+                await self._send(self._told.as_full(revision, open_files))
             elif changes := changes_between(before, self._told, after, revision, open_files):
-                await self.channel.send(changes)
+                await self._send(changes)
             else:
                 self._revision = after
+
+    async def _send(self, message: Full | Changes) -> None:
+        for part in in_frames(message):
+            await self.channel.send(part)
 
     def _now(self, state: State, unseal: Unseal) -> AssignmentSet:
         tasks, networks = self._tasks, self._networks

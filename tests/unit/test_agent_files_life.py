@@ -16,7 +16,7 @@ from swarmpy.ids import id_from_number
 from swarmpy.models.container import ReferenceFile, SecretReference
 from swarmpy.settings import AgentSettings
 from swarmpy.states import TaskState
-from swarmpy.wire import FileAssignment, TaskAssignment
+from swarmpy.wire import Changes, FileAssignment, TaskAssignment, in_frames
 
 SECRET = FileAssignment(id="s1", name="key", is_secret=True, data=base64.b64encode(b"hunter2").decode())
 
@@ -97,6 +97,23 @@ async def test_what_an_earlier_agent_left_is_swept_once_a_manager_said_what_belo
     manager.tasks.clear()
     async with running_agent(settings, engine, manager):
         await wait_until(lambda: len(manager.hellos) == 2 and not laid_out(settings, stale))
+
+
+async def test_what_is_too_much_for_one_frame_comes_ahead(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager
+) -> None:
+    others = [SECRET.model_copy(update={"id": f"c{n}", "data": "eHh4" * (1 << 20)}) for n in range(4)]
+    task = a_task(settings)
+    whole = Changes(after=0, revision=1, tasks=(task,), files=(*others, SECRET))
+    frames = in_frames(whole)
+    assert [len(frame.files) for frame in frames] == [2, 2, 1]
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        for frame in frames:
+            manager.say(frame)
+        await manager.wait_until_states("running")
+        manager.say(Changes(after=1, revision=2, dropped_tasks=(task.id,)))
+        await wait_until(lambda: not laid_out(settings, task))
 
 
 async def test_a_task_whose_secret_is_gone_says_so(
