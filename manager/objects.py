@@ -29,6 +29,7 @@ class ReasonCode(StrEnum):
     NO_ADDRESS = "no-address"
     WAITING_RESTART_DELAY = "waiting-restart-delay"
     WAITING_OLD_TASK = "waiting-old-task"
+    WAITING_DEPENDENCY = "waiting-dependency"
     WAITING_AGENT = "waiting-agent"
     WAITING_ENGINE = "waiting-engine"
     NODE_DOWN = "node-down"
@@ -152,6 +153,8 @@ class Task(Object):
     status: TaskStatus = TaskStatus()
     reason: Reason | None = None
     start_after: Timestamp | None = None
+    # When its wait for other services was over, if it had to wait for any.
+    held_until: Timestamp | None = None
     started_at: Timestamp | None = None
     finished_at: Timestamp | None = None
     networks: tuple[TaskNetwork, ...] = ()

@@ -4,15 +4,17 @@ The fold of a snapshot and the batches that follow it; the leader's own committe
 Nothing else changes it, and deciders only read it. Pure: no I/O, no clock.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from manager.objects import AnyObject, Cluster, Config, Network, Node, Secret, Service, SpecRevision, Task
 from manager.store.codec import decode
 from manager.store.keys import LEADER, model_of
 from manager.store.port import Batch, Entry, Revision, Snapshot
+
+Computed = TypeVar("Computed")
 
 _NO_TASKS: Mapping[str, Task] = MappingProxyType({})
 
@@ -57,6 +59,7 @@ class State:
         self._by_service: dict[str, dict[str, Task]] = {}
         self._by_node: dict[str, dict[str, Task]] = {}
         self._by_slot: dict[tuple[str, int], dict[str, Task]] = {}
+        self._computed: dict[Hashable, Any] = {}
 
     # reading
 
@@ -93,6 +96,13 @@ class State:
             yield self.cluster
         for table in self._tables.values():
             yield from table.values()
+
+    def remembered(self, key: Hashable, compute: Callable[[], Computed]) -> Computed:
+        """What was computed from this very picture; it is forgotten with the next change."""
+        if key not in self._computed:
+            self._computed[key] = compute()
+        found: Computed = self._computed[key]
+        return found
 
     # folding
 
@@ -132,6 +142,7 @@ class State:
         self._buried = {key: at for key, at in self._buried.items() if at > revision}
 
     def _put(self, entry: Entry) -> Changed | None:
+        self._computed.clear()
         self._modified[entry.key] = entry.modified
         value = decode(entry)
         if value is None:
@@ -150,6 +161,7 @@ class State:
         return Changed(entry.key, before, value)
 
     def _drop(self, key: str) -> Changed | None:
+        self._computed.clear()
         if self._modified.pop(key, None) is None:
             return None
         model = model_of(key)

@@ -12,6 +12,7 @@ from manager.admission.ports import check_ports
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
 from manager.objects import Service, SpecRevision
+from manager.orchestrator.depends import check_depends_on
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
@@ -74,6 +75,7 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
+    check_depends_on(state, service.spec.name or "", service.previous_spec.labels or {})
     # A job is not updated in steps: nobody would ever say that its rollback is over.
     rolling_back = UpdateStatus(
         state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
@@ -191,6 +193,7 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     wish = with_stored_defaults(spec)
     check_template(wish.task_template)
     check_ports(wish.endpoint_spec, wish.mode)
+    check_depends_on(state, wish.name or "", wish.labels or {})
     for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
         _check_update_config(name, config, is_job=is_job(wish.mode))
     return wish.model_copy(update={"task_template": _resolved(state, wish.task_template)})

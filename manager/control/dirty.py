@@ -5,6 +5,7 @@ from datetime import datetime
 
 from manager.objects import Cluster, Network, Node, Service, Task
 from manager.orchestrator.decision import earliest
+from manager.orchestrator.depends import dependencies, has_started
 from manager.orchestrator.plan import services_to_look_at
 from manager.state import Changed, State
 from swarmpy.states import TaskState
@@ -21,6 +22,8 @@ class DirtySet:
         self._services: dict[str, None] = {}
         self._nodes: set[str] = set()
         self._due: dict[str, datetime] = {}
+        # From the name of a service to the ids of those that depend on it. None: nobody has looked yet.
+        self._dependents: dict[str, set[str]] | None = None
 
     def mark(self, changes: Iterable[Changed], state: State) -> None:
         for change in changes:
@@ -28,8 +31,14 @@ class DirtySet:
             match some:
                 case Service():
                     self._services[some.id] = None
-                case Task() if _matters(change):
-                    self._services[some.service_id] = None
+                    self._note_dependencies(change, state)
+                    self._mark_dependents(some.spec.name or "", state)
+                case Task():
+                    matters = _matters(change)
+                    if matters:
+                        self._services[some.service_id] = None
+                    if matters or _has_just_started(change):
+                        self._mark_dependents(some.service_name, state)
                 case Node():
                     self._nodes.add(some.id)
                 case Network():
@@ -43,6 +52,7 @@ class DirtySet:
 
     def mark_all(self, state: State) -> None:
         self._services.update(dict.fromkeys(state.services))
+        self._dependents = None
         self.networks = True
 
     def mark_due(self, now: datetime) -> None:
@@ -82,6 +92,33 @@ class DirtySet:
     @property
     def next_due(self) -> datetime | None:
         return earliest(*self._due.values())
+
+    def _mark_dependents(self, name: str, state: State) -> None:
+        self._services.update(dict.fromkeys(sorted(self._known_dependents(state).get(name, ()))))
+
+    def _known_dependents(self, state: State) -> dict[str, set[str]]:
+        if self._dependents is None:
+            self._dependents = {}
+            for service in state.services.values():
+                for name in dependencies(service):
+                    self._dependents.setdefault(name, set()).add(service.id)
+        return self._dependents
+
+    def _note_dependencies(self, change: Changed, state: State) -> None:
+        """Kept up change by change: there may be a thousand services, and many changes of each."""
+        known = self._known_dependents(state)
+        if isinstance(change.before, Service):
+            for name in dependencies(change.before):
+                known.get(name, set()).discard(change.before.id)
+        if isinstance(change.after, Service):
+            for name in dependencies(change.after):
+                known.setdefault(name, set()).add(change.after.id)
+
+
+def _has_just_started(change: Changed) -> bool:
+    """Its container runs, and is not known to be healthy yet: nothing to its own service."""
+    before, after = change.before, change.after
+    return isinstance(before, Task) and isinstance(after, Task) and not has_started(before) and has_started(after)
 
 
 def _matters(change: Changed) -> bool:

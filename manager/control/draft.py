@@ -10,7 +10,7 @@ from datetime import datetime
 
 from manager.allocator.networks import task_networks
 from manager.allocator.ports import host_ports
-from manager.objects import AnyObject, Network, Reason, Service, SpecRevision, Task
+from manager.objects import AnyObject, Network, Reason, ReasonCode, Service, SpecRevision, Task
 from manager.orchestrator.decision import Decision, NewTask
 from manager.state import State
 from manager.store.codec import put
@@ -47,7 +47,10 @@ class Draft:
     def add(self, decision: Decision) -> None:
         for part in decision.desire:
             if (task := self.task(part.task_id)) and part.desired_state > task.desired_state:
-                self._set(task, desired_state=part.desired_state, reason=part.reason or _kept(task, part.desired_state))
+                is_let_go = part.desired_state is TaskState.RUNNING and _is_held(task)
+                held = {"held_until": self._now} if is_let_go else {}
+                reason = part.reason or _kept(task, part.desired_state)
+                self._set(task, desired_state=part.desired_state, reason=reason, **held)
         for state in decision.states:
             if (task := self.task(state.task_id)) and state.state > task.state:
                 self.set_state(task, state.state, state.message, state.reason or task.reason)
@@ -168,3 +171,8 @@ def _slot_of(task: Task) -> _Slot:
 def _kept(task: Task, desired: TaskState) -> Reason | None:
     """A task that may start waits for nothing; one that is to stop keeps what was known of it."""
     return task.reason if desired > TaskState.RUNNING else None
+
+
+def _is_held(task: Task) -> bool:
+    """By services that it depends on."""
+    return task.reason is not None and task.reason.code is ReasonCode.WAITING_DEPENDENCY

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from manager.objects import Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState, combined
+from manager.orchestrator.depends import unmet
 from manager.orchestrator.liveness import Unfit, fits, must_leave, orphaned, orphaned_at
 from manager.orchestrator.reasons import (
     ended,
@@ -16,6 +17,7 @@ from manager.orchestrator.reasons import (
     reason,
     retried_at,
     waiting_for_delay,
+    waiting_for_dependency,
     waiting_for_old,
     waiting_reason,
 )
@@ -100,13 +102,16 @@ def start(
     view: View, slot: Slot, spec_version: int, *, start_after: datetime | None = None, partner: Task | None = None
 ) -> NewTask:
     """A new task for the slot. It is desired READY, that is pulled and created but not started, while it must wait:
-    for its restart delay, or for older tasks of the slot to stop (all but the partner of a start-first update)."""
+    for its restart delay, for older tasks of the slot to stop (all but the partner of a start-first update), or for
+    services that its own depends on."""
     new = replace(slot.new_task(spec_version), job_iteration=view.service.job_iteration, start_after=start_after)
     if start_after is not None and start_after > view.now:
         return replace(new, desired_state=TaskState.READY, reason=waiting_for_delay(start_after, view.now))
     for old in slot.tasks:
         if old is not partner and may_hold_a_container(view.state, old):
             return replace(new, desired_state=TaskState.READY, reason=waiting_for_old(old, view.now))
+    if waits := unmet(view.state, view.service, spec_version):
+        return replace(new, desired_state=TaskState.READY, reason=waiting_for_dependency(waits, view.now))
     return replace(new, reason=not_placed_yet(view.now))
 
 
@@ -190,7 +195,7 @@ def _promoted(view: View, staying: Iterable[Task]) -> Decision:
             due = patience_ends(view.state, task, olds) if olds else None
         if due is not None and due > view.now:
             parts.append(Decision(again_at=due))
-        else:
+        elif not unmet(view.state, view.service, task.spec_version):
             released = task.model_copy(update={"desired_state": TaskState.RUNNING})
             why = waiting_reason(view.state, released, view.now)
             parts.append(Decision(desire=(SetDesired(task.id, TaskState.RUNNING, why),)))

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import SetReason
+from manager.orchestrator.depends import Unmet, unmet_of_task, waiting_text
 from manager.orchestrator.slots import blockers, is_placed
 from manager.state import State
 from swarmpy.states import NodeState, TaskState
@@ -16,6 +17,7 @@ WAITS = frozenset(
         ReasonCode.NO_ADDRESS,
         ReasonCode.WAITING_RESTART_DELAY,
         ReasonCode.WAITING_OLD_TASK,
+        ReasonCode.WAITING_DEPENDENCY,
         ReasonCode.WAITING_AGENT,
         ReasonCode.WAITING_ENGINE,
     }
@@ -71,6 +73,10 @@ def waiting_for_old(old: Task, now: datetime, known: Reason | None = None) -> Re
     return reason(ReasonCode.WAITING_OLD_TASK, text, now, known=known)
 
 
+def waiting_for_dependency(waits: Iterable[Unmet], now: datetime, known: Reason | None = None) -> Reason:
+    return reason(ReasonCode.WAITING_DEPENDENCY, waiting_text(waits), now, known=known)
+
+
 def ended(task: Task, now: datetime) -> Reason | None:
     """How a finished task came to its end; a wait that it ended in is replaced by what its status says. So is that
     its node was down, unless it was to stop for that."""
@@ -110,6 +116,8 @@ def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
             return waiting_for_delay(task.start_after, now, known)
         for old in blockers(state, task):
             return waiting_for_old(old, now, known)
+        if waits := unmet_of_task(state, task):
+            return waiting_for_dependency(waits, now, known)
     if lacking := network_reason(state, task):
         return reason(ReasonCode.NO_ADDRESS, lacking, now, known=known)
     if not is_placed(task):

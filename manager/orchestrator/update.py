@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from manager.objects import Service, Task
+from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.decision import earliest
+from manager.orchestrator.depends import unmet
 from manager.orchestrator.keep import View, policy_of
 from manager.orchestrator.reasons import outcome
 from manager.orchestrator.restart import ended_by_itself
@@ -21,6 +22,9 @@ from swarmpy.states import TaskState
 # How long a renewed slot may take to run before the update counts it as failed.
 PROGRESS_DEADLINE = timedelta(minutes=10)
 MONITOR = timedelta(seconds=5)
+
+_UNDER_WAY = "update in progress"
+_GATED = "update waits until "
 
 _OVER = frozenset({UpdateState.COMPLETED, UpdateState.ROLLBACK_COMPLETED})
 _MOVING = frozenset({UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED})
@@ -57,10 +61,10 @@ def plan_update(view: View, slots: Sequence[Slot]) -> Rollout:
     if status is None or status.state in _OVER or status.started_at is None:
         if not dirty:
             return Rollout()
-        begun = UpdateStatus(state=UpdateState.UPDATING, started_at=view.now, message="update in progress")
+        begun = UpdateStatus(state=UpdateState.UPDATING, started_at=view.now, message=_UNDER_WAY)
         service = service.model_copy(update={"update": begun})
         first = _Progress(replace(view, service=service), tuple(slots), view.now).next_step(dirty)
-        return replace(first, service=service)
+        return replace(first, service=first.service or service)
     if status.state not in _MOVING:
         return Rollout()
     progress = _Progress(view, tuple(slots), status.started_at)
@@ -117,12 +121,30 @@ class _Progress:
         if dirty:
             width = self.config.parallelism if self.config.parallelism is not None else 1
             free = max(0, width - len(moving) - len(resting)) if width else len(dirty)
-            return Rollout(renew=_first(dirty, free), again_at=earliest(*resting, *deadlines))
+            told, able = self._gate(dirty)
+            return Rollout(renew=_first(able, free), service=told, again_at=earliest(*resting, *deadlines))
         watched = [_began(task, now) + self.monitor for task in fresh]
         still = [due for due in watched if due > now]
         if moving or still:
             return Rollout(again_at=earliest(*still, *deadlines))
         return Rollout(service=_completed(self.view))
+
+    def _gate(self, dirty: Sequence[Slot]) -> tuple[Service | None, Sequence[Slot]]:
+        """While the new wish would wait for services that it depends on, what serves by the old one is not stopped
+        for it; the status says so. Slots in which nothing ever ran move on. A rollback leads back to what ran."""
+        service, status = self.view.service, self.view.service.update
+        if status is None or status.state is not UpdateState.UPDATING:
+            return None, dirty
+        waits = unmet(self.view.state, service, service.spec_version)
+        able = [slot for slot in dirty if not waits or not any(task.started_at for task in slot.kept)]
+        message = status.message or ""
+        if waits and len(able) < len(dirty):
+            message = _GATED + " and until ".join(one.until for one in waits)
+        elif message.startswith(_GATED):
+            message = _UNDER_WAY
+        if message == (status.message or ""):
+            return None, able
+        return service.model_copy(update={"update": status.model_copy(update={"message": message})}), able
 
     def _takes_part(self, slot: Slot) -> bool:
         return is_dirty(self.view.service, slot) or any(self._is_new(task) for task in slot.kept)
@@ -151,7 +173,9 @@ class _Progress:
         return next((task for task in slot.wanted if self._is_new(task)), None)
 
     def _deadline(self, task: Task) -> datetime:
-        return task.created_at + PROGRESS_DEADLINE
+        """The time it waited for other services is theirs."""
+        waits = task.reason is not None and task.reason.code is ReasonCode.WAITING_DEPENDENCY
+        return (self.view.now if waits else task.held_until or task.created_at) + PROGRESS_DEADLINE
 
 
 _ANY = (None, RestartCondition.ANY)

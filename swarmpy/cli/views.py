@@ -120,13 +120,17 @@ def _task_row(
     }
 
 
+# Waits that the task's state does not tell of.
+_TOLD_WAITS = ("waiting-engine", "waiting-dependency")
+
+
 def error_of(task: Object) -> str:
     """What is wrong with the task; of one that waits, why."""
     status = task["Status"]
     if status.get("Err"):
         return str(status["Err"])
     reason = task.get("Reason") or {}
-    waits = status["State"] in ("new", "pending") or reason.get("Code") == "waiting-engine"
+    waits = status["State"] in ("new", "pending") or reason.get("Code") in _TOLD_WAITS
     return str(reason.get("Text", "")) if waits else ""
 
 

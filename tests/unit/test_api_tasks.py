@@ -100,6 +100,15 @@ async def test_the_agents_own_words_are_not_written_over(api: Api) -> None:
     assert (await api.get("/tasks/t")).json["Status"]["Err"] == "task: non-zero exit (7)"
 
 
+async def test_what_a_ready_container_waits_for_is_told_as_its_message_and_is_no_error(api: Api) -> None:
+    reason = Reason(code=ReasonCode.WAITING_DEPENDENCY, text="waits until service db is healthy: 0/1 running", since=T0)
+    task = a_task("t", state=TaskState.READY, desired=TaskState.READY, reason=reason)
+    await api.keep(task.model_copy(update={"status": task.status.model_copy(update={"message": "ready"})}))
+    status = (await api.get("/tasks/t")).json["Status"]
+    assert status["Message"] == "waits until service db is healthy: 0/1 running"
+    assert "Err" not in status
+
+
 async def test_a_long_list_comes_whole(api: Api) -> None:
     web = a_service("web")
     for start in range(0, 500, 100):

@@ -256,6 +256,12 @@ def test_a_task_that_waits_for_its_nodes_engine_says_so_whatever_its_state() -> 
     assert verdict.reasons == ("web.2 preparing: waits for the engine of node a: it is away",)
 
 
+def test_a_task_that_waits_for_another_service_says_so_whatever_its_state() -> None:
+    reason = {"Code": "waiting-dependency", "Text": "waits until service db is healthy: 0/1 running"}
+    verdict = Watch().look(1, service(), [task(1), task(2, "ready", desired="ready", Reason=reason)])
+    assert verdict.reasons == ("web.2 ready: waits until service db is healthy: 0/1 running",)
+
+
 def test_the_failed_task_is_named_with_its_reason() -> None:
     verdict = Watch().look(1, service(restart="none"), [task(1, "failed", err="exited with code 7"), task(2)])
     assert verdict.text == "web.1 failed: exited with code 7"

@@ -125,6 +125,15 @@ def test_a_task_that_may_start_forgets_what_it_waited_for() -> None:
     assert task_in(unit.writes[0]).reason is None
 
 
+def test_when_a_wait_for_other_services_is_over_is_written_down() -> None:
+    wait = Reason(code=ReasonCode.WAITING_DEPENDENCY, text="waits until db is healthy", since=NOW)
+    held = a_task(desired_state=TaskState.READY, state=TaskState.READY, reason=wait)
+    let_go, stop = (SetDesired("t1", desired) for desired in (TaskState.RUNNING, TaskState.SHUTDOWN))
+
+    assert task_in(drafted(Decision(desire=(let_go,)), held)[0].writes[0]).held_until == LATER
+    assert task_in(drafted(Decision(desire=(stop,)), held)[0].writes[0]).held_until is None
+
+
 def test_a_dropped_record_is_deleted_at_the_version_known_whatever_else_was_said() -> None:
     decision = Decision(drop=(DropTask("t1"),), reasons=(SetReason("t1", WHY),))
 

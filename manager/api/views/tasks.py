@@ -78,14 +78,16 @@ class TaskViews:
 
 
 def status_of(task: Task) -> docker.TaskStatus:
-    """The agent's words; where it has none, those of the reason."""
+    """The agent's words; where it has none, those of the reason. That a container is ready and waits for other services
+    the agent does not know."""
     status, reason = task.status, task.reason
     added: dict[str, Any] = {}
     if status.timestamp is None:
         added["timestamp"] = task.created_at
     if reason is not None and not status.err and is_error(reason.code):
         added["err"] = reason.text
-    if not status.message:
+    is_held = reason is not None and reason.code is ReasonCode.WAITING_DEPENDENCY
+    if not status.message or is_held:
         added["message"] = reason.text if reason is not None else task.state.label
     return status.model_copy(update=added) if added else status
 
