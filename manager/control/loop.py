@@ -125,8 +125,13 @@ class ControlLoop:
     def _see_all(self) -> None:
         """The scheduler's picture made anew from the state, and everything to be looked at."""
         self._keeper = ViewKeeper(self._state)
-        self._around = Surroundings(self._keeper.eligible, self._keeper.removal_order, self._keeper.unfit)
+        keeper = self._keeper
+        self._around = Surroundings(keeper.eligible, keeper.removal_order, keeper.unfit, self._is_heard)
         self._dirty.mark_all(self._state)
+
+    def _is_heard(self, node_id: str) -> bool:
+        """In this term. An agent has told all that it holds before it is told what to hold."""
+        return self._sessions.applied_revision(node_id) is not None
 
     # one pass
 

@@ -11,7 +11,9 @@ because something that it depends on fails later. How much a start asks for depe
   was done for this wish need not be done again for its sake.
 - So does a rollback: what it goes back to ran before.
 
-All of it as far as the cluster has heard: until a node's silence is noticed, its tasks are taken to run.
+All of it as far as the cluster has heard. After a full restart the store still says that everything runs, until each
+agent has told otherwise: so a start also waits until the nodes that are said to run its dependencies have been heard
+by this leader, or are known to be down.
 """
 
 import json
@@ -100,6 +102,22 @@ def unmet(state: State, service: Service, spec_version: int) -> tuple[Unmet, ...
     is_again = _has_run(state, service, spec_version)
     key = ("unmet", label, is_again)
     return state.remembered(key, lambda: tuple(_each_unmet(state, dependencies(service), is_again=is_again)))
+
+
+def unheard(state: State, service: Service, is_heard: Callable[[str], bool]) -> tuple[Unmet, ...]:
+    """Dependencies that are said to run on nodes which this leader has not heard yet."""
+    found = []
+    for name, condition in dependencies(service).items():
+        service_id = state.named("services", name) or ""
+        if condition is Condition.COMPLETED or service_id not in state.services:
+            continue
+        tasks = (task for task in state.tasks_of_service(service_id) if has_started(task) and task.is_wanted)
+        places = sorted({task.node_id for task in tasks if _is_there(state, task.node_id)})
+        silent = next((node_id for node_id in places if not is_heard(node_id)), None)
+        if silent is not None:
+            so_far = f"node {silent} has told nothing since a manager took over"
+            found.append(Unmet(f"service {name} is heard of", so_far))
+    return tuple(found)
 
 
 def unmet_of_task(state: State, task: Task) -> tuple[Unmet, ...]:

@@ -3,13 +3,13 @@
 How many slots there are is `replicated`'s and `global_mode`'s to say; when a slot moves on to a new wish, `update`'s.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from manager.objects import Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState, combined
-from manager.orchestrator.depends import unmet
+from manager.orchestrator.depends import Unmet, unheard, unmet
 from manager.orchestrator.liveness import Unfit, fits, must_leave, orphaned, orphaned_at
 from manager.orchestrator.reasons import (
     ended,
@@ -42,8 +42,16 @@ from swarmpy.states import TaskState
 _KEEPS_OLD_WISH = frozenset({UpdateState.UPDATING, UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED})
 _STANDS_STILL = frozenset({UpdateState.PAUSED, UpdateState.ROLLBACK_PAUSED})
 
+# Nobody tells when a node that is said to run something is heard for the first time.
+HEARD_BY_THEN = timedelta(seconds=1)
+
 # All that is written for one slot at a time is one unit, and the store takes 128 writes in one. The rest follows.
 DROPS_AT_ONCE = 100
+
+
+def heard(node_id: str) -> bool:
+    """Its agent has told this leader what runs there."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +62,7 @@ class View:
     service: Service
     now: datetime
     unfit: Unfit = fits
+    is_heard: Callable[[str], bool] = heard
 
 
 def keep(view: View, slot: Slot, *, may_start: bool = True) -> Decision:
@@ -110,7 +119,7 @@ def start(
     for old in slot.tasks:
         if old is not partner and may_hold_a_container(view.state, old):
             return replace(new, desired_state=TaskState.READY, reason=waiting_for_old(old, view.now))
-    if waits := unmet(view.state, view.service, spec_version):
+    if waits := _waits(view, spec_version):
         return replace(new, desired_state=TaskState.READY, reason=waiting_for_dependency(waits, view.now))
     return replace(new, reason=not_placed_yet(view.now))
 
@@ -195,11 +204,20 @@ def _promoted(view: View, staying: Iterable[Task]) -> Decision:
             due = patience_ends(view.state, task, olds) if olds else None
         if due is not None and due > view.now:
             parts.append(Decision(again_at=due))
-        elif not unmet(view.state, view.service, task.spec_version):
+        elif _waits(view, task.spec_version):
+            # A change of what it waits for gives cause to look; that a node is heard is none.
+            is_met = not unmet(view.state, view.service, task.spec_version)
+            parts.append(Decision(again_at=view.now + HEARD_BY_THEN if is_met else None))
+        else:
             released = task.model_copy(update={"desired_state": TaskState.RUNNING})
             why = waiting_reason(view.state, released, view.now)
             parts.append(Decision(desire=(SetDesired(task.id, TaskState.RUNNING, why),)))
     return combined(parts)
+
+
+def _waits(view: View, spec_version: int) -> tuple[Unmet, ...]:
+    """For what of other services a start of this wish waits."""
+    return unmet(view.state, view.service, spec_version) or unheard(view.state, view.service, view.is_heard)
 
 
 def _settled(view: View, slot: Slot) -> Decision:

@@ -118,6 +118,9 @@ def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
             return waiting_for_old(old, now, known)
         if waits := unmet_of_task(state, task):
             return waiting_for_dependency(waits, now, known)
+        if known is not None and known.code is ReasonCode.WAITING_DEPENDENCY:
+            # It is let go by a decision, that has more to look at.
+            return known
     if lacking := network_reason(state, task):
         return reason(ReasonCode.NO_ADDRESS, lacking, now, known=known)
     if not is_placed(task):
