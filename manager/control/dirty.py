@@ -26,19 +26,21 @@ class DirtySet:
         self._dependents: dict[str, set[str]] | None = None
 
     def mark(self, changes: Iterable[Changed], state: State) -> None:
+        # By name, in order: many changes of one service are one cause to look at those that depend on it.
+        concerned: dict[str, None] = {}
         for change in changes:
             some = change.after or change.before
             match some:
                 case Service():
                     self._services[some.id] = None
                     self._note_dependencies(change, state)
-                    self._mark_dependents(some.spec.name or "", state)
+                    concerned[some.spec.name or ""] = None
                 case Task():
                     matters = _matters(change)
                     if matters:
                         self._services[some.service_id] = None
                     if matters or _has_just_started(change):
-                        self._mark_dependents(some.service_name, state)
+                        concerned[some.service_name] = None
                 case Node():
                     self._nodes.add(some.id)
                 case Network():
@@ -46,6 +48,8 @@ class DirtySet:
                 case Cluster():
                     # Its settings (the history limit) are every service's.
                     self.mark_all(state)
+        for name in concerned:
+            self._services.update(dict.fromkeys(sorted(self._known_dependents(state).get(name, ()))))
 
     def mark_service(self, service_id: str) -> None:
         self._services[service_id] = None
@@ -92,9 +96,6 @@ class DirtySet:
     @property
     def next_due(self) -> datetime | None:
         return earliest(*self._due.values())
-
-    def _mark_dependents(self, name: str, state: State) -> None:
-        self._services.update(dict.fromkeys(sorted(self._known_dependents(state).get(name, ()))))
 
     def _known_dependents(self, state: State) -> dict[str, set[str]]:
         if self._dependents is None:

@@ -20,6 +20,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.slots import ROLLING_BACK, Place, by_age, is_current, is_job
@@ -111,8 +112,7 @@ def unheard(state: State, service: Service, is_heard: Callable[[str], bool]) -> 
         service_id = state.named("services", name) or ""
         if condition is Condition.COMPLETED or service_id not in state.services:
             continue
-        tasks = (task for task in state.tasks_of_service(service_id) if has_started(task) and task.is_wanted)
-        places = sorted({task.node_id for task in tasks if _is_there(state, task.node_id)})
+        places = state.remembered(("places", service_id), partial(_places, state, service_id))
         silent = next((node_id for node_id in places if not is_heard(node_id)), None)
         if silent is not None:
             so_far = f"node {silent} has told nothing since a manager took over"
@@ -134,6 +134,12 @@ def has_started(task: Task) -> bool:
     container = task.status.container_status
     checking = task.state is TaskState.STARTING and container is not None and bool(container.pid)
     return checking or task.state is TaskState.RUNNING
+
+
+def _places(state: State, service_id: str) -> tuple[str, ...]:
+    """The nodes on which it is said to run."""
+    tasks = (task for task in state.tasks_of_service(service_id) if has_started(task) and task.is_wanted)
+    return tuple(sorted({task.node_id for task in tasks if _is_there(state, task.node_id)}))
 
 
 def _has_run(state: State, service: Service, spec_version: int) -> bool:

@@ -3,13 +3,13 @@
 How many slots there are is `replicated`'s and `global_mode`'s to say; when a slot moves on to a new wish, `update`'s.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from manager.objects import Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState, combined
-from manager.orchestrator.depends import Unmet, unheard, unmet
+from manager.orchestrator.depends import Unmet, unmet
 from manager.orchestrator.liveness import Unfit, fits, must_leave, orphaned, orphaned_at
 from manager.orchestrator.reasons import (
     ended,
@@ -49,20 +49,15 @@ HEARD_BY_THEN = timedelta(seconds=1)
 DROPS_AT_ONCE = 100
 
 
-def heard(node_id: str) -> bool:
-    """Its agent has told this leader what runs there."""
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class View:
-    """What deciders look at for one service."""
+    """What deciders look at for one service. `unheard` are dependencies of which nobody knows yet whether they run."""
 
     state: State
     service: Service
     now: datetime
     unfit: Unfit = fits
-    is_heard: Callable[[str], bool] = heard
+    unheard: tuple[Unmet, ...] = ()
 
 
 def keep(view: View, slot: Slot, *, may_start: bool = True) -> Decision:
@@ -111,16 +106,16 @@ def start(
     view: View, slot: Slot, spec_version: int, *, start_after: datetime | None = None, partner: Task | None = None
 ) -> NewTask:
     """A new task for the slot. It is desired READY, that is pulled and created but not started, while it must wait:
-    for its restart delay, for older tasks of the slot to stop (all but the partner of a start-first update), or for
-    services that its own depends on."""
+    for its restart delay, for services that its own depends on, or for older tasks of the slot to stop (all but the
+    partner of a start-first update)."""
     new = replace(slot.new_task(spec_version), job_iteration=view.service.job_iteration, start_after=start_after)
     if start_after is not None and start_after > view.now:
         return replace(new, desired_state=TaskState.READY, reason=waiting_for_delay(start_after, view.now))
+    if waits := _waits(view, spec_version):
+        return replace(new, desired_state=TaskState.READY, reason=waiting_for_dependency(waits, view.now))
     for old in slot.tasks:
         if old is not partner and may_hold_a_container(view.state, old):
             return replace(new, desired_state=TaskState.READY, reason=waiting_for_old(old, view.now))
-    if waits := _waits(view, spec_version):
-        return replace(new, desired_state=TaskState.READY, reason=waiting_for_dependency(waits, view.now))
     return replace(new, reason=not_placed_yet(view.now))
 
 
@@ -199,15 +194,17 @@ def _promoted(view: View, staying: Iterable[Task]) -> Decision:
         if task.desired_state >= TaskState.RUNNING or (task.node_id and is_out_of_reach(view.state, task.node_id)):
             continue
         due = task.start_after
-        if due is None or due <= view.now:
+        is_due = due is None or due <= view.now
+        if is_due and _waits(view, task.spec_version):
+            # A change of what it waits for gives cause to look; that a node is heard is none.
+            is_met = not unmet(view.state, view.service, task.spec_version)
+            parts.append(Decision(again_at=view.now + HEARD_BY_THEN if is_met else None))
+            continue
+        if is_due:
             olds = blockers(view.state, task)
             due = patience_ends(view.state, task, olds) if olds else None
         if due is not None and due > view.now:
             parts.append(Decision(again_at=due))
-        elif _waits(view, task.spec_version):
-            # A change of what it waits for gives cause to look; that a node is heard is none.
-            is_met = not unmet(view.state, view.service, task.spec_version)
-            parts.append(Decision(again_at=view.now + HEARD_BY_THEN if is_met else None))
         else:
             released = task.model_copy(update={"desired_state": TaskState.RUNNING})
             why = waiting_reason(view.state, released, view.now)
@@ -217,7 +214,7 @@ def _promoted(view: View, staying: Iterable[Task]) -> Decision:
 
 def _waits(view: View, spec_version: int) -> tuple[Unmet, ...]:
     """For what of other services a start of this wish waits."""
-    return unmet(view.state, view.service, spec_version) or unheard(view.state, view.service, view.is_heard)
+    return unmet(view.state, view.service, spec_version) or view.unheard
 
 
 def _settled(view: View, slot: Slot) -> Decision:

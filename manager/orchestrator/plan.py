@@ -9,9 +9,10 @@ from datetime import datetime
 
 from manager.objects import Service
 from manager.orchestrator.decision import Decision, combined
+from manager.orchestrator.depends import unheard
 from manager.orchestrator.global_mode import reconcile_global
 from manager.orchestrator.jobs import reconcile_global_job, reconcile_replicated_job
-from manager.orchestrator.keep import View, heard
+from manager.orchestrator.keep import View
 from manager.orchestrator.liveness import Unfit, fits
 from manager.orchestrator.reaper import reap_removed_service, reap_tasks
 from manager.orchestrator.reasons import explain
@@ -27,7 +28,7 @@ class Surroundings:
     eligible: Callable[[Service], frozenset[str]]
     removal_order: RemovalOrder = tuple
     unfit: Unfit = fits
-    is_heard: Callable[[str], bool] = heard
+    is_heard: Callable[[str], bool] = lambda node_id: True
 
 
 def services_to_look_at(state: State, node_ids: Collection[str]) -> frozenset[str]:
@@ -44,7 +45,7 @@ def reconcile_service(state: State, service: Service, now: datetime, around: Sur
     """All that is to be written for one service and its tasks."""
     if service.removed:
         return reap_removed_service(state, service, now)
-    view = View(state, service, now, around.unfit, around.is_heard)
+    view = View(state, service, now, around.unfit, unheard(state, service, around.is_heard))
     nodes = around.eligible(service) if _follows_nodes(service) else None
     look = survey(view, nodes)
     decided = combined([_reconcile_mode(view, look, nodes, around), reap_tasks(view, look.tasks)])

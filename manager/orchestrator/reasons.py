@@ -114,10 +114,10 @@ def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
     if task.desired_state < TaskState.RUNNING:
         if task.start_after is not None and task.start_after > now:
             return waiting_for_delay(task.start_after, now, known)
-        for old in blockers(state, task):
-            return waiting_for_old(old, now, known)
         if waits := unmet_of_task(state, task):
             return waiting_for_dependency(waits, now, known)
+        for old in blockers(state, task):
+            return waiting_for_old(old, now, known)
         if known is not None and known.code is ReasonCode.WAITING_DEPENDENCY:
             # It is let go by a decision, that has more to look at.
             return known

@@ -349,7 +349,7 @@ def test_a_slot_in_which_nothing_ever_ran_moves_on_and_waits_by_its_new_wish() -
     never = old(state=TaskState.READY, desired=TaskState.READY)
 
     decision = decide(updated(), a_job("db", iteration=1), never)
-    assert held(decision) == [(TaskState.READY, ReasonCode.WAITING_OLD_TASK)]
+    assert held(decision) == [(TaskState.READY, ReasonCode.WAITING_DEPENDENCY)]
     assert [part.task_id for part in decision.desire] == ["old1"]
 
 

@@ -277,3 +277,18 @@ def test_the_cluster_object_stands_alone() -> None:
 
     state.apply(Batch(8, (Change("cluster", None),)))
     assert state.cluster is None
+
+
+def test_what_was_computed_of_a_picture_is_kept_until_the_picture_changes() -> None:
+    looks: list[int] = []
+    state = State()
+
+    def count() -> int:
+        looks.append(1)
+        return len(looks)
+
+    assert (state.remembered("looks", count), state.remembered("looks", count)) == (1, 1)
+    state.apply(Batch(1, (Change("names/services/web", Entry("names/services/web", b"s1", 1, 1)),)))
+    assert state.remembered("looks", count) == 2
+    state.apply(Batch(2, (Change("names/services/web", None),)))
+    assert state.remembered("looks", count) == 3
