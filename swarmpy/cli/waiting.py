@@ -56,13 +56,14 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
         began = time.monotonic()
         try:
             seen = _seen(client, memory)
+            former = _former(client, seen[0])
         except Unavailable as error:
             # Another manager takes over, or this one comes back; the deployment itself goes on.
             if clock.now() >= deadline:
                 raise
             progress.note(f"waiting: {error}")
         else:
-            memory, verdict = look(memory, *seen, clock.now())
+            memory, verdict = look(memory, *seen, clock.now(), former=former)
             progress.show(verdict)
             if verdict.is_over or clock.now() >= deadline:
                 return verdict
@@ -72,6 +73,13 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
 def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], list[Object]]:
     ids = list(memory.names)
     return client.get("/services", filters={"id": ids}), tasks_of(client, ids), client.get("/nodes")
+
+
+def _former(client: Client, services: Sequence[Object]) -> list[Object]:
+    """Tasks of what is, or was, rolled back: those that failed were not made from the present spec."""
+    ids = [one["ID"] for one in services if (one.get("UpdateStatus") or {}).get("State", "").startswith("rollback")]
+    tasks: list[Object] = client.get("/tasks", filters={"service": ids}) if ids else []
+    return tasks
 
 
 def _tell_failure(client: Client, service: ServiceVerdict) -> None:
@@ -88,6 +96,8 @@ def _tell_failure(client: Client, service: ServiceVerdict) -> None:
             click.echo(f"  last lines of task {task_id}:", err=True)
         for line in lines:
             click.echo(f"  | {line}", err=True)
+    if service.advice:
+        click.echo(f"  {service.advice}", err=True)
 
 
 def _late(verdict: Verdict, limit: timedelta) -> str:
@@ -95,5 +105,5 @@ def _late(verdict: Verdict, limit: timedelta) -> str:
     lines = [f"not there after {limit.total_seconds():g} s; what was asked for stays asked for"]
     for service in missing:
         lines.append(f"  {service.name}: {service.text}")
-        lines.extend(f"    {reason}" for reason in service.reasons)
+        lines.extend(f"    {line}" for line in (*service.reasons, *service.under_way))
     return "\n".join(lines)

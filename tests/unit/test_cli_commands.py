@@ -152,7 +152,7 @@ async def test_a_deployment_ends_when_all_run_and_one_shots_have_ended_well(shel
     assert said.code == 0, said.err
     lines = said.out.splitlines()
     assert lines[:3] == ["network shop_default: created", "service shop_web: created", "service shop_once: created"]
-    assert {"shop_web: 2/2 running", "shop_once: 1/1 running"} <= set(lines)
+    assert {"shop_web: 2/2 running", "shop_once: 1/1 complete"} <= set(lines)
 
 
 async def test_an_unchanged_file_changes_nothing(shell: Shell) -> None:
@@ -181,7 +181,7 @@ async def test_a_failed_task_ends_a_deployment_with_its_reason_and_last_lines(sh
     shell.api.logs.scripts[task.id] = [(2, b"no database\n")]
     said = await shell.finished(process)
     assert said.code == 1
-    assert "swarmpy: shop_once failed: shop_once.1 failed: exited with code 7" in said.err
+    assert "swarmpy: shop_once failed: shop_once.1 failed on manager-1: exited with code 7" in said.err
     assert "  | no database" in said.err
 
 

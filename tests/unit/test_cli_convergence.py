@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from swarmpy.cli.convergence import MOST_FAILURES, STEADY, Memory, Phase, ServiceVerdict, look
+from swarmpy.cli.convergence import STEADY, Memory, Phase, ServiceVerdict, look
+from swarmpy.cli.failures import MOST_FAILURES
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 Document = dict[str, Any]
@@ -56,10 +57,15 @@ class Watch:
         self.memory = Memory(START, names, frozenset(before), frozenset(names) if changed else frozenset())
 
     def look(
-        self, seconds: float, of: Document | None, tasks: Sequence[Document], nodes: Sequence[Document] = (node(),)
+        self,
+        seconds: float,
+        of: Document | None,
+        tasks: Sequence[Document],
+        nodes: Sequence[Document] = (node(),),
+        former: Sequence[Document] = (),
     ) -> ServiceVerdict:
         now = START + timedelta(seconds=seconds)
-        self.memory, verdict = look(self.memory, [of] if of else [], tasks, nodes, now)
+        self.memory, verdict = look(self.memory, [of] if of else [], tasks, nodes, now, former=former)
         return verdict.services[0]
 
 
@@ -168,7 +174,7 @@ def test_what_there_is_means_one_thing(story: str) -> None:
 
 def test_a_service_that_was_removed_meanwhile_has_failed() -> None:
     verdict = Watch().look(1, None, [])
-    assert (verdict.phase, verdict.text) == (Phase.FAILED, "was removed meanwhile")
+    assert (verdict.phase, verdict.text) == (Phase.FAILED, "it was removed meanwhile")
 
 
 def test_running_counts_once_it_has_lasted() -> None:
@@ -253,7 +259,7 @@ def test_a_waiting_task_says_why_per_node() -> None:
 def test_a_task_that_waits_for_its_nodes_engine_says_so_whatever_its_state() -> None:
     reason = {"Code": "waiting-engine", "Text": "waits for the engine of node a: it is away"}
     verdict = Watch().look(1, service(), [task(1), task(2, "preparing", Reason=reason)])
-    assert verdict.reasons == ("web.2 preparing: waits for the engine of node a: it is away",)
+    assert verdict.reasons == ("web.2 preparing on host-n1: waits for the engine of node a: it is away",)
 
 
 def test_a_task_that_waits_for_another_service_says_so_whatever_its_state() -> None:
@@ -264,7 +270,7 @@ def test_a_task_that_waits_for_another_service_says_so_whatever_its_state() -> N
 
 def test_the_failed_task_is_named_with_its_reason() -> None:
     verdict = Watch().look(1, service(restart="none"), [task(1, "failed", err="exited with code 7"), task(2)])
-    assert verdict.text == "web.1 failed: exited with code 7"
+    assert verdict.text == "web.1 failed on host-n1: exited with code 7"
     assert verdict.failing == ("web-1-1",)
 
 
@@ -275,11 +281,74 @@ def test_a_paused_update_names_the_task_that_failed_last() -> None:
     )
     verdict = watch.look(2, service(update="paused"), BOTH)
     assert verdict.failing == ("web-1-2",)
-    assert verdict.text == "update paused: so it is: no disk"
+    assert verdict.text == "update paused: web.1 failed on host-n1: no disk"
 
 
 def test_an_update_that_was_paused_before_this_deployment_still_tells_its_reason() -> None:
     stopped = task(1, "failed", desired="shutdown", err="no such command")
     verdict = Watch(changed=False, before=[stopped["ID"]]).look(1, service(update="paused"), [stopped, task(2)])
-    assert verdict.text == "update paused: so it is: no such command"
+    assert verdict.text == "update paused: web.1 failed on host-n1: no such command"
     assert verdict.failing == (stopped["ID"],)
+
+
+def test_a_paused_update_names_the_task_that_its_message_blames() -> None:
+    """Not one that failed after it was paused."""
+    of = service(update="paused")
+    of["UpdateStatus"]["Message"] = "update paused due to failure or early termination of task web-1-1"
+    verdict = Watch().look(1, of, [task(1, "failed", err="no disk"), task(2, "failed", attempt=2, err="no memory")])
+    assert verdict.text == "update paused: web.1 failed on host-n1: no disk"
+    assert verdict.failing == ("web-1-1",)
+    assert verdict.advice != ""
+
+
+def test_a_paused_update_whose_task_never_ran_says_what_the_manager_says() -> None:
+    of = service(update="paused")
+    of["UpdateStatus"]["Message"] = "update paused due to task web-1-1, which does not run after 10 minutes: no node"
+    earlier = task(2, "failed", err="no disk")
+    verdict = Watch(before=[earlier["ID"]]).look(1, of, [task(1, "pending"), task(2, attempt=2), earlier])
+    assert verdict.text == "update paused: task web-1-1, which does not run after 10 minutes: no node"
+    assert verdict.failing == ()
+
+
+def test_a_one_shot_that_was_stopped_and_is_not_tried_again_has_failed_and_is_not_waited_for() -> None:
+    why = {"Code": "gave-up", "Text": "it ran once and was stopped; its restart condition is none"}
+    stopped = task(1, "shutdown", desired="shutdown", Reason=why)
+    verdict = Watch().look(1, service({"Replicated": {"Replicas": 1}}, restart="none"), [stopped])
+    assert verdict.phase is Phase.FAILED
+    assert verdict.text == f"web.1 shutdown on host-n1: {why['Text']}"
+
+
+def test_a_task_that_used_up_its_attempts_says_how_many() -> None:
+    why = {"Code": "gave-up", "Text": "exited with code 7; gave up after 3 attempts"}
+    verdict = Watch().look(1, service(), [task(1, "failed", err="exited with code 7", Reason=why), task(2)])
+    assert verdict.text == f"web.1 failed on host-n1: {why['Text']}"
+    assert verdict.reasons == (), "nothing is said twice"
+
+
+def test_earlier_attempts_are_a_reason_while_the_next_one_is_under_way() -> None:
+    earlier = [task(1, "failed", attempt=n, desired="shutdown", err=f"exit {n}") for n in (1, 2)]
+    verdict = Watch().look(1, service(), [*earlier, task(1, "ready", attempt=3), task(2)])
+    assert verdict.reasons == ("web.1: 2 attempts failed, the last one: exit 2",)
+    assert verdict.under_way == ("web.1 ready on host-n1",)
+
+
+def test_a_task_under_way_says_where_and_what_it_does() -> None:
+    doing = task(1, "starting")
+    doing["Status"]["Message"] = "starting: waiting to be healthy"
+    assert Watch().look(1, service(), [doing, task(2)]).under_way == (
+        "web.1 starting on host-n1: waiting to be healthy",
+    )
+
+
+def test_one_shots_that_have_ended_are_not_said_to_run() -> None:
+    of = service(restart="none")
+    assert Watch().look(1, of, [task(1, "complete"), task(2, "complete")]).text == "2/2 complete"
+    assert Watch().look(1, of, [task(1, "complete"), task(2)]).text.startswith("2/2 running")
+
+
+def test_a_roll_back_names_the_task_that_failed_though_its_wish_is_gone() -> None:
+    """It failed and was replaced between two looks."""
+    failed = task(1, "failed", desired="shutdown", err="no licence")
+    verdict = Watch().look(1, service(update="rollback_completed"), [task(1, attempt=2), task(2)], former=[failed])
+    assert verdict.text == "update rolled back: web.1 failed on host-n1: no licence"
+    assert verdict.failing == (failed["ID"],)

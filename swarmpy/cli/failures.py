@@ -1,0 +1,136 @@
+"""What went wrong with a service's tasks, as far as the looks so far have seen it, in sentences for people. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from swarmpy.cli.render import plural
+from swarmpy.cli.slots import BAD, Object, Slot, name_of, place_of, restarts_on, titled
+from swarmpy.cli.views import error_of, node_reasons
+from swarmpy.states import LABELS
+
+# A service that fails this often in one slot fails for a reason that waiting does not cure. Fewer would not do: what
+# has no order of start often fails until what it needs is there.
+MOST_FAILURES = 5
+
+_PAUSED = {"paused": "update paused", "rollback_paused": "rollback paused"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Failure:
+    """In the order in which the attempts were made. `title` is such as `web.1 failed on node-1`."""
+
+    created_at: str
+    task_id: str
+    title: str
+    error: str
+
+    @classmethod
+    def of(cls, service: Object, task: Object, names: Mapping[str, str]) -> "Failure":
+        node = names.get(task.get("NodeID", ""), task.get("NodeID", ""))
+        title = titled(name_of(service, task, names), task, node)
+        return cls(str(task.get("CreatedAt", "")), task["ID"], title, error_of(task))
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.title}: {self.error}" if self.error else self.title
+
+
+# Place -> its failed attempts.
+Failures = Mapping[str, tuple[Failure, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a service will not get there by itself; `failing` are ids of tasks whose logs may tell more, `advice` is
+    what to do about it."""
+
+    text: str
+    failing: tuple[str, ...] = ()
+    advice: str = ""
+
+
+def failures_of(service: Object, tasks: Iterable[Object], names: Mapping[str, str]) -> dict[str, tuple[Failure, ...]]:
+    found: dict[str, tuple[Failure, ...]] = {}
+    for task in tasks:
+        if LABELS[task["Status"]["State"]] in BAD:
+            key = place_of(task)
+            found[key] = (*found.get(key, ()), Failure.of(service, task, names))
+    return {key: tuple(sorted(failures)) for key, failures in found.items()}
+
+
+def joined(known: Failures, seen: Failures) -> Failures:
+    """Failures are remembered, as the manager forgets old attempts."""
+    both = dict(known)
+    for key, failures in seen.items():
+        by_task = {failure.task_id: failure for failure in (*known.get(key, ()), *failures)}
+        both[key] = tuple(sorted(by_task.values()))
+    return both
+
+
+def of_service(failures: Failures, service: Object) -> Failures:
+    prefix = service["ID"] + "/"
+    return {place: found for place, found in failures.items() if found and place.startswith(prefix)}
+
+
+def why_it_ends(
+    service: Object, slots: Sequence[Slot], since: Failures, all_seen: Failures, *, is_changed: bool
+) -> End | None:
+    """`since` are the failures since the change, `all_seen` those that the manager still shows."""
+    update = service.get("UpdateStatus") or {}
+    state = update.get("State")
+    if state in _PAUSED:
+        ended = _with_culprit(_PAUSED[state], update.get("Message", ""), since, all_seen)
+        return End(*ended, advice="the other tasks run as before; deploy a mended file to go on")
+    if state == "rollback_completed" and is_changed:
+        ended = _with_culprit("update rolled back", "", since, all_seen)
+        return End(*ended, advice="what ran before runs again")
+    for slot in slots:
+        if slot.gave_up or (slot.state in BAD and restarts_on(service) == "none"):
+            why = str(slot.task["Reason"]["Text"]) if slot.gave_up else error_of(slot.task)
+            return End(f"{slot.title}: {why}", (slot.task["ID"],))
+    for slot in slots:
+        failures = since.get(place_of(slot.task), ())
+        if len(failures) >= MOST_FAILURES:
+            text = f"{slot.name} keeps failing: {len(failures)} attempts, the last one: {failures[-1].error}"
+            return End(text, (failures[-1].task_id,))
+    return None
+
+
+def _with_culprit(text: str, message: str, since: Failures, all_seen: Failures) -> tuple[str, tuple[str, ...]]:
+    """The message of an update names a task by its id, and not what ailed it. With no failure since the change, as
+    when the same file is deployed again, an earlier one is still the reason."""
+    every = [failure for place in joined(all_seen, since).values() for failure in place]
+    named = [failure for failure in every if failure.task_id in message]
+    last = max((failure for place in since.values() for failure in place), default=max(every, default=None))
+    culprit = named[0] if named else last
+    if culprit is not None and (named or "task" not in message):
+        return f"{text}: {culprit.sentence}", (culprit.task_id,)
+    said = message.removeprefix(text).removeprefix(" due to ").lstrip(": ")
+    return f"{text}: {said}" if said else text, ()
+
+
+def reasons(slots: Sequence[Slot], since: Failures, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Of tasks that are not as wished: what is wrong, per group of nodes why these refused it, and how often earlier
+    attempts failed."""
+    lines: list[str] = []
+    for slot in slots:
+        if error := error_of(slot.task):
+            lines.append(f"{slot.title}: {error}")
+            lines.extend(f"  {line}" for line in node_reasons(slot.task.get("Reason"), names))
+        earlier = [one for one in since.get(place_of(slot.task), ()) if one.task_id != slot.task["ID"]]
+        if earlier:
+            lines.append(f"{slot.name}: {plural(len(earlier), 'attempt')} failed, the last one: {earlier[-1].error}")
+    return tuple(lines)
+
+
+def under_way(slots: Sequence[Slot]) -> tuple[str, ...]:
+    """Where the tasks are that nothing is known to be wrong with, and what they are at."""
+    lines = []
+    for slot in slots:
+        if slot.state.is_live and not error_of(slot.task):
+            label = slot.state.label
+            doing = str(slot.task["Status"].get("Message") or "").removeprefix(label).lstrip(": ")
+            waits = str((slot.task.get("Reason") or {}).get("Text") or "")
+            said = doing or waits
+            lines.append(f"{slot.title}: {said}" if said else slot.title)
+    return tuple(lines)
