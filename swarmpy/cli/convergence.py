@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from swarmpy.cli.failures import End, Failures, failures_of, joined, of_service, reasons, under_way, why_it_ends
+from swarmpy.cli.failures import (
+    End,
+    Failures,
+    earlier_attempts,
+    failures_of,
+    joined,
+    of_service,
+    reasons,
+    under_way,
+    why_it_ends,
+)
 from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, slots_of, wanted_of
 from swarmpy.cli.views import names_of_nodes
 from swarmpy.states import TaskState
@@ -130,12 +140,13 @@ def _look_at(
         done=min(len(good), wanted),
         wanted=wanted,
         text=_progress(service, good, wanted),
-        reasons=reasons(missing, since, names),
+        reasons=reasons(missing, names),
         under_way=under_way(missing),
     )
     end = why_it_ends(service, slots, since, seen, is_changed=service["ID"] in memory.changed)
     if end is not None:
         return memory, _failed(verdict, end)
+    verdict = replace(verdict, reasons=verdict.reasons + earlier_attempts(missing, since))
     update = (service.get("UpdateStatus") or {}).get("State")
     if update in _UNDER_WAY or len(good) < wanted:
         return _forgotten(memory, service), replace(verdict, text=_waiting_text(verdict.text, service, slots, good))

@@ -87,12 +87,12 @@ def why_it_ends(
     for slot in slots:
         if slot.gave_up or (slot.state in BAD and restarts_on(service) == "none"):
             why = str(slot.task["Reason"]["Text"]) if slot.gave_up else error_of(slot.task)
-            return End(f"{slot.title}: {why}", (slot.task["ID"],))
+            return End(f"{slot.title}: {why}", (slot.task["ID"],), "it is not tried again until the service changes")
     for slot in slots:
         failures = since.get(place_of(slot.task), ())
         if len(failures) >= MOST_FAILURES:
             text = f"{slot.name} keeps failing: {len(failures)} attempts, the last one: {failures[-1].error}"
-            return End(text, (failures[-1].task_id,))
+            return End(text, (failures[-1].task_id,), "it is tried further, at longer and longer intervals")
     return None
 
 
@@ -109,14 +109,20 @@ def _with_culprit(text: str, message: str, since: Failures, all_seen: Failures) 
     return f"{text}: {said}" if said else text, ()
 
 
-def reasons(slots: Sequence[Slot], since: Failures, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Of tasks that are not as wished: what is wrong, per group of nodes why these refused it, and how often earlier
-    attempts failed."""
+def reasons(slots: Sequence[Slot], names: Mapping[str, str]) -> tuple[str, ...]:
+    """What is wrong with tasks that are not as wished, and per group of nodes why these refused them."""
     lines: list[str] = []
     for slot in slots:
         if error := error_of(slot.task):
             lines.append(f"{slot.title}: {error}")
             lines.extend(f"  {line}" for line in node_reasons(slot.task.get("Reason"), names))
+    return tuple(lines)
+
+
+def earlier_attempts(slots: Sequence[Slot], since: Failures) -> tuple[str, ...]:
+    """How often a task was tried before the present attempt, and how that ended."""
+    lines = []
+    for slot in slots:
         earlier = [one for one in since.get(place_of(slot.task), ()) if one.task_id != slot.task["ID"]]
         if earlier:
             lines.append(f"{slot.name}: {plural(len(earlier), 'attempt')} failed, the last one: {earlier[-1].error}")

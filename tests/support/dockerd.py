@@ -66,6 +66,12 @@ class Dockerd:
         argv = ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command]
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
 
+    @contextmanager
+    def network(self) -> Iterator[None]:
+        """This thread is in the engine's network, and reaches its bridges."""
+        with _network_of(self.pid):
+            yield
+
     def listen(self, port: int = 0) -> socket.socket:
         """A listening socket on the engine's loopback, held by this process."""
         with _network_of(self.pid):

@@ -3,14 +3,13 @@
 from typing import Any
 
 from support.node import wait_until
-from support.outcome_files import SLEEP, Document, health, stack, web
+from support.outcome_files import LONG, SLEEP, Document, health, stack, web
 from support.outcome_table import CONFLICT, FAILED, OK, SHORT, TIMED_OUT
 from support.outcomes import Outcome, Scene
 
 from swarmpy.labels import PROGRESS_DEADLINE
 
 NO_IMAGE = "nowhere.invalid/none:1"
-CRASH = ["sh", "-c", "echo no licence; exit 5"]
 
 PAUSED = r"_web failed: update paused: \S+_web\.\d failed on node-1: .*\(5\)"
 ROLLED_BACK = r"_web failed: update rolled back: \S+_web\.\d failed on node-1: .*\(5\)"
@@ -72,11 +71,8 @@ def two(command: list[str] = SLEEP, **keys: Any) -> Document:
     return stack(command, deploy={"replicas": 2}, **keys)
 
 
-def on_failure(action: str, command: list[str] = SLEEP, **keys: Any) -> Document:
-    """Two healthy replicas with that failure action."""
-    file = two(command, **keys)
-    file["services"]["web"]["deploy"]["update_config"]["failure_action"] = action
-    return file
+def crashing(**keys: Any) -> Document:
+    return two(["sh", "-c", "echo no licence; exit 5"], monitor=LONG, **keys)
 
 
 def with_deadline(deadline: str, **keys: Any) -> Document:
@@ -167,7 +163,7 @@ FAILING = (
     Outcome(
         "an update pauses for an image that is nowhere",
         FAILED,
-        two(image=NO_IMAGE),
+        two(image=NO_IMAGE, monitor=LONG),
         earlier=((two(), OK),),
         says=(r"_web failed: update paused: .*nowhere\.invalid/none:1",),
         after=keeps_one_of_two,
@@ -175,46 +171,46 @@ FAILING = (
     Outcome(
         "an update pauses for a crash",
         FAILED,
-        two(CRASH),
+        crashing(),
         earlier=((two(), OK),),
         says=(PAUSED, r"^  \| no licence$", "deploy a mended file to go on"),
     ),
     Outcome(
         "an update that is paused is deployed again",
         FAILED,
-        two(CRASH),
-        earlier=((two(), OK), (two(CRASH), FAILED)),
+        crashing(),
+        earlier=((two(), OK), (crashing(), FAILED)),
         says=("_web: unchanged$", PAUSED),
     ),
     Outcome(
         "an update that is paused is mended",
         OK,
         two(environment={"COLOUR": "red"}),
-        earlier=((two(), OK), (two(CRASH), FAILED)),
+        earlier=((two(), OK), (crashing(), FAILED)),
         says=(r"_web: updated \(", "_web: 2/2 running$"),
         after=runs_two,
     ),
     Outcome(
         "an update is rolled back",
         FAILED,
-        on_failure("rollback", CRASH),
-        earlier=((on_failure("rollback"), OK),),
+        crashing(action="rollback"),
+        earlier=((two(action="rollback"), OK),),
         says=("rolling back", ROLLED_BACK, r"^  \| no licence$"),
         after=runs_two,
     ),
     Outcome(
         "an update goes on over failures",
         FAILED,
-        on_failure("continue", CRASH),
-        earlier=((on_failure("continue"), OK),),
+        crashing(action="continue"),
+        earlier=((two(action="continue"), OK),),
         says=(r"_web\.\d keeps failing: 5 attempts, the last one: .*\(5\)", r"^  \| no licence$"),
     ),
     Outcome(
         "an update goes on over one failure",
         OK,
-        on_failure("continue", ["sh", "-c", "test -e /data/tried && sleep 1000; touch /data/tried; exit 1"],
-                   volumes=["kept:/data"]) | {"volumes": {"kept": {}}},
-        earlier=((on_failure("continue"), OK),),
+        two(["sh", "-c", "test -e /data/tried && sleep 1000; touch /data/tried; exit 1"],
+            action="continue", volumes=["kept:/data"]) | {"volumes": {"kept": {}}},
+        earlier=((two(action="continue"), OK),),
         says=("_web: 2/2 running$",),
         after=runs_two,
     ),
@@ -224,7 +220,7 @@ FAILING = (
         stack(SLEEP, deploy={"replicas": 2, "resources": {"reservations": {"memory": "4T"}}}),
         options=SHORT,
         earlier=((two(), OK),),
-        says=(r"^swarmpy: not there after 5 s", "updating", r"1 node \(node-1\): .*memory"),
+        says=(r"^swarmpy: not there after 8 s", "updating", r"1 node \(node-1\): .*memory"),
         after=keeps_one_of_two,
     ),
 )  # fmt: skip

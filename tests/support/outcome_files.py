@@ -6,20 +6,29 @@ from typing import Any
 Document = dict[str, Any]
 
 SLEEP = ["sleep", "1000"]
+# For how long a service is watched: one that stays, and one whose failure is to be seen, however late it is told.
+SHORTLY, LONG = "500ms", "40s"
 
 
 def shell(script: str) -> list[str]:
     return ["sh", "-c", script]
 
 
-def web(command: list[str], *, deploy: Mapping[str, Any] | None = None, update: str = "", **keys: Any) -> Document:
-    """A service that is watched for half a second only. `update` is the failure action of its updates."""
-    config = {"monitor": "500ms"} | ({"failure_action": update} if update else {})
+def web(
+    command: list[str],
+    *,
+    deploy: Mapping[str, Any] | None = None,
+    monitor: str = SHORTLY,
+    action: str = "",
+    **keys: Any,
+) -> Document:
+    """A service of one task. `action` is what its updates do on a failure."""
+    config = {"monitor": monitor} | ({"failure_action": action} if action else {})
     return {
         "image": "lab:1",
         "command": command,
         "stop_grace_period": "0s",
-        "deploy": {"update_config": config, "rollback_config": {"monitor": "500ms"}, **(deploy or {})},
+        "deploy": {"update_config": config, "rollback_config": {"monitor": SHORTLY}, **(deploy or {})},
         **keys,
     }
 
@@ -30,7 +39,7 @@ def stack(command: list[str], **keys: Any) -> Document:
 
 
 def once(command: list[str], condition: str = "none", **policy: Any) -> Document:
-    return stack(command, deploy={"restart_policy": {"condition": condition, **policy}})
+    return stack(command, monitor=LONG, deploy={"restart_policy": {"condition": condition, **policy}})
 
 
 def job(command: list[str], *, total: int = 1, volumes: tuple[str, ...] = (), **policy: Any) -> Document:

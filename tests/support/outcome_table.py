@@ -1,16 +1,21 @@
 """The table of deploy outcomes: first deployments. What a change becomes stands in `outcome_changes`."""
 
 from support.node import wait_until
-from support.outcome_files import SLEEP, health, job, once, port, shell, stack, web
+from support.outcome_files import LONG, SLEEP, health, job, once, port, shell, stack, web
 from support.outcomes import Outcome, Scene, Step
 
 OK, FAILED, BAD_REQUEST, TIMED_OUT, NOT_FOUND, CONFLICT, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
-SHORT = ("--timeout", "5s")
+SHORT = ("--timeout", "8s")
 
 
 def remove(scene: Scene) -> None:
     scene.wait_until_it_says("_web: ./. running")
     scene.node.must("service", "rm", scene.service)
+
+
+def take_the_port(scene: Scene) -> None:
+    """By somebody of whom the cluster knows nothing."""
+    scene.held.enter_context(scene.node.engine.listen(7802))
 
 
 def interrupt(scene: Scene) -> None:
@@ -65,7 +70,12 @@ ONE_SHOTS = (
         "a one-shot uses up its attempts",
         FAILED,
         once(shell("echo out of luck; exit 4"), "on-failure", max_attempts=2, delay="0s"),
-        says=(r"\S+_web\.1 failed on node-1: .*\(4\)", "gave up after 3 attempts", r"^  \| out of luck$"),
+        says=(
+            r"\S+_web\.1 failed on node-1: .*\(4\)",
+            "gave up after 3 attempts",
+            r"^  \| out of luck$",
+            "it is not tried again until the service changes",
+        ),
     ),
     Outcome(
         "a one-shot that ended is deployed again",
@@ -121,22 +131,28 @@ CRASHES = (
     Outcome(
         "it crashes at its start",
         FAILED,
-        stack(shell("echo no database; exit 3")),
-        says=(r"_web\.1 keeps failing: 5 attempts, the last one: .*\(3\)", r"^  \| no database$"),
+        stack(shell("echo no database; exit 3"), monitor=LONG),
+        says=(
+            r"_web\.1: 3 attempts failed, the last one: .*\(3\)",
+            r"_web\.1 keeps failing: 5 attempts, the last one: .*\(3\)",
+            r"^  \| no database$",
+            "it is tried further, at longer and longer intervals",
+        ),
     ),
     Outcome(
         "it crashes a little later",
         FAILED,
         stack(
             shell("sleep 1; echo lost the database; exit 3"),
-            deploy={"update_config": {"monitor": "10s"}, "restart_policy": {"max_attempts": 1}},
+            monitor=LONG,
+            deploy={"restart_policy": {"max_attempts": 1, "delay": "0s"}},
         ),
         says=(r"_web\.1 failed on node-1: .*\(3\)", "gave up after 2 attempts", r"^  \| lost the database$"),
     ),
     Outcome(
         "it crashes when nobody watches any more",
         OK,
-        stack(shell("sleep 4; exit 3")),
+        stack(shell("sleep 12; exit 3")),
         says=("_web: 1/1 running$",),
         after=fails_later,
     ),
@@ -149,13 +165,18 @@ CRASHES = (
     Outcome(
         "its command is not in the image",
         FAILED,
-        stack(["/no/such/program"], deploy={"restart_policy": {"max_attempts": 1, "delay": "0s"}}),
+        stack(["/no/such/program"], monitor=LONG, deploy={"restart_policy": {"max_attempts": 1, "delay": "0s"}}),
         says=(r"_web\.1 (failed|rejected) on node-1: .*/no/such/program.*no such file or directory",),
     ),
     Outcome(
         "one of two services fails",
         FAILED,
-        {"services": {"web": web(SLEEP), "db": web(["false"], deploy={"restart_policy": {"condition": "none"}})}},
+        {
+            "services": {
+                "web": web(SLEEP),
+                "db": web(["false"], monitor=LONG, deploy={"restart_policy": {"condition": "none"}}),
+            }
+        },
         says=(r"^swarmpy: \S+_db failed: \S+_db\.1 failed on node-1: ",),
         never=("_web failed",),
     ),
@@ -167,14 +188,14 @@ PLACES = (
         TIMED_OUT,
         stack(SLEEP, deploy={"resources": {"reservations": {"memory": "4T"}}}),
         options=SHORT,
-        says=(r"^swarmpy: not there after 5 s", r"_web\.1 pending: no suitable node", r"1 node \(node-1\): .*memory"),
+        says=(r"^swarmpy: not there after 8 s", r"_web\.1 pending: no suitable node", r"1 node \(node-1\): .*memory"),
     ),
     Outcome(
         "no node meets a constraint",
         TIMED_OUT,
         stack(SLEEP, deploy={"placement": {"constraints": ["node.labels.disk == tape"]}}),
         options=SHORT,
-        says=(r"^swarmpy: not there after 5 s", r"1 node \(node-1\): .*node\.labels\.disk"),
+        says=(r"^swarmpy: not there after 8 s", r"1 node \(node-1\): .*node\.labels\.disk"),
     ),
     Outcome(
         "its port is taken by another service",
@@ -182,6 +203,13 @@ PLACES = (
         {"services": {"web": web(SLEEP, ports=port(7801)), "two": web(SLEEP, ports=port(7801))}},
         options=SHORT,
         says=(r"_(web|two)\.1 pending: no suitable node", r"1 node \(node-1\): .*7801"),
+    ),
+    Outcome(
+        "its port is taken by a stranger",
+        FAILED,
+        stack(SLEEP, monitor=LONG, ports=port(7802), deploy={"restart_policy": {"max_attempts": 1, "delay": "0s"}}),
+        before=take_the_port,
+        says=(r"_web\.1 failed on node-1: .*7802.*address already in use", "gave up after 2 attempts"),
     ),
     Outcome(
         "a global service has a task on every node",
@@ -221,7 +249,8 @@ HEALTH = (
         stack(
             shell("sleep 2; touch /tmp/sick; sleep 1000"),
             healthcheck=health("test ! -e /tmp/sick || { echo fell ill; exit 1; }"),
-            deploy={"update_config": {"monitor": "20s"}, "restart_policy": {"max_attempts": 1, "delay": "0s"}},
+            monitor=LONG,
+            deploy={"restart_policy": {"max_attempts": 1, "delay": "0s"}},
         ),
         says=(
             "_web: 1/1 running, watching",
@@ -255,9 +284,9 @@ COMMANDS = (
         says=("_web: created$",),
         never=("running",),
     ),
-    Outcome("it is removed meanwhile", FAILED, stack(SLEEP, deploy={"update_config": {"monitor": "30s"}}),
+    Outcome("it is removed meanwhile", FAILED, stack(SLEEP, monitor=LONG),
             says=("_web failed: it was removed meanwhile",), meanwhile=remove),
-    Outcome("it is interrupted", INTERRUPTED, stack(SLEEP, deploy={"replicas": 2, "update_config": {"monitor": "30s"}}),
+    Outcome("it is interrupted", INTERRUPTED, stack(SLEEP, monitor=LONG, deploy={"replicas": 2}),
             says=("^swarmpy: interrupted; the deployment goes on in the cluster$",), meanwhile=interrupt,
             after=goes_on),
     Outcome("a key is not known", BAD_REQUEST, "services:\n  web:\n    imagee: x\n",

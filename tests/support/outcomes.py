@@ -9,6 +9,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,15 @@ Document = Mapping[str, Any]
 
 
 class Scene:
-    """One row's stack on the node. `before` are the containers of its service `web` when the deployment began."""
+    """One row's stack on the node. `before` are the containers of its service `web` when the deployment began; `held`
+    is let go when all is over."""
 
     def __init__(self, node: Node, stack: str, folder: Path) -> None:
         self.node = node
         self.stack = stack
         self.before: frozenset[Container] = frozenset()
         self.result = Result(-1, "", "")
+        self.held = ExitStack()
         self._folder = folder
         self._out, self._err = folder / f"{stack}.out", folder / f"{stack}.err"
         self._process: subprocess.Popen[bytes] | None = None
@@ -135,6 +138,7 @@ def _play(node: Node, row: Outcome, folder: Path) -> Scene:
             row.after(scene)
         return scene
     finally:
+        scene.held.close()
         scene.remove()
 
 
