@@ -265,7 +265,7 @@ def test_a_task_that_waits_for_its_nodes_engine_says_so_whatever_its_state() -> 
 def test_a_task_that_waits_for_another_service_says_so_whatever_its_state() -> None:
     reason = {"Code": "waiting-dependency", "Text": "waits until service db is healthy: 0/1 running"}
     verdict = Watch().look(1, service(), [task(1), task(2, "ready", desired="ready", Reason=reason)])
-    assert verdict.reasons == ("web.2 ready: waits until service db is healthy: 0/1 running",)
+    assert verdict.reasons == ("web.2 ready on host-n1: waits until service db is healthy: 0/1 running",)
 
 
 def test_the_failed_task_is_named_with_its_reason() -> None:
