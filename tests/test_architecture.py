@@ -28,6 +28,7 @@ PURE = (
     "swarmpy/tokens.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",
+    "swarmpy/labels.py",
     "swarmpy/stack/*.py",
     "swarmpy/cli/convergence.py",
     "swarmpy/cli/failures.py",

@@ -113,12 +113,11 @@ def deploy(
     from swarmpy.cli.awaited import parse_timeout
     from swarmpy.cli.deploy import carry_out, read_present
     from swarmpy.cli.registry import read_config
-    from swarmpy.cli.stack_files import load
-    from swarmpy.stack.plan import plan_stack
+    from swarmpy.cli.stack_files import load, plan_files
 
     limit = parse_timeout(timeout)
     loaded = load(files, os.environ)
-    plan = plan_stack(name, loaded.config, loaded.trees)
+    plan = plan_files(name, loaded, os.environ)
     for warning in (*_unset(loaded.unset), *plan.warnings):
         click.echo(f"warning: {warning}", err=True)
     docker_config = read_config() if with_registry_auth else None

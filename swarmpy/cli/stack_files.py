@@ -11,9 +11,10 @@ from swarmpy.stack.canonical import Config, Surroundings, canonical_file, confli
 from swarmpy.stack.interpolate import Filler, interpolate_file
 from swarmpy.stack.merge import merge
 from swarmpy.stack.parse import parse_stack
+from swarmpy.stack.plan import StackPlan, plan_stack
 from swarmpy.stack.shapes import check
 from swarmpy.stack.shortforms import parse_env_file
-from swarmpy.stack.tree import Map, Problem, Scalar, StackError
+from swarmpy.stack.tree import Map, Problem, Scalar, StackError, marked
 
 STDIN = "-"
 
@@ -45,6 +46,41 @@ def load(files: Sequence[str], environment: Mapping[str, str]) -> Loaded:
         raise StackError(problems)
     configs = [canonical_file(tree, _surroundings(tree, environment, directory)) for tree in trees]
     return Loaded(merge(configs), tuple(trees), tuple(filler.unset))
+
+
+def plan_files(name: str, loaded: Loaded, environment: Mapping[str, str]) -> StackPlan:
+    """What a deployment of the files is to bring about; reads what their secrets and configs hold. Raises as `load`."""
+    return plan_stack(name, loaded.config, loaded.trees, _contents(loaded, environment))
+
+
+def _contents(loaded: Loaded, environment: Mapping[str, str]) -> dict[tuple[str, str], bytes]:
+    """No sentence of a problem shows what is read."""
+    contents: dict[tuple[str, str], bytes] = {}
+    problems: list[Problem] = []
+    for section in ("secrets", "configs"):
+        for key, given in (loaded.config.get(section) or {}).items():
+            if given.get("external") or given.get("driver"):
+                continue
+            try:
+                contents[section, key] = _content(given, environment)
+            except (OSError, BadRequest) as error:
+                reason = f"{given['file']}: {error.strerror}" if isinstance(error, OSError) else str(error)
+                problems.append(marked(loaded.trees, (section, key), reason))
+    if problems:
+        raise StackError(problems)
+    return contents
+
+
+def _content(given: Config, environment: Mapping[str, str]) -> bytes:
+    if "content" in given:
+        return str(given["content"]).encode()
+    if variable := given.get("environment"):
+        if variable not in environment:
+            raise BadRequest(f"the variable {variable} is not set")
+        return environment[variable].encode()
+    if Path(given["file"]).is_dir():
+        raise BadRequest("names no file that holds it")
+    return Path(given["file"]).read_bytes()
 
 
 def _problems_of(tree: Map) -> list[Problem]:

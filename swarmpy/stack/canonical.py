@@ -232,7 +232,7 @@ def _object(section: str, name: str, given: Config, around: Surroundings) -> Con
     if external:
         inner = external.get("name") if isinstance(external, dict) else None
         return {**item, "name": item.get("name") or inner or name, "external": True}
-    if section in ("secrets", "configs") and not item.get("driver"):
+    if section in ("secrets", "configs") and not any(item.get(key) for key in ("driver", "environment", "content")):
         item["file"] = around.path(item.get("file", ""))
     return {key: value for key, value in item.items() if not _says_nothing(key, value)}
 

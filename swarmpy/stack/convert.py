@@ -3,15 +3,19 @@
 from typing import Any
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
+from swarmpy.stack.depends import depends_label
 from swarmpy.stack.docker_json import Object, listed, stated
+from swarmpy.stack.extent import mode_of, placement_of, resources_of
 from swarmpy.stack.faults import Faults
+from swarmpy.stack.host import host_label
 from swarmpy.stack.mounts import mounts_of
 from swarmpy.stack.names import IMAGE_LABEL, fault_of_name, scoped, with_stack_label
+from swarmpy.stack.objects import references_of
 from swarmpy.stack.shortforms import PROTOCOLS
 from swarmpy.stack.tree import Path
-from swarmpy.stack.units import parse_cpus, parse_duration
+from swarmpy.stack.units import parse_duration
+from swarmpy.stack.wishes import deadline_label
 
-_MODES = ("replicated", "global", "replicated-job", "global-job")
 _CONDITIONS = ("none", "on-failure", "any")
 _FAILURE_ACTIONS = ("pause", "continue", "rollback")
 _RESTARTS = ("no", "always", "unless-stopped", "on-failure")
@@ -25,11 +29,12 @@ def service_of(stack: str, name: str, service: Config, config: Config, faults: F
     if not service.get("image"):
         faults.add(path, "image is missing")
     labels = with_stack_label(stack, deploy.get("labels")) | {IMAGE_LABEL: service.get("image") or ""}
+    labels |= depends_label(stack, service, config, path, faults) | deadline_label(service, path, faults)
     template = {
         "ContainerSpec": _container(stack, service, config, path, faults),
-        "Resources": _resources(deploy.get("resources") or {}),
+        "Resources": resources_of(service, path, faults),
         "RestartPolicy": _restart(service, deploy, path, faults),
-        "Placement": _placement(deploy.get("placement") or {}),
+        "Placement": placement_of(service, path, faults),
         "Networks": _networks(stack, name, service, config, path, faults),
         "LogDriver": _log_driver(service.get("logging")),
     }
@@ -38,7 +43,7 @@ def service_of(stack: str, name: str, service: Config, config: Config, faults: F
             "Name": scoped(stack, name),
             "Labels": labels,
             "TaskTemplate": stated(template),
-            "Mode": _mode(deploy, (*path, "deploy"), faults),
+            "Mode": mode_of(service, path, faults),
             "UpdateConfig": _update(deploy.get("update_config"), (*path, "deploy", "update_config"), faults),
             "RollbackConfig": _update(deploy.get("rollback_config"), (*path, "deploy", "rollback_config"), faults),
             "EndpointSpec": _endpoint(service, deploy, path, faults),
@@ -50,13 +55,14 @@ def _container(stack: str, service: Config, config: Config, path: Path, faults: 
     return stated(
         {
             "Image": service.get("image"),
-            "Labels": with_stack_label(stack, service.get("labels")),
+            "Labels": with_stack_label(stack, service.get("labels")) | host_label(service, path, faults),
             "Command": listed(service.get("entrypoint")),
             "Args": listed(service.get("command")),
             "Hostname": service.get("hostname"),
             "Env": _env(service.get("environment") or {}),
             "Dir": service.get("working_dir"),
             "User": service.get("user"),
+            "Groups": listed(map(str, service.get("group_add") or ())),
             "TTY": service.get("tty"),
             "OpenStdin": service.get("stdin_open"),
             "ReadOnly": service.get("read_only"),
@@ -65,7 +71,9 @@ def _container(stack: str, service: Config, config: Config, path: Path, faults: 
             "StopGracePeriod": _nanoseconds(service.get("stop_grace_period")),
             "Healthcheck": _health(service.get("healthcheck"), (*path, "healthcheck"), faults),
             "Hosts": _hosts(service.get("extra_hosts") or ()),
-            "DNSConfig": _dns(service.get("dns"), service.get("dns_search")),
+            "DNSConfig": _dns(service),
+            "Secrets": references_of("secrets", stack, service, config, path, faults),
+            "Configs": references_of("configs", stack, service, config, path, faults),
             "Init": service.get("init"),
             "Sysctls": service.get("sysctls"),
             "CapabilityAdd": _capabilities(service.get("cap_add")),
@@ -84,8 +92,13 @@ def _hosts(entries: Any) -> list[str] | None:
     return listed(f"{address} {name}" for name, _, address in (entry.partition(":") for entry in entries))
 
 
-def _dns(servers: Any, search: Any) -> Object | None:
-    return stated({"Nameservers": listed(servers), "Search": listed(search)}) or None
+def _dns(service: Config) -> Object | None:
+    given = {
+        "Nameservers": listed(service.get("dns")),
+        "Search": listed(service.get("dns_search")),
+        "Options": listed(service.get("dns_opt")),
+    }
+    return stated(given) or None
 
 
 def _capabilities(names: Any) -> list[str] | None:
@@ -126,38 +139,6 @@ def _health(given: Config | None, path: Path, faults: Faults) -> Object | None:
     )
 
 
-def _resources(given: Config) -> Object | None:
-    limits, reserved = given.get("limits"), given.get("reservations")
-    found = {
-        "Limits": stated({**_amounts(limits), "Pids": limits.get("pids")}) if limits else None,
-        "Reservations": stated({**_amounts(reserved), "GenericResources": _generic(reserved)}) if reserved else None,
-    }
-    return stated(found) or None
-
-
-def _amounts(given: Config) -> Object:
-    return {
-        "NanoCPUs": parse_cpus(given["cpus"]) if given.get("cpus") else None,
-        "MemoryBytes": int(given["memory"]) if given.get("memory") else None,
-    }
-
-
-def _generic(reserved: Config) -> list[Object] | None:
-    given = [item.get("discrete_resource_spec") or {} for item in reserved.get("generic_resources") or ()]
-    amounts = [{"Kind": item.get("kind", ""), "Value": int(item.get("value", 0))} for item in given]
-    return listed({"DiscreteResourceSpec": amount} for amount in amounts)
-
-
-def _placement(given: Config) -> Object | None:
-    spreads = [item["spread"] for item in given.get("preferences") or () if item.get("spread")]
-    placement = {
-        "Constraints": listed(given.get("constraints")),
-        "Preferences": listed({"Spread": {"SpreadDescriptor": spread}} for spread in spreads),
-        "MaxReplicas": given.get("max_replicas_per_node") or None,
-    }
-    return stated(placement) or None
-
-
 def _restart(service: Config, deploy: Config, path: Path, faults: Faults) -> Object | None:
     """`deploy.restart_policy`, else the older key `restart`."""
     given = deploy.get("restart_policy")
@@ -196,7 +177,8 @@ def _networks(stack: str, name: str, service: Config, config: Config, path: Path
             faults.add((*path, "networks", network), f"the network {network} is not in the section `networks`")
         target = network_name(stack, network, known)
         aliases = dict.fromkeys([*((use or {}).get("aliases") or ()), name])
-        attachments.append({"Target": target, "Aliases": list(aliases)})
+        options = (use or {}).get("driver_opts") or None
+        attachments.append(stated({"Target": target, "Aliases": list(aliases), "DriverOpts": options}))
     return sorted(attachments, key=lambda attachment: str(attachment["Target"]))
 
 
@@ -207,21 +189,6 @@ def network_name(stack: str, network: str, known: Config) -> str:
 
 def _log_driver(given: Config | None) -> Object | None:
     return stated({"Name": given.get("driver"), "Options": given.get("options")}) if given else None
-
-
-def _mode(deploy: Config, path: Path, faults: Faults) -> Object:
-    replicas = deploy.get("replicas")
-    mode = faults.choose((*path, "mode"), deploy.get("mode"), _MODES) or "replicated"
-    if replicas is not None and mode.startswith("global"):
-        faults.add((*path, "replicas"), f"does not go together with mode: {mode}, which runs one task on every node")
-    match mode:
-        case "global":
-            return {"Global": {}}
-        case "global-job":
-            return {"GlobalJob": {}}
-        case "replicated-job":
-            return {"ReplicatedJob": stated({"MaxConcurrent": replicas, "TotalCompletions": replicas})}
-    return {"Replicated": stated({"Replicas": replicas})}
 
 
 def _update(given: Config | None, path: Path, faults: Faults) -> Object | None:

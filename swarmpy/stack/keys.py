@@ -29,43 +29,22 @@ Standing = Ignored | Refused
 
 # A star stands for a name that the file chooses, or a place in a list. What is not named is carried out.
 STANDINGS: dict[str, Standing] = {
-    "secrets.*": Refused(f"secrets are {LATER}"),
-    "configs.*": Refused(f"configs are {LATER}"),
-    "networks.*.driver_opts": Refused(LATER),
-    "networks.*.attachable": Refused(f"attaching single containers is {LATER}"),
     "services.*.build": Refused("stacks are not built; build and push the image, then name it with image"),
-    "services.*.cgroup_parent": Refused(NEVER),
-    "services.*.cgroupns_mode": Refused(NEVER),
-    "services.*.configs": Refused(LATER),
     "services.*.container_name": Ignored("tasks name their containers, as there may be several"),
     "services.*.credential_spec": Refused(f"it is for Windows and {NEVER}"),
-    "services.*.depends_on": Refused(LATER),
-    "services.*.devices": Refused(LATER),
-    "services.*.domainname": Refused(LATER),
     "services.*.expose": Ignored("services on one network reach each other on every port"),
     "services.*.external_links": Ignored("names come from the networks that services share"),
-    "services.*.ipc": Refused(LATER),
     "services.*.isolation": Refused(f"it is for Windows and {NEVER}"),
     "services.*.links": Ignored("names come from the networks that services share"),
-    "services.*.mac_address": Refused(NEVER),
     "services.*.network_mode": Refused(LATER),
-    "services.*.networks.*.driver_opts": Refused(LATER),
     "services.*.networks.*.ipv4_address": Refused("tasks get their addresses from the cluster"),
     "services.*.networks.*.ipv6_address": Refused("tasks get their addresses from the cluster"),
-    "services.*.oom_score_adj": Refused(LATER),
-    "services.*.pid": Refused(LATER),
-    "services.*.privileged": Refused(LATER),
-    "services.*.secrets": Refused(LATER),
-    "services.*.security_opt": Refused(LATER),
-    "services.*.shm_size": Refused(LATER),
-    "services.*.userns_mode": Refused(LATER),
     "services.*.volumes.*.cluster": Refused(f"cluster volumes are {NEVER}"),
     "services.*.volumes.*.image": Refused(f"image mounts are {LATER}"),
     "volumes.*.x-cluster-spec": Refused(f"cluster volumes are {NEVER}"),
 }
 
 _PATTERNS = tuple((tuple(pattern.split(".")), standing) for pattern, standing in STANDINGS.items())
-_INGRESS = f"ports in ingress mode are {LATER}; write them long, with mode: host"
 # Of a volume's short form: words that mean something here, and nothing that docker stack passes over.
 _VOLUME_WORDS = frozenset(
     {"ro", "rw", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "consistent", "cached",
@@ -127,10 +106,6 @@ def _asks_for_something(node: Node) -> bool:
 def _refused_values(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
     """Keys that are carried out, but not with every value."""
     match path:
-        case ("services", _, "ports", int()):
-            mode = node.get("mode") if isinstance(node, Map) else None
-            if not isinstance(mode, Scalar) or mode.value != "host":
-                yield Problem(mark, path, _INGRESS)
         case ("networks", _, "driver") if isinstance(node, Scalar) and node.value not in ("overlay", "", None):
             yield Problem(mark, path, f"the only driver is overlay, and {node.value!r} is none")
         case ("networks", _, "ipam", "driver") if isinstance(node, Scalar) and node.value not in ("default", "", None):

@@ -6,6 +6,7 @@ from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped, with_stack_label
 from swarmpy.stack.shortforms import PROPAGATIONS, parse_tmpfs
 from swarmpy.stack.tree import Path
+from swarmpy.stack.wishes import affinity_label
 
 _KINDS = ("bind", "volume", "tmpfs")
 
@@ -72,8 +73,10 @@ def _volume(stack: str, use: Config, volumes: Config, path: Path, faults: Faults
         faults.add(path, f"the volume {name} is not in the section `volumes`")
         return {}
     volume = volumes[name] or {}
-    if not volume.get("external"):
-        options["Labels"] = with_stack_label(stack, volume.get("labels"))
+    if volume.get("external"):
+        options["Labels"] = affinity_label(volume) or None
+    else:
+        options["Labels"] = with_stack_label(stack, volume.get("labels")) | affinity_label(volume)
         if volume.get("driver") or volume.get("driver_opts"):
             options["DriverConfig"] = stated({"Name": volume.get("driver"), "Options": volume.get("driver_opts")})
     return {"Source": volume.get("name") or scoped(stack, name), "VolumeOptions": stated(options)}

@@ -1,31 +1,47 @@
-"""From loaded files to what a deployment is to bring about: networks and services. Pure; refuses all at once."""
+"""From loaded files to what a deployment is to bring about. Pure; refuses all at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from ipaddress import IPv4Network
+from dataclasses import dataclass, field
+from ipaddress import ip_network
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
+from swarmpy.stack.depends import cycle_of
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
 from swarmpy.stack.names import fault_of_name, with_stack_label
-from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, locate
+from swarmpy.stack.objects import Contents, external_objects, made_objects
+from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, marked
+
+NO_CONTENTS: Contents = {}
 
 
 @dataclass(frozen=True, slots=True)
 class StackPlan:
-    """`external` are names of networks that must be there already. `warnings` name what the files say in vain."""
+    """Documents to create, services last: they name secrets, configs and networks by name and not by id.
+
+    `external` are names of networks that must be there already; so are the two others, of secrets and configs.
+    `warnings` name what the files say in vain.
+    """
 
     name: str
     networks: tuple[Object, ...]
     external: tuple[str, ...]
     services: tuple[Object, ...]
     warnings: tuple[str, ...]
+    # What they hold is in no repr.
+    secrets: tuple[Object, ...] = field(default=(), repr=False)
+    configs: tuple[Object, ...] = field(default=(), repr=False)
+    external_secrets: tuple[str, ...] = ()
+    external_configs: tuple[str, ...] = ()
 
 
-def plan_stack(name: str, config: Config, trees: Sequence[Map]) -> StackPlan:
-    """Raises `StackError` with everything that keeps the stack from being deployed."""
+def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Contents = NO_CONTENTS) -> StackPlan:
+    """`contents` are those of the secrets and configs that the files declare.
+
+    Raises `StackError` with everything that keeps the stack from being deployed.
+    """
     judgements = [judge(tree) for tree in trees]
     faults = Faults()
     if (fault := fault_of_name(name)) is not None:
@@ -35,12 +51,26 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map]) -> StackPlan:
         faults.add((), "no services: a stack has at least one")
     specs = tuple(service_of(name, key, service, config, faults) for key, service in services.items())
     networks, external = _networks(name, config, faults)
+    secrets = made_objects("secrets", name, config, contents, faults)
+    configs = made_objects("configs", name, config, contents, faults)
+    if circle := cycle_of(services):
+        faults.add(("services", circle[0], "depends_on"), f"waits for itself: {' -> '.join(circle)}")
     problems = [problem for judgement in judgements for problem in judgement.refusals]
     problems += _marked(faults, trees, problems)
     if problems:
         raise StackError(problems)
     warnings = in_order(warning for judgement in judgements for warning in judgement.warnings)
-    return StackPlan(name, networks, external, specs, tuple(map(str, warnings)))
+    return StackPlan(
+        name,
+        networks,
+        external,
+        specs,
+        tuple(map(str, warnings)),
+        secrets,
+        configs,
+        external_objects("secrets", name, config),
+        external_objects("configs", name, config),
+    )
 
 
 def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[Object, ...], tuple[str, ...]]:
@@ -69,27 +99,43 @@ def _network(stack: str, network: str, known: Config, faults: Faults) -> Object:
             "Driver": "overlay",
             "Scope": "swarm",
             "Internal": given.get("internal") or None,
-            "IPAM": {"Config": [stated({"Subnet": pool.get("subnet")}) for pool in pools]} if pools else None,
+            "Attachable": given.get("attachable") or None,
+            "IPAM": _ipam(given.get("ipam") or {}),
+            "EnableIPv6": given.get("enable_ipv6") or None,
+            "Options": given.get("driver_opts") or None,
             "Labels": with_stack_label(stack, given.get("labels")),
         }
     )
 
 
+def _ipam(given: Config) -> Object | None:
+    pools = [
+        stated(
+            {
+                "Subnet": pool.get("subnet"),
+                "IPRange": pool.get("ip_range"),
+                "Gateway": pool.get("gateway"),
+                "AuxiliaryAddresses": pool.get("aux_addresses"),
+            }
+        )
+        for pool in given.get("config") or ()
+    ]
+    return stated({"Config": pools or None, "Options": given.get("options") or None}) or None
+
+
 def _check_subnet(subnet: str | None, path: Path, faults: Faults) -> None:
     try:
-        IPv4Network(subnet or "")
+        ip_network(subnet or "")
     except ValueError as error:
-        faults.add(path, f"{subnet!r} is no IPv4 subnet: {error}")
+        faults.add(path, f"{subnet!r} is no subnet: {error}")
 
 
 def _marked(faults: Faults, trees: Sequence[Map], known: Sequence[Problem]) -> list[Problem]:
-    """The faults with the place they come from: the last file that knows the path best. What a refusal of the same
-    part has said already is not said again."""
+    """The faults with their places. What a refusal of the same part has said already is not said again."""
     refused = [problem.where for problem in known]
     problems = []
     for path, text in faults.found:
         if any(path[: len(where)] == where for where in refused):
             continue
-        _, mark = max((locate(tree, path) for tree in reversed(trees)), key=lambda found: found[0])
-        problems.append(Problem(mark, path, text))
+        problems.append(marked(trees, path, text))
     return problems

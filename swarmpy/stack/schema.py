@@ -221,11 +221,21 @@ SECRET = Fields(
         "driver": _text,
         "driver_opts": _options,
         "template_driver": _text,
+        "environment": _text,
     },
     extensible=True,
+    elsewhere={"content": "would show the secret to every reader of the file; use file or environment"},
 )
 CONFIG = Fields(
-    {"name": _text, "file": _text, "external": _external, "labels": _pairs, "template_driver": _text},
+    {
+        "name": _text,
+        "file": _text,
+        "external": _external,
+        "labels": _pairs,
+        "template_driver": _text,
+        "environment": _text,
+        "content": _text,
+    },
     extensible=True,
 )
 

@@ -119,3 +119,9 @@ def locate(node: Node, path: Path) -> tuple[int, Mark]:
         mark, node = step
         depth += 1
     return depth, mark
+
+
+def marked(trees: Sequence[Node], path: Path, text: str) -> Problem:
+    """The problem with the place it comes from: the last of the files that knows the path best."""
+    _, mark = max((locate(tree, path) for tree in reversed(trees)), key=lambda found: found[0])
+    return Problem(mark, path, text)

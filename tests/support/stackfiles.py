@@ -6,8 +6,9 @@ from typing import Any
 from swarmpy.models.service import ServiceSpec
 from swarmpy.stack.canonical import Config, Surroundings, canonical_file
 from swarmpy.stack.interpolate import Filler, interpolate_file
+from swarmpy.stack.objects import Contents
 from swarmpy.stack.parse import parse_stack
-from swarmpy.stack.plan import StackPlan, plan_stack
+from swarmpy.stack.plan import NO_CONTENTS, StackPlan, plan_stack
 from swarmpy.stack.tree import Map
 
 HOME = {"HOME": "/users/me"}
@@ -32,8 +33,8 @@ def canonical_service(lines: str, **given: Any) -> Config:
     return service
 
 
-def planned(text: str, name: str = "shop") -> StackPlan:
-    return plan_stack(name, canonical(text), [tree_of(text)])
+def planned(text: str, name: str = "shop", contents: Contents = NO_CONTENTS) -> StackPlan:
+    return plan_stack(name, canonical(text), [tree_of(text)], contents)
 
 
 def planned_service(lines: str, rest: str = "") -> ServiceSpec:

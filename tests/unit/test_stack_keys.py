@@ -50,7 +50,7 @@ def test_the_page_names_every_key_that_is_carried_out(section: str) -> None:
 
 
 def test_a_standing_is_found_by_the_shape_of_the_path() -> None:
-    assert standing_of(("services", "web", "secrets")) is STANDINGS["services.*.secrets"]
+    assert standing_of(("services", "web", "build")) is STANDINGS["services.*.build"]
     assert standing_of(("services", "web", "networks", "n", "ipv4_address")) is not None
     assert standing_of(("services", "web", "volumes", 0, "cluster")) is not None
     assert standing_of(("services", "web", "image")) is None
