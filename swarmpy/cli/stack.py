@@ -29,6 +29,20 @@ files_option = click.option(
     metavar="FILE",
     help="A stack file, - for standard input; may be repeated, later files win.",
 )
+env_files_option = click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="Variables for the stack files, as NAME=value lines; the environment counts more. May be repeated.",
+)
+profiles_option = click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    metavar="PROFILE",
+    help="Take in the services of this profile; * takes in all. May be repeated.",
+)
 
 
 @click.group()
@@ -38,14 +52,16 @@ def stack() -> None:
 
 @stack.command()
 @files_option
+@env_files_option
+@profiles_option
 @format_option
-def config(files: Sequence[str], form: str) -> None:
+def config(files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str], form: str) -> None:
     """Print the stack files merged, with variables filled in and short forms spelled out."""
-    from swarmpy.cli.stack_files import load
+    from swarmpy.cli.stack_files import environment_of, load
     from swarmpy.stack.render import render
 
-    loaded = load(files, os.environ)
-    for warning in _unset(loaded.unset):
+    loaded = load(files, environment_of(env_files, os.environ), profiles)
+    for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(json_line(loaded.config) if form == JSON else render(loaded.config), nl=form == JSON)
 
@@ -100,6 +116,8 @@ def list_services(name: str, filters: Sequence[str], quiet: bool, form: str) -> 
 
 @stack.command()
 @files_option
+@env_files_option
+@profiles_option
 @click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
 @click.option("--timeout", default="10m", show_default=True, metavar="TIME", help="How long to wait, such as 90s.")
 @click.option("--prune", is_flag=True, help="Remove services that are no longer in the files.")
@@ -107,18 +125,27 @@ def list_services(name: str, filters: Sequence[str], quiet: bool, form: str) -> 
 @format_option
 @click.argument("name", metavar="STACK")
 def deploy(
-    files: Sequence[str], detach: bool, timeout: str, prune: bool, with_registry_auth: bool, form: str, name: str
+    files: Sequence[str],
+    env_files: Sequence[str],
+    profiles: Sequence[str],
+    detach: bool,
+    timeout: str,
+    prune: bool,
+    with_registry_auth: bool,
+    form: str,
+    name: str,
 ) -> int:
     """Make the cluster run what the files say, and wait until it does."""
     from swarmpy.cli.awaited import parse_timeout
     from swarmpy.cli.deploy import carry_out, read_present
     from swarmpy.cli.registry import read_config
-    from swarmpy.cli.stack_files import load, plan_files
+    from swarmpy.cli.stack_files import environment_of, load, plan_files
 
     limit = parse_timeout(timeout)
-    loaded = load(files, os.environ)
-    plan = plan_files(name, loaded, os.environ)
-    for warning in (*_unset(loaded.unset), *plan.warnings):
+    environment = environment_of(env_files, os.environ)
+    loaded = load(files, environment, profiles)
+    plan = plan_files(name, loaded, environment)
+    for warning in (*loaded.warnings, *plan.warnings):
         click.echo(f"warning: {warning}", err=True)
     docker_config = read_config() if with_registry_auth else None
     with connected() as client:
@@ -142,10 +169,6 @@ def remove(names: Sequence[str], form: str) -> None:
     with connected() as client:
         for name in names:
             remove_stack(client, name, _teller(form))
-
-
-def _unset(names: Sequence[str]) -> list[str]:
-    return [f"the variable {name} is not set and became empty" for name in names]
 
 
 def _teller(form: str) -> Callable[[str, str], None]:

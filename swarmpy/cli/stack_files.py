@@ -5,47 +5,72 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from swarmpy.cli.stack_reading import Reading
 from swarmpy.errors import BadRequest
-from swarmpy.stack import schema
-from swarmpy.stack.canonical import Config, Surroundings, canonical_file, conflicts_of, env_files_of, version_of
-from swarmpy.stack.interpolate import Filler, interpolate_file
-from swarmpy.stack.merge import merge
-from swarmpy.stack.parse import parse_stack
+from swarmpy.stack.canonical import Config
+from swarmpy.stack.depends import fault_of_circle
+from swarmpy.stack.dotenv import defined_in, parse_dotenv
+from swarmpy.stack.interpolate import Filler
+from swarmpy.stack.layers import left_out, stacked, tree_without, without_services
 from swarmpy.stack.plan import StackPlan, plan_stack
-from swarmpy.stack.shapes import check
-from swarmpy.stack.shortforms import parse_env_file
-from swarmpy.stack.tree import Map, Problem, Scalar, StackError, marked
+from swarmpy.stack.tree import Map, Problem, StackError, marked
 
 STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`config` is canonical; `trees` are the files as they were, for places and refusals; `unset` are variables that
-    had no value and became empty."""
+    """`config` is canonical; `trees` are the files as they were, for places and refusals."""
 
     config: Config
     trees: tuple[Map, ...]
-    unset: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
-def load(files: Sequence[str], environment: Mapping[str, str]) -> Loaded:
+def environment_of(env_files: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the files, later ones first; what the environment says counts more than any."""
+    variables: dict[str, str] = {}
+    for file in env_files:
+        try:
+            variables |= parse_dotenv(_read(file))
+        except ValueError as error:
+            raise BadRequest(f"{_named(file)}: {error}") from None
+    return variables | dict(environment)
+
+
+def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequence[str] = ()) -> Loaded:
     """Raises `StackError` with everything that is wrong, `BadRequest` when a file cannot be read."""
     if not files:
         raise BadRequest("no stack file: give one with -c FILE, or - for standard input")
-    texts = [(_named(file), _read(file)) for file in files]
     directory = str(Path.cwd() if files[0] == STDIN else Path(files[0]).absolute().parent)
-    filler = Filler(environment)
-    trees: list[Map] = []
-    problems: list[Problem] = []
-    for name, text in texts:
-        tree, unfilled = interpolate_file(parse_stack(text, name), filler)
-        trees.append(tree)
-        problems += [*unfilled, *_problems_of(tree)]
-    if problems:
-        raise StackError(problems)
-    configs = [canonical_file(tree, _surroundings(tree, environment, directory)) for tree in trees]
-    return Loaded(merge(configs), tuple(trees), tuple(filler.unset))
+    reading = Reading(environment)
+    opened = reading.open_all([(_named(file), _read(file), directory) for file in files])
+    layers = [(reading.config_of(file), file.taken_back) for file in opened]
+    config, trees = stacked(layers), tuple(reading.trees)
+    gone = left_out(config, profiles)
+    config = without_services(config, gone)
+    warnings = [*_unset(reading.filler, directory), *reading.warnings]
+    for name, wanted in gone.items():
+        text = f"left out: it belongs to the profile {' and '.join(wanted)}; take it in with --profile {wanted[0]}"
+        warnings.append(str(marked(trees, ("services", name), text)))
+    if circle := fault_of_circle(config.get("services") or {}):
+        raise StackError([marked(trees, *circle)])
+    return Loaded(config, tuple(tree_without(tree, gone) for tree in trees), tuple(warnings))
+
+
+def _unset(filler: Filler, directory: str) -> list[str]:
+    """A file `.env` is not read; that it would have helped is said."""
+    beside = Path(directory) / ".env"
+    known = defined_in(beside.read_text(errors="replace"), filler.unset | filler.left) if beside.is_file() else ()
+
+    def sentence(name: str, became: str) -> str:
+        hint = f"; {beside} sets it and is not read: give --env-file {beside}" if name in known else ""
+        return f"the variable {name} is not set and {became}{hint}"
+
+    return [
+        *(sentence(name, "became empty") for name in filler.unset),
+        *(sentence(name, f"${name} was left as it stands") for name in filler.left),
+    ]
 
 
 def plan_files(name: str, loaded: Loaded, environment: Mapping[str, str]) -> StackPlan:
@@ -81,30 +106,6 @@ def _content(given: Config, environment: Mapping[str, str]) -> bytes:
     if Path(given["file"]).is_dir():
         raise BadRequest("names no file that holds it")
     return Path(given["file"]).read_bytes()
-
-
-def _problems_of(tree: Map) -> list[Problem]:
-    problems = [*check(schema.FILE, tree, ()), *conflicts_of(tree)]
-    version = tree.get("version")
-    if isinstance(version, Scalar) and isinstance(version.value, str) and version_of(tree) not in schema.VERSIONS:
-        text = f"{version.value!r} is no version of stack files; leave the key out"
-        problems.append(Problem(version.mark, ("version",), text))
-    return problems
-
-
-def _surroundings(tree: Map, environment: Mapping[str, str], directory: str) -> Surroundings:
-    contents: dict[str, str] = {}
-    problems: list[Problem] = []
-    for name, path, node in env_files_of(tree):
-        try:
-            contents[name] = (Path(directory) / name).read_text()
-            parse_env_file(contents[name], environment)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            problems.append(Problem(node.mark, path, f"{name}: {reason}"))
-    if problems:
-        raise StackError(problems)
-    return Surroundings(environment, directory, contents)
 
 
 def _named(file: str) -> str:

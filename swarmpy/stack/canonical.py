@@ -4,21 +4,22 @@ The form is what `docker stack config` prints: plain dicts and lists, durations 
 """
 
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from swarmpy.stack import schema
 from swarmpy.stack.scalars import text_of
 from swarmpy.stack.shapes import EXTENSION, typed
-from swarmpy.stack.shortforms import parse_env_file, parse_port, parse_volume, split_words
-from swarmpy.stack.tree import List, Map, Node, Path, Problem, Scalar
-from swarmpy.stack.units import parse_duration, parse_size, show_duration
+from swarmpy.stack.shortforms import parse_env_file
+from swarmpy.stack.spellings import SPELLED, pairs, with_spelled
+from swarmpy.stack.tree import List, Map, Mark, Node, Path, Problem, Scalar
 
 Config = dict[str, Any]
 
 DEFAULT_NETWORK = "default"
 _OBJECTS = ("networks", "volumes", "secrets", "configs")
+_VARIABLE_FILES = ("env_file", "label_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +46,41 @@ def version_of(tree: Map) -> str:
     return schema.NEWEST_VERSION if version in ("", "3") else version
 
 
-def env_files_of(tree: Map) -> list[tuple[str, Path, Node]]:
-    """Each env file that a service names, with the place that names it."""
-    found: list[tuple[str, Path, Node]] = []
+@dataclass(frozen=True, slots=True)
+class NamedFile:
+    """A file of variables that a service names; without one that is not required, nothing is missing."""
+
+    name: str
+    where: Path
+    mark: Mark
+    is_required: bool
+
+
+def env_files_of(tree: Map) -> list[NamedFile]:
+    """Of `env_file` and `label_file`, in their order."""
+    found: list[NamedFile] = []
     services = tree.get("services")
     for entry in services.entries if isinstance(services, Map) else ():
-        node = entry.node.get("env_file") if isinstance(entry.node, Map) else None
-        names = node.items if isinstance(node, List) else (node,)
-        for item in names:
-            if isinstance(item, Scalar) and isinstance(item.value, str):
-                found.append((item.value, ("services", entry.key, "env_file"), item))
+        for key in _VARIABLE_FILES:
+            node = entry.node.get(key) if isinstance(entry.node, Map) else None
+            for item in node.items if isinstance(node, List) else (node,):
+                name = item.get("path") if isinstance(item, Map) else item
+                if isinstance(name, Scalar) and isinstance(name.value, str):
+                    required = item.get("required") if isinstance(item, Map) else None
+                    path: Path = ("services", entry.key, key)
+                    found.append(NamedFile(name.value, path, name.mark, not _is_false(required)))
     return found
+
+
+def _is_false(node: Node | None) -> bool:
+    return isinstance(node, Scalar) and node.value in (False, "false")
 
 
 def canonical_file(tree: Map, around: Surroundings) -> Config:
     """The tree has passed the schema, and every env file it names is at hand and sound."""
     given = typed(schema.FILE, tree)
     assert isinstance(given, dict)
-    config: Config = {"version": version_of(tree)}
+    config: Config = {"version": version_of(tree)} | ({"name": given["name"]} if given.get("name") else {})
     services: Any = given.get("services") or {}
     config["services"] = {name: canonical_service(service, around) for name, service in services.items()}
     for section in _OBJECTS:
@@ -73,11 +91,13 @@ def canonical_file(tree: Map, around: Surroundings) -> Config:
 
 
 def canonical_service(given: Config, around: Surroundings) -> Config:
-    service = {key: _SPELLED[key](value) if key in _SPELLED else value for key, value in given.items()}
+    service = {key: SPELLED[key](value) if key in SPELLED else value for key, value in given.items()}
     if "volumes" in service:
         service["volumes"] = [_with_path(volume, around) for volume in service["volumes"]]
     service["environment"] = _environment(service, around)
-    service.pop("env_file", None)
+    service["labels"] = _labels(service, around)
+    for key in _VARIABLE_FILES:
+        service.pop(key, None)
     return {key: value for key, value in service.items() if not _says_nothing(key, value)}
 
 
@@ -88,59 +108,18 @@ def _says_nothing(key: str, value: Any) -> bool:
 def _environment(service: Config, around: Surroundings) -> Config:
     """Env files in their order, then the service's own; a variable without a value takes it from outside."""
     given: dict[str, str | None] = {}
-    for name in service.get("env_file") or ():
-        given |= parse_env_file(around.env_files[name], around.environment)
+    for item in service.get("env_file") or ():
+        given |= parse_env_file(around.env_files[item if isinstance(item, str) else item["path"]], around.environment)
     given |= service.get("environment") or {}
     return {name: value or around.environment.get(name, value) for name, value in given.items()}
 
 
-def _pairs(value: Any, *, bare: str | None = "") -> dict[str, str | None]:
-    """A mapping or a list of `key=value` as a mapping to texts; `bare` stands for a key without a value."""
-    if isinstance(value, list):
-        split = (str(item).partition("=") for item in value)
-        return {key: text if equals else bare for key, equals, text in split}
-    return {key: bare if item is None else text_of(item) for key, item in (value or {}).items()}
-
-
-def _variables(value: Any) -> dict[str, str | None]:
-    return _pairs(value, bare=None)
-
-
-def _words(value: Any) -> list[str]:
-    return split_words(value) if isinstance(value, str) else list(value or ())
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
-
-
-def _hosts(value: Any) -> list[str]:
-    """`name:address`, from that, from `name=address`, or from a mapping; brackets around IPv6 go."""
-    if isinstance(value, dict):
-        pairs = sorted((name, text_of(address)) for name, address in value.items() if address is not None)
-    else:
-        pairs = [_host(item) for item in value]
-    return [f"{name}:{_unbracketed(address)}" for name, address in pairs if address]
-
-
-def _host(item: str) -> tuple[str, str]:
-    name, equals, address = item.partition("=")
-    return (name, address) if equals else (item.partition(":")[0], item.partition(":")[2])
-
-
-def _unbracketed(address: str) -> str:
-    return address[1:-1] if address.startswith("[") and address.endswith("]") else address
-
-
-def _ports(value: Any) -> list[Config]:
-    ports: list[Config] = []
-    for item in value or ():
-        ports.extend([item] if isinstance(item, dict) else parse_port(str(item)))
-    return ports
-
-
-def _volume(item: Any) -> Config:
-    return parse_volume(item) if isinstance(item, str) else item
+def _labels(service: Config, around: Surroundings) -> Config:
+    """Label files in their order, then the service's own."""
+    given: Config = {}
+    for name in service.get("label_file") or ():
+        given |= parse_env_file(around.env_files[name], around.environment)
+    return given | (service.get("labels") or {})
 
 
 def _with_path(volume: Config, around: Surroundings) -> Config:
@@ -149,85 +128,8 @@ def _with_path(volume: Config, around: Surroundings) -> Config:
     return volume | {"source": around.source(volume["source"])}
 
 
-def _networks(value: Any) -> Config:
-    return dict.fromkeys(value) if isinstance(value, list) else dict(value or {})
-
-
-def _references(value: Any) -> list[Config]:
-    return [{"source": item} if isinstance(item, str) else item for item in value or ()]
-
-
-def _logging(value: Any) -> Config:
-    return {**value, "options": _pairs(value["options"])} if value.get("options") else value
-
-
-def _duration(value: str) -> str:
-    return show_duration(parse_duration(value))
-
-
-def _with(value: Any, **spellings: Callable[[Any], Any]) -> Any:
-    """The mapping with these keys, where it has them, spelled out."""
-    if not isinstance(value, dict):
-        return value
-    return {key: spellings[key](item) if key in spellings else item for key, item in value.items()}
-
-
-def _amounts(value: Any) -> Any:
-    return _with(value, memory=lambda size: str(parse_size(size)))
-
-
-def _update(value: Any) -> Any:
-    return _with(value, delay=_duration, monitor=_duration)
-
-
-def _deploy(value: Any) -> Any:
-    return _with(
-        value,
-        labels=_pairs,
-        update_config=_update,
-        rollback_config=_update,
-        resources=lambda resources: _with(resources, limits=_amounts, reservations=_amounts),
-        restart_policy=lambda policy: _with(policy, delay=_duration, window=_duration),
-    )
-
-
-def _healthcheck(value: Any) -> Any:
-    return _with(
-        value,
-        test=lambda test: ["CMD-SHELL", test] if isinstance(test, str) else test,
-        interval=_duration,
-        timeout=_duration,
-        start_period=_duration,
-        start_interval=_duration,
-    )
-
-
-_SPELLED: dict[str, Callable[[Any], Any]] = {
-    "command": _words,
-    "configs": _references,
-    "deploy": _deploy,
-    "dns": _listed,
-    "dns_search": _listed,
-    "entrypoint": _words,
-    "env_file": _listed,
-    "environment": _variables,
-    "expose": lambda value: [text_of(item) for item in value],
-    "extra_hosts": _hosts,
-    "healthcheck": _healthcheck,
-    "labels": _pairs,
-    "logging": _logging,
-    "networks": _networks,
-    "ports": _ports,
-    "secrets": _references,
-    "stop_grace_period": _duration,
-    "sysctls": _pairs,
-    "tmpfs": _listed,
-    "volumes": lambda value: [_volume(item) for item in value],
-}
-
-
 def _object(section: str, name: str, given: Config, around: Surroundings) -> Config:
-    item = _with(given, labels=_pairs, driver_opts=_pairs)
+    item = with_spelled(given, labels=pairs, driver_opts=pairs)
     external = item.pop("external", None)
     if external:
         inner = external.get("name") if isinstance(external, dict) else None
@@ -240,6 +142,12 @@ def _object(section: str, name: str, given: Config, around: Surroundings) -> Con
 def conflicts_of(tree: Map) -> list[Problem]:
     """What the schema cannot see: an external object that says more about itself than its name, and the like."""
     problems: list[Problem] = []
+    services = tree.get("services")
+    # Of files that only Compose takes: docker stack lets both stand.
+    for entry in services.entries if isinstance(services, Map) and tree.get("name") is not None else ():
+        if isinstance(entry.node, Map) and {"network_mode", "networks"} <= {one.key for one in entry.node.entries}:
+            text = "does not go together with networks; name one of the two"
+            problems.append(Problem(entry.mark, ("services", entry.key, "network_mode"), text))
     for section in _OBJECTS:
         objects = tree.get(section)
         for entry in objects.entries if isinstance(objects, Map) else ():

@@ -27,7 +27,8 @@ def service_of(stack: str, name: str, service: Config, config: Config, faults: F
     if (fault := fault_of_name(scoped(stack, name))) is not None:
         faults.add(path, fault)
     if not service.get("image"):
-        faults.add(path, "image is missing")
+        how = ": stacks are not built; build and push it, then name it with image" if service.get("build") else ""
+        faults.add(path, f"image is missing{how}")
     labels = with_stack_label(stack, deploy.get("labels")) | {IMAGE_LABEL: service.get("image") or ""}
     labels |= depends_label(stack, service, config, path, faults) | deadline_label(service, path, faults)
     template = {
@@ -230,6 +231,7 @@ def _port(given: Config, path: Path, faults: Faults) -> Object:
         faults.add(path, "target, the port in the container, is missing")
     return stated(
         {
+            "Name": given.get("name"),
             "Protocol": protocol,
             "TargetPort": given.get("target"),
             "PublishedPort": given.get("published"),

@@ -20,8 +20,6 @@ def depends_label(stack: str, service: Config, config: Config, path: Path, fault
     for name, how in dependencies(service).items():
         here = (*path, "depends_on", name)
         condition = faults.choose((*here, "condition"), how.get("condition") or STARTED, CONDITIONS)
-        if how.get("restart"):
-            faults.add((*here, "restart"), "not carried out: a change of one service restarts no other")
         if name not in services:
             if how.get("required", True):
                 faults.add(here, f"there is no service {name} in the files")
@@ -38,7 +36,16 @@ def dependencies(service: Config) -> Mapping[str, Config]:
     return {name: {} for name in given} if isinstance(given, list) else {key: how or {} for key, how in given.items()}
 
 
-def cycle_of(services: Config) -> Sequence[str]:
+def fault_of_circle(services: Config) -> tuple[Path, str] | None:
+    """Where services wait for each other, and in which circle."""
+    circle = circle_of(services)
+    if not circle:
+        return None
+    text = f"waits for itself: {' -> '.join(circle)}; take one of these names out"
+    return ("services", circle[0], "depends_on"), text
+
+
+def circle_of(services: Config) -> Sequence[str]:
     """The services that wait for each other in a circle, the first one again at the end; empty when none do."""
     done: set[str] = set()
     for start in services:

@@ -1,8 +1,9 @@
 """Variables in the texts of a stack file: `$NAME`, `${NAME}`, defaults, required ones, `$$`. Pure.
 
 `:-` and `-` give a default, `:?` and `?` demand a value, `:+` and `+` replace one; with the colon an empty value counts
-as none. What stands behind the sign may hold variables itself. As with docker, the signs work without braces too:
-`$TAG-alpine` is TAG, or `alpine` where TAG is not set. Keys are left alone.
+as none. What stands behind the sign may hold variables itself; one without braces that is not set is left there as it
+stands, as docker leaves all of them. As with docker, the signs work without braces too: `$TAG-alpine` is TAG, or
+`alpine` where TAG is not set. Keys are left alone.
 """
 
 import re
@@ -24,17 +25,27 @@ class BadTemplate(ValueError):
 
 @dataclass(slots=True)
 class Filler:
-    """Fills texts from one environment and remembers which variables had no value, in order."""
+    """Fills texts from one environment and remembers, in order, which variables had no value: `unset` became empty."""
 
     environment: Mapping[str, str]
     unset: dict[str, None] = field(default_factory=dict)
+    left: dict[str, None] = field(default_factory=dict)
 
     def fill(self, text: str) -> str:
         """Raises `BadTemplate`."""
+        return self._fill(text, is_word=False)
+
+    def _fill(self, text: str, *, is_word: bool) -> str:
+        """A word is what stands behind a sign."""
         filled, at = [], 0
         while (dollar := text.find("$", at)) >= 0:
             filled.append(text[at:dollar])
-            value, at = self._variable(text, dollar)
+            name = _NAME.match(text, dollar + 1)
+            if is_word and name is not None and name[0] not in self.environment:
+                self.left[name[0]] = None
+                value, at = text[dollar : name.end()], name.end()
+            else:
+                value, at = self._variable(text, dollar)
             filled.append(value)
         return "".join((*filled, text[at:]))
 
@@ -71,9 +82,9 @@ class Filler:
         is_there = known is not None and (known != "" or not sign.startswith(":"))
         match sign[-1]:
             case "+":
-                return self.fill(word) if is_there else ""
+                return self._fill(word, is_word=True) if is_there else ""
             case "-":
-                return known or "" if is_there else self.fill(word)
+                return known or "" if is_there else self._fill(word, is_word=True)
             case _:
                 if is_there:
                     return known or ""

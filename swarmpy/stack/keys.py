@@ -6,7 +6,7 @@ Every key that the schema knows has its row here and in docs/stack-files.md; a t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from swarmpy.stack.shortforms import volume_options
+from swarmpy.stack.shortforms import port_address, volume_options
 from swarmpy.stack.tree import Map, Mark, Node, Path, Problem, Scalar, children
 
 LATER = "not carried out yet by this version"
@@ -29,22 +29,42 @@ Standing = Ignored | Refused
 
 # A star stands for a name that the file chooses, or a place in a list. What is not named is carried out.
 STANDINGS: dict[str, Standing] = {
-    "services.*.build": Refused("stacks are not built; build and push the image, then name it with image"),
+    "models": Refused(f"models are {NEVER}; run one as a service"),
+    "services.*.attach": Ignored("a deployment shows no logs; see swarmpy service logs"),
+    "services.*.build": Ignored("stacks are not built; the image named is run"),
     "services.*.container_name": Ignored("tasks name their containers, as there may be several"),
     "services.*.credential_spec": Refused(f"it is for Windows and {NEVER}"),
+    "services.*.depends_on.*.restart": Refused(f"{NEVER}: a change of one service restarts no other"),
+    "services.*.develop": Ignored("it is for docker compose watch, on a machine where the image is built"),
     "services.*.expose": Ignored("services on one network reach each other on every port"),
     "services.*.external_links": Ignored("names come from the networks that services share"),
     "services.*.isolation": Refused(f"it is for Windows and {NEVER}"),
     "services.*.links": Ignored("names come from the networks that services share"),
-    "services.*.network_mode": Refused(LATER),
+    "services.*.models": Refused(f"models are {NEVER}; run one as a service"),
+    "services.*.network_mode": Refused(f"{LATER}; tasks are on the networks of their service"),
+    "services.*.networks.*.gw_priority": Ignored("the way out of the cluster is the same for every task"),
+    "services.*.networks.*.interface_name": Refused(NEVER),
     "services.*.networks.*.ipv4_address": Refused("tasks get their addresses from the cluster"),
     "services.*.networks.*.ipv6_address": Refused("tasks get their addresses from the cluster"),
+    "services.*.networks.*.link_local_ips": Refused("tasks get their addresses from the cluster"),
+    "services.*.networks.*.mac_address": Refused("tasks get their addresses from the cluster"),
+    "services.*.networks.*.priority": Ignored("the order in which networks are joined means nothing here"),
+    "services.*.ports.*.app_protocol": Ignored("it tells people what they find behind the port"),
+    "services.*.ports.*.host_ip": Ignored("a port is published on every address of a node, as docker stack does"),
+    "services.*.post_start": Refused(f"hooks are {NEVER}; let the image's command do it"),
+    "services.*.pre_stop": Refused(f"hooks are {NEVER}; let the image's command do it when it gets the stop signal"),
+    "services.*.provider": Refused(f"services from a provider are {NEVER}"),
+    "services.*.pull_refresh_after": Refused("an image is pulled where it is missing, and not again"),
+    "services.*.use_api_socket": Refused(f"{NEVER}; mount the socket with volumes"),
+    "services.*.volumes.*.bind.selinux": Refused(f"relabelling is {NEVER}"),
     "services.*.volumes.*.cluster": Refused(f"cluster volumes are {NEVER}"),
     "services.*.volumes.*.image": Refused(f"image mounts are {LATER}"),
+    "services.*.volumes_from": Refused("tasks of two services may be on two nodes; name a volume in both"),
     "volumes.*.x-cluster-spec": Refused(f"cluster volumes are {NEVER}"),
 }
 
 _PATTERNS = tuple((tuple(pattern.split(".")), standing) for pattern, standing in STANDINGS.items())
+_PULL_POLICIES = ("missing", "if_not_present")
 # Of a volume's short form: words that mean something here, and nothing that docker stack passes over.
 _VOLUME_WORDS = frozenset(
     {"ro", "rw", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "consistent", "cached",
@@ -106,6 +126,13 @@ def _asks_for_something(node: Node) -> bool:
 def _refused_values(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
     """Keys that are carried out, but not with every value."""
     match path:
+        case ("services", _, "pull_policy") if isinstance(node, Scalar) and node.value not in _PULL_POLICIES:
+            text = f"{node.value!r} is {NEVER}: an image is pulled where it is missing ({', '.join(_PULL_POLICIES)})"
+            yield Problem(mark, path, text)
+        case ("services", _, "env_file", int(), "format") if isinstance(node, Scalar) and node.value != "raw":
+            yield Problem(mark, path, f"{node.value!r} is {NEVER}: values are taken as they stand (raw)")
+        case ("networks", _, "enable_ipv4") if isinstance(node, Scalar) and node.value in (False, "false"):
+            yield Problem(mark, path, "networks of this cluster have IPv4 addresses")
         case ("networks", _, "driver") if isinstance(node, Scalar) and node.value not in ("overlay", "", None):
             yield Problem(mark, path, f"the only driver is overlay, and {node.value!r} is none")
         case ("networks", _, "ipam", "driver") if isinstance(node, Scalar) and node.value not in ("default", "", None):
@@ -118,3 +145,7 @@ def _passed_over(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
             for word in volume_options(text):
                 if word not in _VOLUME_WORDS:
                     yield Problem(mark, path, f"ignored: the option {word!r}, as docker stack does")
+        case ("services", _, "ports", int()), Scalar(value=str() as text):
+            if address := port_address(text):
+                because = "a port is published on every address of a node, as docker stack does"
+                yield Problem(mark, path, f"ignored: the address {address}; {because}")

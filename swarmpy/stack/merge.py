@@ -71,8 +71,16 @@ def _network(base: Any, later: Any) -> Any:
     return kept | later
 
 
+def _depends_on(base: Any, later: Any) -> Any:
+    """The list of names is short for the mapping; two lists stay one."""
+    if isinstance(base, list) and isinstance(later, list):
+        return [*base, *later]
+    return _joined(*({name: {} for name in one} if isinstance(one, list) else one for one in (base, later)))
+
+
 _MERGERS: dict[str, Callable[[Any, Any], Any]] = {
     "command": _replaced,
+    "depends_on": _depends_on,
     "entrypoint": _replaced,
     "logging": _logging,
     "networks": _networks,

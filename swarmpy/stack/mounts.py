@@ -9,6 +9,13 @@ from swarmpy.stack.tree import Path
 from swarmpy.stack.wishes import affinity_label
 
 _KINDS = ("bind", "volume", "tmpfs")
+# Whether mounts below the folder come along, and whether they are read-only as it is.
+_RECURSIVE = {
+    "enabled": None,
+    "disabled": "NonRecursive",
+    "writable": "ReadOnlyNonRecursive",
+    "readonly": "ReadOnlyForceRecursive",
+}
 
 
 def mounts_of(stack: str, service: Config, volumes: Config, path: Path, faults: Faults) -> list[Object]:
@@ -45,8 +52,11 @@ def _mount(stack: str, use: Config, volumes: Config, path: Path, faults: Faults)
         case "tmpfs":
             if use.get("source"):
                 faults.add((*path, "source"), "a tmpfs has no source")
-            size = (use.get("tmpfs") or {}).get("size")
-            mount["TmpfsOptions"] = {"SizeBytes": size} if size else None
+            given = use.get("tmpfs") or {}
+            _refuse_others(given, ("size", "mode"), (*path, "tmpfs"), faults)
+            mode = given.get("mode")
+            said = {"SizeBytes": given.get("size") or None, "Mode": None if mode is None else int(mode)}
+            mount["TmpfsOptions"] = stated(said) or None
         case _:
             mount |= _volume(stack, use, volumes, path, faults)
     return stated(mount)
@@ -56,17 +66,24 @@ def _bind(use: Config, path: Path, faults: Faults) -> Object | None:
     if not use.get("source"):
         faults.add((*path, "source"), "a bind mount needs the path on the node that it shows")
     given = use.get("bind") or {}
-    _refuse_others(given, ("propagation",), (*path, "bind"), faults)
-    propagation = faults.choose((*path, "bind", "propagation"), given.get("propagation"), PROPAGATIONS)
-    return {"Propagation": propagation} if propagation else None
+    here = (*path, "bind")
+    _refuse_others(given, ("propagation", "create_host_path", "recursive", "selinux"), here, faults)
+    recursive = faults.choose((*here, "recursive"), given.get("recursive") or "enabled", tuple(_RECURSIVE))
+    options = {
+        "Propagation": faults.choose((*here, "propagation"), given.get("propagation"), PROPAGATIONS),
+        "CreateMountpoint": given.get("create_host_path") or None,
+        _RECURSIVE.get(recursive or ""): True,
+    }
+    return {name: value for name, value in options.items() if name and value} or None
 
 
 def _volume(stack: str, use: Config, volumes: Config, path: Path, faults: Faults) -> Object:
     """What the mount says of its volume. One without a source is anonymous; others stand in the section `volumes`."""
     given = use.get("volume") or {}
-    _refuse_others(given, ("nocopy", "subpath"), (*path, "volume"), faults)
+    _refuse_others(given, ("nocopy", "subpath", "labels"), (*path, "volume"), faults)
     name = use.get("source")
-    options: Object = {"NoCopy": given.get("nocopy") or None, "Labels": None, "Subpath": given.get("subpath")}
+    own = given.get("labels") or {}
+    options: Object = {"NoCopy": given.get("nocopy") or None, "Labels": own or None, "Subpath": given.get("subpath")}
     if not name:
         return {"VolumeOptions": stated(options) if any(options.values()) else None}
     if name not in volumes:
@@ -74,9 +91,9 @@ def _volume(stack: str, use: Config, volumes: Config, path: Path, faults: Faults
         return {}
     volume = volumes[name] or {}
     if volume.get("external"):
-        options["Labels"] = affinity_label(volume) or None
+        options["Labels"] = own | affinity_label(volume) or None
     else:
-        options["Labels"] = with_stack_label(stack, volume.get("labels")) | affinity_label(volume)
+        options["Labels"] = with_stack_label(stack, volume.get("labels")) | own | affinity_label(volume)
         if volume.get("driver") or volume.get("driver_opts"):
             options["DriverConfig"] = stated({"Name": volume.get("driver"), "Options": volume.get("driver_opts")})
     return {"Source": volume.get("name") or scoped(stack, name), "VolumeOptions": stated(options)}
@@ -98,4 +115,4 @@ def _refuse_others(given: Config, known: tuple[str, ...], path: Path, faults: Fa
     """The schema lets any option through here, as docker's does; what is not carried out is refused."""
     for key in given:
         if key not in known:
-            faults.add((*path, key), "not carried out yet by this version")
+            faults.add((*path, key), "unknown key")

@@ -6,7 +6,7 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 
 from swarmpy.stack.scalars import parse_scalar, text_of
-from swarmpy.stack.tree import Entry, List, Map, Mark, Node, Path, Problem, Scalar, StackError, Value
+from swarmpy.stack.tree import OVERRIDE, RESET, Entry, List, Map, Mark, Node, Path, Problem, Scalar, StackError, Value
 
 _MERGE = "<<"
 _TEXT = "tag:yaml.org,2002:str"
@@ -32,7 +32,7 @@ def _composed(text: str, file: str) -> YamlNode | None:
         place = error.problem_mark or error.context_mark
         mark = Mark(file, place.line + 1 if place else 1)
         detail = " ".join(str(part) for part in (error.context, error.problem) if part)
-        raise _refusal(mark, (), f"not valid YAML: {detail or error}") from error
+        raise _refusal(mark, (), f"not valid YAML in line {mark.line}: {detail or error}") from error
     except YAMLError as error:
         raise _refusal(Mark(file, 1), (), f"not valid YAML: {' '.join(str(error).split())}") from error
     if len(documents) > 1:
@@ -56,8 +56,12 @@ class _Reader:
             raise _refusal(mark, path, "an alias refers to the part that it stands in")
         if self._count > _MOST_NODES:
             raise _refusal(mark, path, f"aliases unfold to more than {_MOST_NODES} values")
+        if str(node.tag) == RESET:
+            return Scalar(None, mark)
         if isinstance(node, ScalarNode):
             return Scalar(self._value(node, path), mark)
+        if str(node.tag).startswith("!") and str(node.tag) != OVERRIDE:
+            raise _refusal(mark, path, f"the tag {node.tag} is not carried out")
         self._open.add(id(node))
         try:
             if isinstance(node, SequenceNode):
@@ -69,7 +73,7 @@ class _Reader:
 
     def _value(self, node: ScalarNode, path: Path) -> Value:
         tag = str(node.tag)
-        if tag.startswith("!"):
+        if tag.startswith("!") and tag != OVERRIDE:
             raise _refusal(_mark(self._file, node), path, f"the tag {tag} is not carried out")
         if node.style or (tag == _TEXT and tag != self._guessed_tag(node)):
             return str(node.value)
@@ -95,7 +99,8 @@ class _Reader:
             key = self._key(key_node, path)
             if key in own:
                 raise _refusal(mark, (*path, key), f"is there twice, first in line {own[key].mark.line}")
-            own[key] = Entry(key, mark, self.node(value_node, (*path, key)))
+            tag = str(value_node.tag) if str(value_node.tag) in (RESET, OVERRIDE) else ""
+            own[key] = Entry(key, mark, self.node(value_node, (*path, key)), tag)
         return (*own.values(), *(entry for key, entry in merged.items() if key not in own))
 
     def _merged(self, node: YamlNode, path: Path) -> tuple[Entry, ...]:
@@ -116,7 +121,10 @@ class _Reader:
         key = self._value(node, path)
         if not isinstance(key, str):
             shown = node.value or "null"
-            raise _refusal(mark, path, f"the key {shown} is no text but {_kind(key)}; quote it: {text_of(shown)!r}")
+            where = "" if path else " of the top-level mapping"
+            raise _refusal(
+                mark, path, f"the key {shown}{where} is no text but {_kind(key)}; quote it: {text_of(shown)!r}"
+            )
         return key
 
 

@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
-from swarmpy.stack.depends import cycle_of
+from swarmpy.stack.depends import fault_of_circle
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
@@ -53,8 +53,8 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
     networks, external = _networks(name, config, faults)
     secrets = made_objects("secrets", name, config, contents, faults)
     configs = made_objects("configs", name, config, contents, faults)
-    if circle := cycle_of(services):
-        faults.add(("services", circle[0], "depends_on"), f"waits for itself: {' -> '.join(circle)}")
+    if circle := fault_of_circle(services):
+        faults.add(*circle)
     problems = [problem for judgement in judgements for problem in judgement.refusals]
     problems += _marked(faults, trees, problems)
     if problems:

@@ -39,6 +39,11 @@ def parse_port(text: str) -> list[dict[str, Any]]:
     ]
 
 
+def port_address(text: str) -> str:
+    """The address before the ports of a short form; empty where there is none."""
+    return text.partition("/")[0].rpartition(":")[0].rpartition(":")[0]
+
+
 def _ports(text: str, whole: str) -> list[int]:
     match = _RANGE.fullmatch(text)
     if match is None:

@@ -36,11 +36,18 @@ class List:
     mark: Mark
 
 
+# Tags of the Compose Spec: what earlier files say of this key is taken back, or replaced as a whole.
+RESET, OVERRIDE = "!reset", "!override"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
+    """`tag` is empty, `RESET` or `OVERRIDE`."""
+
     key: str
     mark: Mark
     node: "Node"
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)

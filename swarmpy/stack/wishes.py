@@ -1,7 +1,9 @@
 """What only swarmpy carries out: the keys below `x-swarmpy`, which docker and compose pass over. Pure."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from swarmpy.labels import PROGRESS_DEADLINE, VOLUME_AFFINITY
-from swarmpy.stack.canonical import Config
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.tree import Path
 from swarmpy.stack.units import parse_duration
@@ -11,7 +13,7 @@ DEADLINE = "progress-deadline"
 AFFINITY = "volume-affinity"
 
 
-def deadline_label(service: Config, path: Path, faults: Faults) -> dict[str, str]:
+def deadline_label(service: Mapping[str, Any], path: Path, faults: Faults) -> dict[str, str]:
     """Of the service as a whole or of its `update_config`."""
     update = (service.get("deploy") or {}).get("update_config") or {}
     inner, outer = ((part.get(WISHES) or {}).get(DEADLINE) for part in (update, service))
@@ -25,5 +27,5 @@ def deadline_label(service: Config, path: Path, faults: Faults) -> dict[str, str
     return {PROGRESS_DEADLINE: text}
 
 
-def affinity_label(volume: Config) -> dict[str, str]:
+def affinity_label(volume: Mapping[str, Any]) -> dict[str, str]:
     return {VOLUME_AFFINITY: "true"} if (volume.get(WISHES) or {}).get(AFFINITY) else {}

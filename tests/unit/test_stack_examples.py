@@ -15,4 +15,4 @@ def test_an_example_is_carried_out_whole(path: Path) -> None:
     loaded = load([str(path)], {})
     plan = plan_stack("example", loaded.config, loaded.trees)
     assert plan.services
-    assert (plan.warnings, loaded.unset) == ((), ())
+    assert (plan.warnings, loaded.warnings) == ((), ())

@@ -313,7 +313,8 @@ def test_networks_that_are_used_are_made_and_external_ones_are_not() -> None:
 @pytest.mark.parametrize(
     ("lines", "sentence"),
     [
-        ("build: .", "services.web.build: stacks are not built"),
+        ("pull_policy: always", "services.web.pull_policy: 'always' is not carried out"),
+        ("network_mode: host", "services.web.network_mode: not carried out yet"),
         ("ports: [{mode: host, published: 1}]", "services.web.ports[0]: target, the port in the container, is missing"),
         ("ports: [{mode: host, target: 70000}]", "services.web.ports[0].target: 70000 is no port"),
         ("ports: [{mode: host, target: 7, protocol: icmp}]", "'icmp' is none of tcp, udp, sctp"),
@@ -324,7 +325,7 @@ def test_networks_that_are_used_are_made_and_external_ones_are_not() -> None:
         ("volumes: [{type: tmpfs, source: a, target: /b}]", "a tmpfs has no source"),
         ("volumes: ['/a:b']", "services.web.volumes[0].target: 'b' is no absolute path"),
         ("volumes: [{type: volume, target: /b, bind: {propagation: slave}}]", "bind: goes with mounts of type bind"),
-        ("volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]", "bind.selinux: not carried out yet"),
+        ("volumes: [{type: bind, source: /a, target: /b, bind: {selinux: z}}]", "bind.selinux: relabelling is"),
         ("tmpfs: x", "services.web.tmpfs[0]: 'x' is no absolute path"),
         ("deploy: {mode: sometimes}", "services.web.deploy.mode: 'sometimes' is none of replicated, global"),
         ("deploy: {mode: global, replicas: 2}", "services.web.deploy.replicas: does not go together with mode: global"),
@@ -355,11 +356,11 @@ def test_a_section_that_is_not_carried_out_is_refused_by_name(rest: str, sentenc
 
 def test_everything_is_refused_at_once_in_the_order_of_the_lines() -> None:
     found = refusals(
-        "services:\n  web:\n    build: .\n    restart: maybe\n    networks: [n]\n  'bad.name':\n    image: x\n"
+        "services:\n  web:\n    volumes_from: [a]\n    restart: maybe\n    networks: [n]\n  'bad.name':\n    image: x\n"
     )
     assert [line.split(": ")[:2] for line in found] == [
         ["s.yaml:2", "services.web"],
-        ["s.yaml:3", "services.web.build"],
+        ["s.yaml:3", "services.web.volumes_from"],
         ["s.yaml:4", "services.web.restart"],
         ["s.yaml:5", "services.web.networks.n"],
         ["s.yaml:6", "services.bad.name"],
