@@ -10,7 +10,7 @@ from swarmpy.stack.canonical import Config
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.tree import Path
-from swarmpy.stack.units import parse_duration, parse_size
+from swarmpy.stack.units import parse_duration, parse_size, parse_whole
 
 Reader = Callable[[Any, Path, Faults], Object]
 
@@ -72,7 +72,7 @@ def _microseconds(name: str) -> Reader:
 
 def _whole(name: str) -> Reader:
     def read(value: Any, path: Path, faults: Faults) -> Object:
-        return stated({name: faults.read(path, str(value), int)})
+        return stated({name: faults.read(path, str(value), parse_whole)})
 
     return read
 
@@ -115,7 +115,7 @@ def _request(item: Config, path: Path, faults: Faults) -> Object:
     ids, count = item.get("device_ids"), item.get("count")
     if ids and count is not None:
         faults.add((*path, "count"), "does not go together with device_ids")
-    number = -1 if count in (None, "all") else faults.read((*path, "count"), str(count), int)
+    number = -1 if count in (None, "all") else faults.read((*path, "count"), str(count), parse_whole)
     return stated(
         {
             "Driver": item.get("driver"),

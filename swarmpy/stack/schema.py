@@ -9,8 +9,6 @@ from swarmpy.stack.shapes import Anything, Either, Fields, ListOf, MapOf, Shape
 from swarmpy.stack.wishes import AFFINITY, WISHES
 
 _external = Either((TRUTH, Fields({"name": TEXT})))
-# Nothing is known below it where it stands in the wrong place.
-_no_wishes: dict[str, Shape] = {WISHES: Either((NOTHING, Fields({})))}
 
 NETWORK = Fields(
     {
@@ -41,7 +39,6 @@ NETWORK = Fields(
         "enable_ipv4": TRUTH,
         "enable_ipv6": TRUTH,
         "labels": PAIRS,
-        **_no_wishes,
     },
     extensible=True,
 )
@@ -63,7 +60,6 @@ _FILE_OBJECT: dict[str, Shape] = {
     "labels": PAIRS,
     "template_driver": TEXT,
     "environment": TEXT,
-    **_no_wishes,
 }
 SECRET = Fields(
     {**_FILE_OBJECT, "driver": TEXT, "driver_opts": OPTIONS},
@@ -98,7 +94,6 @@ FILE = Fields(
         "volumes": _section(Either((NOTHING, VOLUME))),
         "secrets": _section(SECRET),
         "configs": _section(CONFIG),
-        **_no_wishes,
     },
     extensible=True,
 )

@@ -20,6 +20,7 @@ from swarmpy.stack.atoms import (
 from swarmpy.stack.deploy_schema import DEPLOY, DEVICE_REQUESTS
 from swarmpy.stack.shapes import Anything, Either, Fields, ListOf, MapOf, Shape, Text, Whole
 from swarmpy.stack.shortforms import parse_port, parse_volume
+from swarmpy.stack.units import parse_whole
 from swarmpy.stack.wishes import DEADLINE, WISHES
 
 _HEALTHCHECK = Fields(
@@ -71,7 +72,7 @@ _PORT = Either(
                 "mode": TEXT,
                 "host_ip": TEXT,
                 "target": WHOLE,
-                "published": Either((WHOLE, Text(reads=int))),
+                "published": Either((WHOLE, Text(reads=parse_whole))),
                 "protocol": TEXT,
                 "app_protocol": TEXT,
             },

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 from swarmpy.stack.tree import List, Map, Node, Path, Plain, Problem, Scalar, Value, plain
+from swarmpy.stack.wishes import WISHES
 
 _TRUE, _FALSE = ("y", "yes", "true", "on"), ("n", "no", "false", "off")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
@@ -223,6 +224,10 @@ def _check_fields(shape: Fields, node: Map, path: Path) -> Iterator[Problem]:
         below = (*path, entry.key)
         if entry.key in shape.known:
             yield from check(shape.known[entry.key], entry.node, below)
+        elif entry.key == WISHES:
+            yield Problem(
+                entry.mark, below, "goes with services, their update_config and volumes, and is not read here"
+            )
         elif not shape.is_open and not (shape.extensible and entry.key.startswith(EXTENSION)):
             yield Problem(entry.mark, below, _unknown(entry.key, shape))
     for key in shape.required:

@@ -62,3 +62,9 @@ def parse_cpus(text: str) -> int:
     if billionths < 0 or not is_exact:
         raise ValueError(f"{text!r} is no number of CPUs; it has at most nine digits after the point")
     return int(billionths)
+
+
+def parse_whole(text: str) -> int:
+    if re.fullmatch(r"[-+]?[0-9]+", text) is None:
+        raise ValueError(f"{text!r} is no whole number")
+    return int(text)

@@ -1,6 +1,7 @@
 """Every key of a stack file has its standing: the code, the page and the Compose Spec name the same keys."""
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,7 @@ def keys_of(shape: Shape, path: tuple[str, ...]) -> Iterator[str]:
                     yield from keys_of(below, here)
 
 
+@cache
 def rows() -> dict[str, tuple[str, str]]:
     """Standing and reason by key, as the page has them."""
     found: dict[str, tuple[str, str]] = {}

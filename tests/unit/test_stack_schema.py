@@ -25,6 +25,11 @@ def about(service: str, **environment: str) -> list[str]:
     [
         ("imagee: x", "s.yaml:4: services.web.imagee: unknown key; did you mean image?"),
         ("qqq: x", "s.yaml:4: services.web.qqq: unknown key"),
+        ("x-swarmpy: {progress_deadline: 5m}", "progress_deadline: unknown key; did you mean progress-deadline?"),
+        ("x-swarmpy: {progress-deadline: soon}", "x-swarmpy.progress-deadline: 'soon' is no duration"),
+        ("deploy: {x-swarmpy: {}}", "services.web.deploy.x-swarmpy: goes with services, their update_config"),
+        ("ports: [{target: 80, published: 80-90}]", "services.web.ports[0].published: '80-90' is no whole number"),
+        ("develop: {watch: [{path: a}]}", "services.web.develop.watch[0]: action is missing"),
         ("volume_driver: nfs", "is a key of old files; give the volume its driver"),
         ("user: 1", "services.web.user: must be a string, and 1 is a number; quote it to make it text"),
         ("user: true", "must be a string, and true is a truth value"),
