@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from swarmpy.stack.tree import Entry, List, Map, Node, Path, Problem, Scalar
 
 # The sections whose values are filled in.
-SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
+SECTIONS = ("name", "include", "services", "networks", "volumes", "secrets", "configs")
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGN = re.compile(r":?[-?+]")

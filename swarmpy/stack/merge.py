@@ -9,13 +9,15 @@ _OBJECTS = ("networks", "volumes", "secrets", "configs")
 
 
 def merge(files: Sequence[Config]) -> Config:
-    """Left to right. The version and the extension keys are those of the first file."""
+    """Left to right. The version and the extension keys are those of the first file, the name is the last one given."""
     merged = dict(files[0])
     for later in files[1:]:
         services = dict(merged.get("services") or {})
         for name, service in (later.get("services") or {}).items():
             services[name] = merge_service(services[name], service) if name in services else service
         merged["services"] = services
+        if later.get("name"):
+            merged["name"] = later["name"]
         for section in _OBJECTS:
             objects = {**(merged.get(section) or {}), **(later.get(section) or {})}
             if objects:

@@ -1,10 +1,13 @@
 """Files that build on others, and the variables that fill them in."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from swarmpy.cli.stack import stack
 from swarmpy.cli.stack_files import Loaded, environment_of, load
 from swarmpy.errors import BadRequest
 from swarmpy.stack.dotenv import parse_dotenv
@@ -147,3 +150,15 @@ def test_a_line_of_variables(line: str, value: str) -> None:
 def test_a_line_that_is_none_is_refused_without_its_value(line: str) -> None:
     with pytest.raises(ValueError, match="line 1 "):
         parse_dotenv(line)
+
+
+def test_the_command_takes_variables_and_profiles(tmp_path: Path) -> None:
+    (tmp_path / "v").write_text("TAG=7\n")
+    (tmp_path / "s.yaml").write_text("name: n$TAG\nservices: {web: {image: 'x:$TAG'}, b: {image: y, profiles: [p]}}\n")
+    words = ["config", "-c", str(tmp_path / "s.yaml"), "--env-file", str(tmp_path / "v"), "--format", "json"]
+    plain, whole = (CliRunner().invoke(stack, [*words, *more]) for more in ([], ["--profile", "p"]))
+    assert plain.exit_code == whole.exit_code == 0
+    assert json.loads(plain.stdout)["services"] == {"web": {"image": "x:7"}}
+    assert "left out: it belongs to the profile p" in plain.stderr
+    assert json.loads(whole.stdout)["name"] == "n7"
+    assert set(json.loads(whole.stdout)["services"]) == {"web", "b"}
