@@ -44,7 +44,11 @@ def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
         raise BadRequest("no stack file: give one with -c FILE, or - for standard input")
     directory = str(Path.cwd() if files[0] == STDIN else Path(files[0]).absolute().parent)
     reading = Reading(environment)
-    opened = reading.open_all([(_named(file), _read(file), directory) for file in files])
+    texts = [(_named(file), _read(file), directory) for file in files]
+    try:
+        opened = reading.open_all(texts)
+    except StackError as error:
+        raise StackError([*error.problems, *_hints(reading.filler, directory)]) from None
     layers = [(reading.config_of(file), file.taken_back) for file in opened]
     config, trees = stacked(layers), tuple(reading.trees)
     gone = left_out(config, profiles)
@@ -58,10 +62,21 @@ def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
     return Loaded(config, tuple(tree_without(tree, gone) for tree in trees), tuple(warnings))
 
 
-def _unset(filler: Filler, directory: str) -> list[str]:
+def _hints(filler: Filler, directory: str) -> list[Problem]:
     """A file `.env` is not read; that it would have helped is said."""
     beside = Path(directory) / ".env"
-    known = defined_in(beside.read_text(errors="replace"), filler.unset | filler.left) if beside.is_file() else ()
+    names = ", ".join(_beside(beside, filler.demanded))
+    text = f"{beside} sets {names} and is not read: give --env-file {beside}"
+    return [Problem(None, (), text)] if names else []
+
+
+def _beside(beside: Path, names: Mapping[str, None]) -> tuple[str, ...]:
+    return defined_in(beside.read_text(errors="replace"), names) if names and beside.is_file() else ()
+
+
+def _unset(filler: Filler, directory: str) -> list[str]:
+    beside = Path(directory) / ".env"
+    known = _beside(beside, filler.unset | filler.left)
 
     def sentence(name: str, became: str) -> str:
         hint = f"; {beside} sets it and is not read: give --env-file {beside}" if name in known else ""

@@ -25,11 +25,12 @@ class BadTemplate(ValueError):
 
 @dataclass(slots=True)
 class Filler:
-    """Fills texts from one environment and remembers, in order, which variables had no value: `unset` became empty."""
+    """Fills texts from one environment and remembers, in order, which variables had no value."""
 
     environment: Mapping[str, str]
     unset: dict[str, None] = field(default_factory=dict)
     left: dict[str, None] = field(default_factory=dict)
+    demanded: dict[str, None] = field(default_factory=dict)
 
     def fill(self, text: str) -> str:
         """Raises `BadTemplate`."""
@@ -88,6 +89,7 @@ class Filler:
             case _:
                 if is_there:
                     return known or ""
+                self.demanded[name] = None
                 raise BadTemplate(f"the variable {name} must have a value{': ' + word if word else ''}")
 
 

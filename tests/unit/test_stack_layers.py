@@ -131,6 +131,13 @@ def test_a_file_of_variables_beside_the_stack_file_is_named_and_not_read(read: A
     assert second == "the variable USER_ID is not set and $USER_ID was left as it stands"
 
 
+def test_a_demanded_variable_of_such_a_file_is_pointed_to(read: Any) -> None:
+    with pytest.raises(StackError) as caught:
+        read({"s.yaml": "services: {web: {image: 'x:${TAG:?which}'}}", ".env": "TAG=1\n"})
+    assert ".env sets TAG and is not read: give --env-file " in str(caught.value)
+    assert "s.yaml:1: services.web.image: the variable TAG must have a value: which" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [
