@@ -115,6 +115,8 @@ class Service(Object):
     previous_spec: ServiceSpec | None = None
     previous_spec_version: int | None = None
     update: UpdateStatus | None = None
+    # When the update was last continued by hand.
+    update_resumed_at: Timestamp | None = None
     job_iteration: int | None = None
     job_started_at: Timestamp | None = None
     removed: bool = False
@@ -127,6 +129,15 @@ class SpecRevision(Object):
     number: int
     template: TaskSpec
     sealed_auth: str | None = None
+
+
+class ServiceRevision(Object):
+    """One of the last wishes of a service, whole; `id` is `SERVICE/N`. Its template is `specs/SERVICE/SPEC_VERSION`."""
+
+    service_id: str
+    number: int
+    spec: ServiceSpec
+    spec_version: int
 
 
 class TaskNetwork(Document):
@@ -217,4 +228,4 @@ class Config(Object):
     sealed: str = Field(repr=False)
 
 
-AnyObject = Cluster | Node | Service | SpecRevision | Task | Network | Secret | Config
+AnyObject = Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config

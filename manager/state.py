@@ -9,7 +9,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from manager.objects import AnyObject, Cluster, Config, Network, Node, Secret, Service, SpecRevision, Task
+from manager.objects import (
+    AnyObject,
+    Cluster,
+    Config,
+    Network,
+    Node,
+    Secret,
+    Service,
+    ServiceRevision,
+    SpecRevision,
+    Task,
+)
 from manager.store.codec import decode
 from manager.store.keys import LEADER, model_of
 from manager.store.port import Batch, Entry, Revision, Snapshot
@@ -38,6 +49,7 @@ class State:
         self.nodes: dict[str, Node] = {}
         self.services: dict[str, Service] = {}
         self.specs: dict[str, SpecRevision] = {}
+        self.revisions: dict[str, ServiceRevision] = {}
         self.tasks: dict[str, Task] = {}
         self.networks: dict[str, Network] = {}
         self.secrets: dict[str, Secret] = {}
@@ -51,6 +63,7 @@ class State:
             Node: self.nodes,
             Service: self.services,
             SpecRevision: self.specs,
+            ServiceRevision: self.revisions,
             Task: self.tasks,
             Network: self.networks,
             Secret: self.secrets,

@@ -9,14 +9,17 @@ from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.network import find_network_target
 from manager.admission.ports import check_ports
+from manager.admission.revisions import record, revision_not_found
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
 from manager.objects import Service, SpecRevision
+from manager.orchestrator.deadline import parse_deadline
 from manager.orchestrator.depends import check_depends_on
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.port import Check, Delete, Put, Unit, Write
+from swarmpy import labels
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, Unsupported
 from swarmpy.models.service import ServiceMode, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
@@ -48,7 +51,8 @@ def admit_service(
     revision = _revision(service_id, 1, wish.task_template, now, sealed_auth)
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
     held = holding(state, wish.task_template.container_spec, None)
-    return Admitted(service, (Unit((put(service, create=True), put(revision, create=True), name_claim, *held)),))
+    writes = (put(service, create=True), put(revision, create=True), name_claim, *held)
+    return Admitted(service, (Unit((*writes, *record(state, None, service, now))),))
 
 
 def admit_update(
@@ -75,16 +79,36 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
         raise OutOfSequence()
     if service.previous_spec is None:
         raise BadRequest(f"service {service.id} does not have a previous spec")
-    check_depends_on(state, service.spec.name or "", service.previous_spec.labels or {})
-    # A job is not updated in steps: nobody would ever say that its rollback is over.
-    rolling_back = UpdateStatus(
-        state=UpdateState.ROLLBACK_STARTED, started_at=now, message="manually requested rollback"
+    return _back_to(
+        state, service, service.previous_spec, service.previous_spec_version, "manually requested rollback", now
     )
+
+
+def admit_rollback_to(
+    state: State, service: Service, number: int, *, version: int | None, now: datetime
+) -> Admitted[Service]:
+    """Any of the wishes that are kept, which becomes the newest. It is checked like a new one: what it needs may be
+    gone."""
+    if version is not None and version != service.version:
+        raise OutOfSequence()
+    known = state.revisions.get(f"{service.id}/{number}")
+    if known is None:
+        raise revision_not_found(state, service, number)
+    wish = _checked(state, known.spec)
+    return _back_to(state, service, wish, known.spec_version, f"manually requested rollback to revision {number}", now)
+
+
+def _back_to(
+    state: State, service: Service, wish: ServiceSpec, spec_version: int | None, message: str, now: datetime
+) -> Admitted[Service]:
+    # A job is not updated in steps: nobody would ever say that its rollback is over.
+    rolling_back = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=now, message=message)
     update = None if is_job(service.spec.mode) else rolling_back
-    check_still_there(state, service.previous_spec.task_template.container_spec)
-    former = state.specs.get(f"{service.id}/{service.previous_spec_version}")
+    check_depends_on(state, service.spec.name or "", wish.labels or {})
+    check_still_there(state, wish.task_template.container_spec)
+    former = state.specs.get(f"{service.id}/{spec_version}")
     sealed_auth = former.sealed_auth if former else None
-    return _replaced(state, service, service.previous_spec, now=now, sealed_auth=sealed_auth, update=update)
+    return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=update)
 
 
 def admit_removal(state: State, service: Service, *, now: datetime) -> Admitted[Service]:
@@ -136,7 +160,7 @@ def _replaced(
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
-    return Admitted(after, (Unit((put(after), revision, *held)),))
+    return Admitted(after, (Unit((put(after), revision, *held, *record(state, service, after, now))),))
 
 
 def _revision_write(
@@ -190,6 +214,8 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     """The spec as it may be stored: whole, sound, its networks, secrets and configs named by id."""
     refuse_unsupported(spec)
     _check_mode(spec.mode)
+    if (deadline := (spec.labels or {}).get(labels.PROGRESS_DEADLINE)) is not None:
+        parse_deadline(deadline)
     wish = with_stored_defaults(spec)
     check_template(wish.task_template)
     check_ports(wish.endpoint_spec, wish.mode)

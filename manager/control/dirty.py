@@ -128,5 +128,7 @@ def _matters(change: Changed) -> bool:
         return True
     if (before.desired_state, before.node_id, before.reason) != (after.desired_state, after.node_id, after.reason):
         return True
+    if before.spec_version != after.spec_version:
+        return True
     is_under_way = before.state in _UNDER_WAY and after.state in _UNDER_WAY
     return before.state != after.state and not is_under_way

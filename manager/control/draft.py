@@ -10,7 +10,7 @@ from datetime import datetime
 
 from manager.allocator.networks import task_networks
 from manager.allocator.ports import host_ports
-from manager.objects import AnyObject, Network, Reason, ReasonCode, Service, SpecRevision, Task
+from manager.objects import AnyObject, Network, Reason, ReasonCode, Service, ServiceRevision, SpecRevision, Task
 from manager.orchestrator.decision import Decision, NewTask
 from manager.state import State
 from manager.store.codec import put
@@ -66,7 +66,8 @@ class Draft:
             self.replace(value)
         self._deletes += [self._without_service(id) for id in decision.drop_services]
         self._deletes += [self._without_network(id) for id in decision.drop_networks]
-        self._deletes += [self._without_spec(id) for id in decision.drop_specs]
+        self._deletes += [self._without(SpecRevision, id) for id in decision.drop_specs]
+        self._deletes += [self._without(ServiceRevision, id) for id in decision.drop_revisions]
 
     def set_state(self, task: Task, state: TaskState, message: str, reason: Reason | None) -> Task:
         """The manager's own word on a task."""
@@ -150,8 +151,8 @@ class Draft:
         network = self._state.networks[network_id]
         return self._without_named("networks", network, network.spec.name)
 
-    def _without_spec(self, spec_id: str) -> tuple[Write, ...]:
-        key = key_for(SpecRevision, spec_id)
+    def _without(self, model: type[AnyObject], object_id: str) -> tuple[Write, ...]:
+        key = key_for(model, object_id)
         return (Delete(key, modified=self._state.version_of(key)),)
 
     def _without_named(self, kind: str, value: Service | Network, name: str | None) -> tuple[Write, ...]:

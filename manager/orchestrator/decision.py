@@ -60,8 +60,8 @@ class DropTask:
 class Decision:
     """`replace` holds changed services, networks and nodes whole (same id and version as read).
 
-    `drop_services`, `drop_networks` and `drop_specs` are ids whose records go. `again_at`: look once more then, at
-    the latest.
+    `drop_services`, `drop_networks`, `drop_specs` and `drop_revisions` are ids whose records go. `again_at`: look once
+    more then, at the latest.
     """
 
     create: tuple[NewTask, ...] = ()
@@ -73,13 +73,14 @@ class Decision:
     drop_services: tuple[str, ...] = ()
     drop_networks: tuple[str, ...] = ()
     drop_specs: tuple[str, ...] = ()
+    drop_revisions: tuple[str, ...] = ()
     again_at: datetime | None = field(default=None)
 
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return bool(
             self.create or self.desire or self.states or self.reasons or self.drop or self.replace
-            or self.drop_services or self.drop_networks or self.drop_specs
+            or self.drop_services or self.drop_networks or self.drop_specs or self.drop_revisions
         )  # fmt: skip
 
     def tasks_told(self) -> frozenset[str]:
@@ -108,5 +109,6 @@ def combined(decisions: Iterable[Decision]) -> Decision:
         drop_services=tuple(x for d in parts for x in d.drop_services),
         drop_networks=tuple(x for d in parts for x in d.drop_networks),
         drop_specs=tuple(x for d in parts for x in d.drop_specs),
+        drop_revisions=tuple(x for d in parts for x in d.drop_revisions),
         again_at=earliest(*(d.again_at for d in parts)),
     )

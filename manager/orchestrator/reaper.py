@@ -64,15 +64,23 @@ def reap_removed_service(state: State, service: Service, now: datetime) -> Decis
         )
         return combined([Decision(desire=asked), _dropped(stopped)])
     specs = tuple(spec.id for spec in state.specs.values() if spec.service_id == service.id)
-    return Decision(drop_services=(service.id,), drop_specs=specs)
+    revisions = tuple(kept.id for kept in state.revisions.values() if kept.service_id == service.id)
+    return Decision(drop_services=(service.id,), drop_specs=specs, drop_revisions=revisions)
 
 
 def reap_specs(state: State) -> Decision:
-    """Wishes that no task was made from and no service would go back to."""
+    """Wishes that no task was made from and no service would go back to, and revisions of services that are gone."""
     needed = {f"{task.service_id}/{task.spec_version}" for task in state.tasks.values()}
     for service in state.services.values():
         needed |= {f"{service.id}/{service.spec_version}", f"{service.id}/{service.previous_spec_version}"}
-    return Decision(drop_specs=tuple(spec_id for spec_id in state.specs if spec_id not in needed))
+    kept = [revision for revision in state.revisions.values() if revision.service_id in state.services]
+    needed |= {f"{revision.service_id}/{revision.spec_version}" for revision in kept}
+    return Decision(
+        drop_specs=tuple(spec_id for spec_id in state.specs if spec_id not in needed),
+        drop_revisions=tuple(
+            revision.id for revision in state.revisions.values() if revision.service_id not in state.services
+        ),
+    )
 
 
 def reap_networks(state: State, network_ids: Iterable[str]) -> Decision:
@@ -115,13 +123,11 @@ def _needed(view: View, slot: Slot) -> set[str]:
     last = slot.tasks[-1]
     policy = policy_of(view, last)
     counted = crashes(slot.tasks, policy, view.now) if policy.max_attempts else ()
-    return {last.id, *(task.id for task in counted)} | {
+    done = {
         task.id
         for task in slot.tasks
-        if needed_for_update(view.service, task)
-        or (
-            is_job(view.service)
-            and task.state is TaskState.COMPLETE
-            and task.job_iteration == view.service.job_iteration
-        )
+        if is_job(view.service)
+        and task.state is TaskState.COMPLETE
+        and task.job_iteration == view.service.job_iteration
     }
+    return {last.id, *(task.id for task in counted), *needed_for_update(view.service, slot.tasks), *done}

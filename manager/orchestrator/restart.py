@@ -95,7 +95,7 @@ def crashes(history: Sequence[Task], policy: RestartPolicy, now: datetime) -> tu
     return tuple(
         task
         for task in _same_wish(history)
-        if ended_by_itself(task) and (not window or _ended_at(task, now) > now - window)
+        if ended_by_itself(task) and (not window or ended_at(task, now) > now - window)
     )
 
 
@@ -123,7 +123,7 @@ def _same_wish(history: Sequence[Task]) -> tuple[Task, ...]:
     return tuple(reversed(run))
 
 
-def _ended_at(task: Task, now: datetime) -> datetime:
+def ended_at(task: Task, now: datetime) -> datetime:
     """By the agent's clock, unless that is plainly wrong: no task ends before it was made, or after we heard of it."""
     heard = min(task.updated_at, now)
     if task.finished_at is None:
@@ -133,7 +133,7 @@ def _ended_at(task: Task, now: datetime) -> datetime:
 
 def _due_at(task: Task, now: datetime) -> datetime:
     """When its attempt was over: its end, or the start it was made for when it did not live to see that."""
-    ended = _ended_at(task, now)
+    ended = ended_at(task, now)
     return ended if task.started_at or task.start_after is None else max(ended, task.start_after)
 
 

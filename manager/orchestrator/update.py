@@ -9,18 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from manager.objects import ReasonCode, Service, Task
+from manager.orchestrator.deadline import deadline_of, deadline_text
 from manager.orchestrator.decision import earliest
 from manager.orchestrator.depends import unmet
 from manager.orchestrator.keep import View, policy_of
 from manager.orchestrator.reasons import outcome
-from manager.orchestrator.restart import ended_by_itself
+from manager.orchestrator.restart import ended_at, ended_by_itself
 from manager.orchestrator.slots import ROLLING_BACK, Slot, is_current
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition
 from swarmpy.states import TaskState
 
-# How long a renewed slot may take to run before the update counts it as failed.
-PROGRESS_DEADLINE = timedelta(minutes=10)
 MONITOR = timedelta(seconds=5)
 
 _UNDER_WAY = "update in progress"
@@ -95,39 +94,53 @@ class _Progress:
     def delay(self) -> timedelta:
         return _duration(self.config.delay)
 
+    @property
+    def resumed(self) -> datetime | None:
+        """When it was last continued by hand: what failed before does not count any more."""
+        at = self.view.service.update_resumed_at
+        return at if at is not None and at > self.since else None
+
     def failure(self) -> str:
         """Whom the update fails for, and why; empty while it does not fail."""
         if self.config.failure_action is FailureAction.CONTINUE:
             return ""
         failed = [task for slot in self.slots for task in slot.kept if self._failed_early(task)]
-        late = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) <= self.view.now]
+        late = self._late()
         if not failed and not late:
             return ""
         share = (len(failed) + len(late)) / max(1, sum(map(self._takes_part, self.slots)))
         if share <= (self.config.max_failure_ratio or 0.0):
             return ""
-        if failed:
-            return f"failure or early termination of task {failed[-1].id}"
-        why = late[-1].reason.text if (late and late[-1].reason) else outcome(late[-1])
-        return f"task {late[-1].id}, which does not run after {PROGRESS_DEADLINE.seconds // 60} minutes: {why}"
+        return f"failure or early termination of task {failed[-1].id}" if failed else self._lateness(late[-1])
 
     def next_step(self, dirty: Sequence[Slot]) -> Rollout:
         now = self.view.now
-        moving = [task for task in map(self._moving_task, self.slots) if task and self._deadline(task) > now]
-        fresh = [task for slot in self.slots for task in slot.wanted if self._is_running(task) and self._is_new(task)]
+        deadlines = [due for _, due in map(self._moving, self.slots) if due is not None and due > now]
+        fresh = [
+            task for slot in self.slots if not self._has_ended(slot) for task in slot.wanted if self._has_come(task)
+        ]
         cooling = [_began(task, now) + self.delay for task in fresh]
         resting = [due for due in cooling if due > now]
-        deadlines = [self._deadline(task) for task in moving]
         if dirty:
             width = self.config.parallelism if self.config.parallelism is not None else 1
-            free = max(0, width - len(moving) - len(resting)) if width else len(dirty)
+            free = max(0, width - len(deadlines) - len(resting)) if width else len(dirty)
             told, able = self._gate(dirty)
             return Rollout(renew=_first(able, free), service=told, again_at=earliest(*resting, *deadlines))
         watched = [_began(task, now) + self.monitor for task in fresh]
         still = [due for due in watched if due > now]
-        if moving or still:
+        if deadlines or still:
             return Rollout(again_at=earliest(*still, *deadlines))
-        return Rollout(service=_completed(self.view))
+        late = self._late()
+        return Rollout(service=_completed(self.view, but=self._lateness(late[-1]) if late else ""))
+
+    def _late(self) -> list[Task]:
+        moving = map(self._moving, self.slots)
+        return [task for task, due in moving if task is not None and due is not None and due <= self.view.now]
+
+    def _lateness(self, task: Task) -> str:
+        why = task.reason.text if task.reason else outcome(task)
+        deadline = deadline_text(deadline_of(self.view.service.spec))
+        return f"task {task.id}, which does not run after {deadline}: {why}"
 
     def _gate(self, dirty: Sequence[Slot]) -> tuple[Service | None, Sequence[Slot]]:
         """While the new wish would wait for services that it depends on, what serves by the old one is not stopped
@@ -152,13 +165,23 @@ class _Progress:
     def _is_new(self, task: Task) -> bool:
         return task.created_at >= self.since and is_current(self.view.service, task)
 
-    def _is_running(self, task: Task) -> bool:
-        return task.state is TaskState.RUNNING
+    def _has_come(self, task: Task) -> bool:
+        """To RUNNING, by the present wish."""
+        return task.state is TaskState.RUNNING and self._is_new(task)
+
+    def _has_ended(self, slot: Slot) -> bool:
+        """A task of the update ended in the slot by itself: it is left to its restart policy from then on, or a crash
+        loop would hold the others up for ever."""
+        return any(self._is_new(task) and self._counts(task) for task in slot.kept)
+
+    def _counts(self, task: Task) -> bool:
+        """Its end is its own, and not forgiven."""
+        return ended_by_itself(task) and (self.resumed is None or ended_at(task, self.view.now) > self.resumed)
 
     def _failed_early(self, task: Task) -> bool:
         """Ended by itself before it ran, or while the monitor watched it. An end that the restart policy calls good
         is no failure."""
-        if not self._is_new(task) or not ended_by_itself(task):
+        if not self._is_new(task) or not self._counts(task):
             return False
         if task.state is TaskState.COMPLETE and policy_of(self.view, task).condition not in _ANY:
             return False
@@ -166,29 +189,41 @@ class _Progress:
             return True
         return (task.finished_at or self.view.now) - task.started_at <= self.monitor
 
-    def _moving_task(self, slot: Slot) -> Task | None:
-        """The task on its first way to RUNNING. A slot that has failed already is left to its restart policy."""
-        if any(self._is_new(task) and (self._is_running(task) or ended_by_itself(task)) for task in slot.kept):
-            return None
-        return next((task for task in slot.wanted if self._is_new(task)), None)
-
-    def _deadline(self, task: Task) -> datetime:
-        """The time it waited for other services is theirs."""
+    def _moving(self, slot: Slot) -> tuple[Task | None, datetime | None]:
+        """The task on its way to RUNNING and by when it must be there: counted from the first attempt, whatever
+        replaced that on the way, or from when the update was continued. The time it waited for other services is
+        theirs."""
+        if self._has_ended(slot) or any(self._has_come(task) for task in slot.kept):
+            return None, None
+        task = next((task for task in slot.wanted if self._is_new(task)), None)
+        if task is None:
+            return None, None
+        begun = task.created_at
+        for earlier in reversed(slot.kept):
+            if not self._is_new(earlier) or earlier.started_at is not None:
+                break
+            begun = min(begun, earlier.created_at)
         waits = task.reason is not None and task.reason.code is ReasonCode.WAITING_DEPENDENCY
-        return (self.view.now if waits else task.held_until or task.created_at) + PROGRESS_DEADLINE
+        held = self.view.now if waits else task.held_until or begun
+        return task, max(begun, self.resumed or begun, held) + deadline_of(self.view.service.spec)
 
 
 _ANY = (None, RestartCondition.ANY)
 
 
-def needed_for_update(service: Service, task: Task) -> bool:
-    """Whether the running update still counts this finished task."""
+def needed_for_update(service: Service, tasks: Iterable[Task]) -> frozenset[str]:
+    """Of the finished tasks of one slot, oldest first, those that the running update still counts. Where failures do
+    not hold it up, the first is enough to know the slot by."""
     status = service.update
     if status is None or status.state not in _MOVING or status.started_at is None:
-        return False
+        return frozenset()
+    since = status.started_at
+    ended = [
+        task.id for task in tasks if task.created_at >= since and is_current(service, task) and ended_by_itself(task)
+    ]
     config = service.spec.rollback_config if status.state in ROLLING_BACK else service.spec.update_config
-    counts = config is None or config.failure_action is not FailureAction.CONTINUE
-    return counts and task.created_at >= status.started_at and is_current(service, task) and ended_by_itself(task)
+    counts_all = config is None or config.failure_action is not FailureAction.CONTINUE
+    return frozenset(ended if counts_all else ended[:1])
 
 
 def _first(dirty: Iterable[Slot], count: int) -> tuple[Slot, ...]:
@@ -228,14 +263,16 @@ def _rolled_back(view: View, message: str) -> Service:
     )
 
 
-def _completed(view: View) -> Service:
+def _completed(view: View, but: str = "") -> Service:
+    """`but` names what did not come to run; failures that do not hold an update up end it all the same."""
     status = view.service.update or UpdateStatus()
     rolling_back = status.state is UpdateState.ROLLBACK_STARTED
+    message = "rollback completed" if rolling_back else "update completed"
     done = status.model_copy(
         update={
             "state": UpdateState.ROLLBACK_COMPLETED if rolling_back else UpdateState.COMPLETED,
             "completed_at": view.now,
-            "message": "rollback completed" if rolling_back else "update completed",
+            "message": f"{message}, but for {but}" if but else message,
         }
     )
     return view.service.model_copy(update={"update": done})

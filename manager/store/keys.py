@@ -1,6 +1,17 @@
 """Names of keys under the store's prefix."""
 
-from manager.objects import AnyObject, Cluster, Config, Network, Node, Secret, Service, SpecRevision, Task
+from manager.objects import (
+    AnyObject,
+    Cluster,
+    Config,
+    Network,
+    Node,
+    Secret,
+    Service,
+    ServiceRevision,
+    SpecRevision,
+    Task,
+)
 
 LEADER = "leader"
 CLUSTER = "cluster"
@@ -10,6 +21,7 @@ KINDS: dict[str, type[AnyObject]] = {
     "nodes": Node,
     "services": Service,
     "specs": SpecRevision,
+    "revisions": ServiceRevision,
     "tasks": Task,
     "networks": Network,
     "secrets": Secret,

@@ -15,6 +15,7 @@ from swarmpy.cli.options import (
     print_rows,
     quiet_option,
 )
+from swarmpy.cli.service_update_control import continue_, pause, revisions, rollback
 from swarmpy.cli.views import SERVICE_COLUMNS, mode_of, service_row
 from swarmpy.client import Object
 from swarmpy.errors import BadRequest
@@ -23,6 +24,12 @@ from swarmpy.errors import BadRequest
 @click.group()
 def service() -> None:
     """Look at, scale and remove services."""
+
+
+service.add_command(pause)
+service.add_command(continue_)
+service.add_command(rollback)
+service.add_command(revisions)
 
 
 @service.command("ls")

@@ -13,7 +13,7 @@ from support.builders import T0, a_cluster, a_revision
 
 from manager.control.dirty import DirtySet
 from manager.dispatcher.reports import merged
-from manager.objects import AnyObject, Node, Service, Task
+from manager.objects import AnyObject, Node, Service, ServiceRevision, Task
 from manager.orchestrator.decision import Decision, NewTask
 from manager.orchestrator.liveness import reconcile_nodes
 from manager.orchestrator.plan import Surroundings, reconcile_service
@@ -257,6 +257,8 @@ class ControlModel:
             self.delete(Service, service_id)
         for spec_id in decision.drop_specs:
             self.delete(type(self.state.specs[spec_id]), spec_id)
+        for revision_id in decision.drop_revisions:
+            self.delete(ServiceRevision, revision_id)
 
     def _create(self, new: NewTask) -> None:
         assert new.spec_version and f"{new.service_id}/{new.spec_version}" in self.state.specs, f"no wish for {new}"

@@ -65,6 +65,7 @@ def test_a_new_service_its_spec_and_its_name_are_written_together() -> None:
         f"services/{ID}",
         f"specs/{ID}/1",
         "names/services/web",
+        f"revisions/{ID}/1",
     ]
     assert len(admitted.units) == 1
 

@@ -231,3 +231,38 @@ async def test_a_wish_that_meets_another_write_looks_again_and_repeats(api: Api)
     await api.keep(a_node("n2"))
     assert await carrying_out == node
     assert "n1" in api.state.nodes
+
+
+async def test_revisions_are_listed_newest_first_and_rolled_back_to(api: Api) -> None:
+    await create(api, a_wish())
+    for image in ("web:2", "web:3"):
+        read = await inspect(api, "web")
+        await api.post("/services/web/update", a_wish(image=image), version=read["Version"]["Index"])
+    listed = (await api.get("/services/web/revisions")).json
+    assert [(item["Number"], item["Current"]) for item in listed] == [(3, True), (2, False), (1, False)]
+    answer = await api.post("/services/web/rollback", {}, to="1")
+    assert (answer.status, answer.json) == (200, {"Warnings": None})
+
+    read = await inspect(api, "web")
+    assert read["Spec"] == listed[2]["Spec"]
+    assert read["UpdateStatus"]["Message"] == "manually requested rollback to revision 1"
+    for wrong, status in (({"to": "9"}, 404), ({"to": "x"}, 400), ({}, 400), ({"to": "1", "version": "1"}, 500)):
+        assert (await api.post("/services/web/rollback", {}, **wrong)).status == status  # type: ignore[arg-type]
+
+
+async def test_an_update_is_paused_and_continued_by_hand(api: Api) -> None:
+    service_id = await create(api, a_wish())
+    read = await inspect(api, "web")
+    refused = await api.post("/services/web/update/pause", {})
+    assert (refused.status, refused.json["message"]) == (
+        409,
+        "service web: no update or rollback of it is under way; there is nothing to pause",
+    )
+    await api.post("/services/web/update", a_wish(image="web:2"), version=read["Version"]["Index"])
+    status = UpdateStatus(state=UpdateState.UPDATING, started_at=api.clock.now(), message="update in progress")
+    service = api.state.services[service_id].model_copy(update={"update": status})
+    await api.keep(service)
+    assert (await api.post("/services/web/update/pause", {})).status == 200
+    assert (await inspect(api, "web"))["UpdateStatus"]["Message"] == "paused by hand"
+    assert (await api.post("/services/web/update/continue", {})).status == 200
+    assert (await inspect(api, "web"))["UpdateStatus"]["State"] == "updating"

@@ -9,16 +9,18 @@ from manager.admission.admitted import Admitted
 from manager.admission.service import (
     admit_removal,
     admit_rollback,
+    admit_rollback_to,
     admit_service,
     admit_update,
     current_auth,
 )
+from manager.admission.update_control import admit_continue, admit_pause
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture, carry_out, parse_version
 from manager.api.filters import Filters, parse_filters, parse_flag
 from manager.api.lookup import find_service, visible_services
 from manager.api.problems import read_body
-from manager.api.views.services import service_document
+from manager.api.views.services import revision_documents, service_document
 from manager.objects import Service
 from manager.state import State
 from swarmpy.errors import BadRequest
@@ -89,6 +91,41 @@ async def update_service(
         return admit_update(state, service, spec, version=index, now=now, sealed_auth=sealed)
 
     await carry_out(context, admit)
+    return JSONResponse({"Warnings": None})
+
+
+@router.post("/{wanted}/update/pause")
+async def pause_update(wanted: str, context: Context, state: Picture) -> Response:
+    now = context.clock.now()
+    await carry_out(context, lambda: admit_pause(find_service(state, wanted), now=now))
+    return Response()
+
+
+@router.post("/{wanted}/update/continue")
+async def continue_update(wanted: str, context: Context, state: Picture) -> Response:
+    now = context.clock.now()
+    await carry_out(context, lambda: admit_continue(find_service(state, wanted), now=now))
+    return Response()
+
+
+@router.get("/{wanted}/revisions")
+async def list_revisions(wanted: str, state: Picture) -> JSONResponse:
+    return JSONResponse(revision_documents(find_service(state, wanted), state))
+
+
+@router.post("/{wanted}/rollback")
+async def roll_back(
+    wanted: str, context: Context, state: Picture, to: str | None = None, version: str | None = None
+) -> JSONResponse:
+    """To any revision that is kept. Without a `version`, whatever the service is by now."""
+    now = context.clock.now()
+    index = None if version is None else parse_version("service", version)
+    if not (to or "").isascii() or not (to or "").isdecimal():
+        raise BadRequest("rollback needs to=N, the number of one of the service's revisions")
+    number = int(to or "")
+    await carry_out(
+        context, lambda: admit_rollback_to(state, find_service(state, wanted), number, version=index, now=now)
+    )
     return JSONResponse({"Warnings": None})
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from manager.admission.defaults import with_shown_defaults
+from manager.admission.revisions import present_revision, revisions_of
 from manager.objects import Service, Task
 from manager.state import State
 from swarmpy.models import service as docker
-from swarmpy.models.base import Version
+from swarmpy.models.base import Version, rfc3339
 from swarmpy.states import TaskState
 
 
@@ -28,6 +29,22 @@ def service_document(
         service_status=service_status(service, state.tasks_of_service(service.id)) if with_status else None,
         job_status=_job_status(service),
     ).to_docker()
+
+
+def revision_documents(service: Service, state: State) -> list[dict[str, Any]]:
+    """The wishes that are kept, newest first; `Current` is the one that the service follows."""
+    revisions = revisions_of(state, service)
+    present = present_revision(service, revisions)
+    return [
+        {
+            "Number": revision.number,
+            "CreatedAt": rfc3339(revision.created_at),
+            "Current": revision is present,
+            "SpecVersion": revision.spec_version,
+            "Spec": revision.spec.to_docker(),
+        }
+        for revision in reversed(revisions)
+    ]
 
 
 def service_status(service: Service, tasks: Iterable[Task]) -> docker.ServiceStatus:

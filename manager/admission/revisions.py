@@ -1,0 +1,58 @@
+"""The last wishes of a service, kept whole so that it can go back to any of them. Pure."""
+
+from datetime import datetime
+
+from manager.objects import Service, ServiceRevision
+from manager.state import State
+from manager.store.codec import put
+from manager.store.keys import key_of
+from manager.store.port import Delete, Write
+from swarmpy.errors import NotFound
+
+KEPT = 10
+
+
+def revisions_of(state: State, service: Service) -> list[ServiceRevision]:
+    """Oldest first."""
+    own = (revision for revision in state.revisions.values() if revision.service_id == service.id)
+    return sorted(own, key=lambda revision: revision.number)
+
+
+def present_revision(service: Service, revisions: list[ServiceRevision]) -> ServiceRevision | None:
+    """The one that the service follows. After a rollback that the cluster made by itself it is not the newest."""
+    return next((revision for revision in reversed(revisions) if revision.spec == service.spec), None)
+
+
+def record(state: State, before: Service | None, after: Service, now: datetime) -> tuple[Write, ...]:
+    """The wish of `after` as the newest revision; the oldest go beyond ten. A service from before there were any
+    begins with the wish it had."""
+    if before is None:
+        return (put(_revision(after, 1, now), create=True),)
+    if after.spec == before.spec:
+        return ()
+    known = revisions_of(state, before)
+    if not known:
+        return (
+            put(_revision(before, 1, before.updated_at), create=True),
+            put(_revision(after, 2, now), create=True),
+        )
+    gone = known[: max(0, len(known) + 1 - KEPT)]
+    drops = tuple(Delete(key_of(revision), modified=revision.version) for revision in gone)
+    return (put(_revision(after, known[-1].number + 1, now), create=True), *drops)
+
+
+def revision_not_found(state: State, service: Service, number: int) -> NotFound:
+    kept = ", ".join(str(revision.number) for revision in revisions_of(state, service)) or "none"
+    return NotFound(f"service {service.spec.name} has no revision {number}; kept are {kept}")
+
+
+def _revision(service: Service, number: int, now: datetime) -> ServiceRevision:
+    return ServiceRevision(
+        id=f"{service.id}/{number}",
+        created_at=now,
+        updated_at=now,
+        service_id=service.id,
+        number=number,
+        spec=service.spec,
+        spec_version=service.spec_version,
+    )

@@ -1,0 +1,206 @@
+"""The last ten wishes of a service, and the way back to each; updates paused and continued by hand."""
+
+from typing import Any
+
+import pytest
+from support.builders import T0, a_job, a_service, a_state, at
+
+from manager.admission.admitted import Admitted
+from manager.admission.revisions import KEPT, present_revision, revisions_of
+from manager.admission.service import admit_rollback, admit_rollback_to, admit_service, admit_update
+from manager.admission.update_control import admit_continue, admit_pause
+from manager.objects import Service
+from manager.orchestrator.reaper import reap_removed_service, reap_specs
+from manager.state import State
+from manager.store.port import Batch, Change, Delete, Entry, Put
+from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence
+from swarmpy.labels import PROGRESS_DEADLINE
+from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
+
+ID = "web-id"
+
+
+def a_wish(image: str = "web:1", **fields: Any) -> ServiceSpec:
+    return ServiceSpec.model_validate({"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": image}}, **fields})
+
+
+def fold(state: State, admitted: Admitted[Any]) -> None:
+    revision = state.revision + 1
+    changes = []
+    for unit in admitted.units:
+        for write in unit.writes:
+            assert write.modified is None or state.version_of(write.key) == write.modified, write
+            if isinstance(write, Put):
+                entry = Entry(write.key, write.value, state.version_of(write.key) or revision, revision)
+                changes.append(Change(write.key, entry))
+            elif isinstance(write, Delete):
+                changes.append(Change(write.key, None))
+    state.apply(Batch(revision, tuple(changes)))
+
+
+def created(wish: ServiceSpec | None = None, auth: str | None = None) -> State:
+    state = a_state()
+    fold(state, admit_service(state, wish or a_wish(), service_id=ID, now=T0, sealed_auth=auth))
+    return state
+
+
+def update(state: State, wish: ServiceSpec, auth: str | None = None) -> None:
+    service = state.services[ID]
+    fold(state, admit_update(state, service, wish, version=service.version, now=at(1), sealed_auth=auth))
+
+
+def back_to(state: State, number: int) -> Service:
+    fold(state, admit_rollback_to(state, state.services[ID], number, version=None, now=at(2)))
+    return state.services[ID]
+
+
+def numbers(state: State) -> list[int]:
+    return [revision.number for revision in revisions_of(state, state.services[ID])]
+
+
+def test_every_wish_is_kept_whole_and_no_more_than_ten() -> None:
+    state = created()
+    for number in range(2, 15):
+        update(state, a_wish(f"web:{number}"))
+
+    assert numbers(state) == list(range(15 - KEPT, 15))
+    assert revisions_of(state, state.services[ID])[-1].spec == state.services[ID].spec
+
+
+def test_the_same_wish_again_or_another_credential_is_no_new_revision() -> None:
+    state = created()
+    update(state, a_wish())
+    update(state, a_wish(), auth="other")
+
+    assert numbers(state) == [1]
+
+
+def test_a_service_from_before_there_were_revisions_begins_with_the_wish_it_had() -> None:
+    service = a_service("web").model_copy(update={"id": ID})
+    state = a_state(service)
+    update(state, a_wish("web:9"))
+
+    assert [r.spec.task_template.container_spec.image for r in revisions_of(state, state.services[ID])] == [  # type: ignore[union-attr]
+        "web:1",
+        "web:9",
+    ]
+
+
+def test_rolling_back_to_a_revision_brings_its_whole_wish_its_number_and_its_credential() -> None:
+    state = created(a_wish(Mode={"Replicated": {"Replicas": 4}}), auth="sealed")
+    first = state.services[ID].spec
+    for number in (2, 3):
+        update(state, a_wish(f"web:{number}"), auth="other")
+    service = back_to(state, 1)
+
+    assert (service.spec, service.spec_version) == (first, 1)
+    assert state.specs[f"{ID}/1"].sealed_auth == "sealed"
+    assert service.update is not None
+    assert service.update.state is UpdateState.ROLLBACK_STARTED
+    assert service.update.message == "manually requested rollback to revision 1"
+    assert numbers(state) == [1, 2, 3, 4]
+    assert service.previous_spec is not None
+    assert service.previous_spec.task_template.container_spec.image == "web:3"  # type: ignore[union-attr]
+
+
+def test_the_present_revision_is_the_newest_with_the_services_wish() -> None:
+    state = created()
+    update(state, a_wish("web:2"))
+    rolled_back = state.services[ID].model_copy(update={"spec": state.services[ID].previous_spec})
+
+    for service, number in ((state.services[ID], 2), (rolled_back, 1)):
+        present = present_revision(service, revisions_of(state, service))
+        assert present is not None
+        assert present.number == number
+
+
+def test_a_revision_that_is_not_kept_is_refused_with_those_that_are() -> None:
+    state = created()
+    update(state, a_wish("web:2"))
+
+    with pytest.raises(NotFound, match="service web has no revision 7; kept are 1, 2"):
+        back_to(state, 7)
+    with pytest.raises(OutOfSequence):
+        admit_rollback_to(state, state.services[ID], 1, version=99, now=T0)
+
+
+def test_a_rollback_to_the_previous_wish_is_a_revision_too() -> None:
+    state = created()
+    update(state, a_wish("web:2"))
+    service = state.services[ID]
+    fold(state, admit_rollback(state, service, version=service.version, now=at(2)))
+
+    assert numbers(state) == [1, 2, 3]
+
+
+def test_templates_of_kept_revisions_are_not_reaped_and_those_of_others_are() -> None:
+    state = created()
+    for number in range(2, 15):
+        update(state, a_wish(f"web:{number}"))
+
+    assert set(reap_specs(state).drop_specs) == {f"{ID}/{n}" for n in range(1, 5)}
+
+
+def test_revisions_go_with_their_service() -> None:
+    state = created()
+    update(state, a_wish("web:2"))
+
+    assert set(reap_removed_service(state, state.services[ID], T0).drop_revisions) == {f"{ID}/1", f"{ID}/2"}
+    del state.services[ID]
+    swept = reap_specs(state)
+    assert set(swept.drop_revisions) == {f"{ID}/1", f"{ID}/2"}
+    assert set(swept.drop_specs) == {f"{ID}/1", f"{ID}/2"}
+
+
+def test_a_job_goes_back_to_a_revision_as_a_new_iteration_and_without_steps() -> None:
+    state = created(a_wish(Mode={"ReplicatedJob": {"TotalCompletions": 2}}))
+    update(state, a_wish("web:2", Mode={"ReplicatedJob": {"TotalCompletions": 2}}))
+    service = back_to(state, 1)
+
+    assert (service.job_iteration, service.update) == (2, None)
+
+
+# the deadline
+
+
+@pytest.mark.parametrize("text", ["soon", "0s", "-1m", ""])
+def test_a_progress_deadline_that_is_none_is_refused_by_name(text: str) -> None:
+    with pytest.raises(BadRequest, match=r"label swarmpy\.progress-deadline: "):
+        created(a_wish(Labels={PROGRESS_DEADLINE: text}))
+
+
+# by hand
+
+
+def updating(state: UpdateState | None) -> Service:
+    return a_service(status=UpdateStatus(state=state, started_at=T0, message="m") if state else None)
+
+
+@pytest.mark.parametrize(
+    ("moving", "paused"),
+    [(UpdateState.UPDATING, UpdateState.PAUSED), (UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED)],
+)
+def test_what_moves_is_paused_by_hand_and_continued(moving: UpdateState, paused: UpdateState) -> None:
+    held = admit_pause(updating(moving), now=at(5)).value
+    assert held.update == UpdateStatus(state=paused, started_at=T0, message="paused by hand")
+    goes_on = admit_continue(held, now=at(9)).value
+
+    assert goes_on.update == UpdateStatus(state=moving, started_at=T0, message="continued by hand")
+    assert goes_on.update_resumed_at == at(9)
+
+
+@pytest.mark.parametrize("state", [None, UpdateState.COMPLETED, UpdateState.PAUSED, UpdateState.ROLLBACK_COMPLETED])
+def test_pausing_when_nothing_moves_is_refused_with_a_sentence(state: UpdateState | None) -> None:
+    with pytest.raises(Conflict, match="service web: no update or rollback of it is under way"):
+        admit_pause(updating(state), now=T0)
+
+
+@pytest.mark.parametrize("state", [None, UpdateState.COMPLETED, UpdateState.UPDATING])
+def test_continuing_what_is_not_paused_is_refused_with_a_sentence(state: UpdateState | None) -> None:
+    with pytest.raises(Conflict, match="service web: no update or rollback of it is paused"):
+        admit_continue(updating(state), now=T0)
+
+
+def test_a_job_has_nothing_to_pause() -> None:
+    with pytest.raises(Conflict):
+        admit_pause(a_job(), now=T0)
