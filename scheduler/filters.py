@@ -208,6 +208,8 @@ FILTERS: tuple[Filter, ...] = (
 # Those that judge the node alone, whatever runs there; of them, those that a running task must go on obeying.
 STANDING = tuple(f for f in FILTERS if isinstance(f, Available | PlatformFits | ConstraintsHold | PluginsPresent))
 LASTING = tuple(f for f in FILTERS if isinstance(f, PlatformFits | ConstraintsHold))
+# Those that what runs must obey when it is asked anew.
+KEEPING = tuple(f for f in FILTERS if not isinstance(f, Available))
 # Those that judge the room left, which each placement changes.
 PASSING = tuple(f for f in FILTERS if f not in STANDING)
 

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from scheduler.filters import AVAILABLE, FILTERS, LASTING, STANDING, Filter, concerned
+from scheduler.filters import AVAILABLE, FILTERS, KEEPING, LASTING, STANDING, Filter, concerned
 from scheduler.load import NodeLoad
 from scheduler.requirements import Requirements
 from scheduler.view import ClusterView
@@ -26,6 +26,17 @@ def breach(view: ClusterView, node_id: str, asked: Requirements) -> str | None:
     """The first rule that a task which runs on the node breaks now: platform or constraint. Whether the node is
     ready or drained is not asked: that is for the orchestrator to judge. None when all hold."""
     return _reason(view, node_id, asked, LASTING, "")
+
+
+def stays(view: ClusterView, node_id: str, asked: Requirements, running: int) -> str | None:
+    """The first reason why a task that was on the node, and is not counted there any more, could not stay by what it
+    asks now, beside `running` others of its service. Whether the node takes new tasks is not asked. None when it
+    could."""
+    if not view.has_node(node_id):
+        return _UNKNOWN
+    node = view.node(node_id)
+    rule = _refusing(node, asked, running, concerned(KEEPING, asked))
+    return None if rule is None else rule.because(node, asked, running)
 
 
 def feasible_nodes(view: ClusterView, asked: Requirements) -> tuple[str, ...]:

@@ -57,6 +57,9 @@ class Draft:
         for waiting in decision.reasons:
             if task := self.task(waiting.task_id):
                 self.set_reason(task, waiting.reason)
+        for adopted in decision.adopt:
+            if task := self.task(adopted.task_id):
+                self._set(task, spec_version=adopted.spec_version)
         for gone in decision.drop:
             if task := self._state.tasks.get(gone.task_id):
                 self._dropped[task.id] = task

@@ -126,7 +126,9 @@ class ControlLoop:
         """The scheduler's picture made anew from the state, and everything to be looked at."""
         self._keeper = ViewKeeper(self._state)
         keeper = self._keeper
-        self._around = Surroundings(keeper.eligible, keeper.removal_order, keeper.unfit, self._is_heard)
+        self._around = Surroundings(
+            keeper.eligible, keeper.removal_order, keeper.unfit, keeper.have_room, is_heard=self._is_heard
+        )
         self._dirty.mark_all(self._state)
 
     def _is_heard(self, node_id: str) -> bool:

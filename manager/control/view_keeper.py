@@ -1,12 +1,13 @@
 """Keeps the scheduler's `ClusterView` in step with the state, change by change, and knows which tasks await a node."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Node, Service, Task
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
-from scheduler.reasons import breach, feasible_nodes
+from scheduler.reasons import breach, feasible_nodes, stays
 from scheduler.view import ClusterView, PlacedTask, Requirements, node_info, requirements
 from scheduler.volumes import volume_name
 from swarmpy.errors import BadRequest
@@ -83,6 +84,32 @@ class ViewKeeper:
         except BadRequest:
             return None
 
+    def have_room(self, tasks: Sequence[Task]) -> frozenset[str]:
+        """Of running tasks of one service, given by their new wish, those that their nodes take by it. They hold their
+        new room from now on; should that not be written after all: `restore`. Those that must go hold their old one
+        until then, but leave their place in a maximum of replicas to the others."""
+        kept: set[str] = set()
+        given_up = Counter(task.node_id for task in tasks)
+        for task in tasks:
+            before = self.view.task(task.id)
+            if before is None:
+                continue
+            beside = self.view.running(task.service_id).get(task.node_id, 0) - given_up[task.node_id]
+            self.view.remove_task(task.id)
+            if self._takes(task, beside):
+                self.view.add_task(self.placed(task))
+                kept.add(task.id)
+                given_up[task.node_id] -= 1
+            else:
+                self.view.add_task(before)
+        return frozenset(kept)
+
+    def _takes(self, task: Task, beside: int) -> bool:
+        try:
+            return stays(self.view, task.node_id, self.requirements_of(task), beside) is None
+        except BadRequest:
+            return False
+
     # keeping in step
 
     def _apply_node(self, before: AnyObject | None, after: AnyObject | None) -> None:
@@ -113,7 +140,9 @@ class ViewKeeper:
         if new is not None and _holds_room(new):
             if old is None or not _holds_room(old) or _place_of(old) != _place_of(new):
                 self.view.add_task(self.placed(new))
-                self._has_room_changed |= not new.is_wanted
+                self._has_room_changed |= not new.is_wanted or (
+                    old is not None and old.spec_version != new.spec_version
+                )
         elif (some := new or old) and self.view.task(some.id):
             self.view.remove_task(some.id)
             self._has_room_changed = True
@@ -160,4 +189,4 @@ def _holds_room(task: Task) -> bool:
 
 
 def _place_of(task: Task) -> tuple[object, ...]:
-    return task.node_id, task.is_wanted, task.ports, task.generic
+    return task.node_id, task.is_wanted, task.spec_version, task.ports, task.generic

@@ -50,6 +50,14 @@ class SetReason:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptTask:
+    """The task goes on as it is, by another wish."""
+
+    task_id: str
+    spec_version: int
+
+
+@dataclass(frozen=True, slots=True)
 class DropTask:
     """Delete the record of a finished task."""
 
@@ -68,6 +76,7 @@ class Decision:
     desire: tuple[SetDesired, ...] = ()
     states: tuple[SetState, ...] = ()
     reasons: tuple[SetReason, ...] = ()
+    adopt: tuple[AdoptTask, ...] = ()
     drop: tuple[DropTask, ...] = ()
     replace: tuple[Service | Network | Node, ...] = ()
     drop_services: tuple[str, ...] = ()
@@ -79,7 +88,7 @@ class Decision:
     def __bool__(self) -> bool:
         """Whether there is anything to write."""
         return bool(
-            self.create or self.desire or self.states or self.reasons or self.drop or self.replace
+            self.create or self.desire or self.states or self.reasons or self.adopt or self.drop or self.replace
             or self.drop_services or self.drop_networks or self.drop_specs or self.drop_revisions
         )  # fmt: skip
 
@@ -104,6 +113,7 @@ def combined(decisions: Iterable[Decision]) -> Decision:
         desire=tuple(x for d in parts for x in d.desire),
         states=tuple(x for d in parts for x in d.states),
         reasons=tuple(x for d in parts for x in d.reasons),
+        adopt=tuple(x for d in parts for x in d.adopt),
         drop=tuple(x for d in parts for x in d.drop),
         replace=tuple(x for d in parts for x in d.replace),
         drop_services=tuple(x for d in parts for x in d.drop_services),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from manager.objects import Reason, ReasonCode, Service, Task
+from manager.orchestrator.adopt import HaveRoom, all_have_room
 from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState, combined
 from manager.orchestrator.depends import Unmet, unmet
 from manager.orchestrator.liveness import Unfit, fits, must_leave, orphaned, orphaned_at
@@ -57,6 +58,7 @@ class View:
     service: Service
     now: datetime
     unfit: Unfit = fits
+    have_room: HaveRoom = all_have_room
     unheard: tuple[Unmet, ...] = ()
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from manager.objects import Service
+from manager.orchestrator.adopt import HaveRoom, all_have_room
 from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.depends import unheard
 from manager.orchestrator.global_mode import reconcile_global
@@ -23,11 +24,13 @@ from manager.state import State
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the scheduler knows and deciders ask for."""
+    """What the scheduler knows and deciders ask for. Those that `have_room` says may stay hold their new room from
+    then on."""
 
     eligible: Callable[[Service], frozenset[str]]
     removal_order: RemovalOrder = tuple
     unfit: Unfit = fits
+    have_room: HaveRoom = all_have_room
     is_heard: Callable[[str], bool] = lambda node_id: True
 
 
@@ -45,7 +48,7 @@ def reconcile_service(state: State, service: Service, now: datetime, around: Sur
     """All that is to be written for one service and its tasks."""
     if service.removed:
         return reap_removed_service(state, service, now)
-    view = View(state, service, now, around.unfit, unheard(state, service, around.is_heard))
+    view = View(state, service, now, around.unfit, around.have_room, unheard(state, service, around.is_heard))
     nodes = around.eligible(service) if _follows_nodes(service) else None
     look = survey(view, nodes)
     decided = combined([_reconcile_mode(view, look, nodes, around), reap_tasks(view, look.tasks)])

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import count, islice
 
 from manager.objects import ReasonCode, Task
+from manager.orchestrator.adopt import adopt_tasks
 from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.keep import View, clear, keep, renew
 from manager.orchestrator.liveness import must_leave
@@ -43,11 +44,13 @@ def reconcile_replicated(view: View, look: Survey, removal_order: RemovalOrder) 
 def kept_and_updated(view: View, staying: Sequence[Slot], new: Sequence[Slot] = ()) -> Decision:
     """One wanted task in each of these slots, and the next step of the service's update. Slots at rest may be left
     out, unless an update is under way."""
+    staying, adoption = adopt_tasks(view, staying)
     rollout = plan_update(view, staying)
     view = replace(view, service=rollout.service or view.service)
     renewed = {slot.place for slot in rollout.renew}
     return combined(
         [
+            adoption,
             Decision(replace=(rollout.service,) if rollout.service else (), again_at=rollout.again_at),
             *(renew(view, slot) for slot in rollout.renew),
             *(keep(view, slot) for slot in staying if slot.place not in renewed),

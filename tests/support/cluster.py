@@ -4,10 +4,11 @@ Time is a `ManualClock`. Nothing sleeps: `settle` lets everything happen that ne
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from support.history import HistoryChecker
@@ -334,8 +335,14 @@ class Cluster:
 
     async def update(self, name: str, *, image: str, **spec: Any) -> None:
         """A new wish for the service's tasks."""
+        await self.reshape(name, container_spec=ContainerSpec(image=image), spec=spec)
+
+    async def reshape(
+        self, name: str, *, spec: Mapping[str, Any] = MappingProxyType({}), **template_fields: Any
+    ) -> None:
+        """The same, by fields of the template, and of the service's spec."""
         old = self.service(name)
-        template = old.spec.task_template.model_copy(update={"container_spec": ContainerSpec(image=image)})
+        template = old.spec.task_template.model_copy(update=template_fields)
         new = old.model_copy(
             update={
                 "spec": old.spec.model_copy(update={"task_template": template, **spec}),

@@ -243,6 +243,10 @@ class ControlModel:
             self.put(task.model_copy(update={"status": status, "finished_at": self.now}))
         for waits in decision.reasons:
             self.put(self.state.tasks[waits.task_id].model_copy(update={"reason": waits.reason}))
+        for adopted in decision.adopt:
+            self.tell(f"{adopted.task_id[-3:]} adopted by v{adopted.spec_version}")
+            task = self.state.tasks[adopted.task_id]
+            self.put(task.model_copy(update={"spec_version": adopted.spec_version}))
         for new in decision.create:
             self._create(new)
         for value in decision.replace:

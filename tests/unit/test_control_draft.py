@@ -6,7 +6,7 @@ from support.picture import NOW, a_network, a_service, a_task, a_template, a_wis
 
 from manager.control.draft import Draft
 from manager.objects import AnyObject, Reason, ReasonCode, Task
-from manager.orchestrator.decision import Decision, DropTask, NewTask, SetDesired, SetReason, SetState
+from manager.orchestrator.decision import AdoptTask, Decision, DropTask, NewTask, SetDesired, SetReason, SetState
 from manager.store.codec import decode
 from manager.store.port import Delete, Entry, Put, Unit, Write
 from swarmpy.idgen import CountingIds
@@ -166,3 +166,10 @@ def test_objects_are_written_before_the_tasks_that_refer_to_them() -> None:
     units = drafted(decision, a_service(), a_wish(), a_network("other"))
 
     assert [unit.writes[0].key.split("/")[0] for unit in units] == ["networks", "tasks"]
+
+
+def test_an_adopted_task_is_the_same_task_by_another_wish() -> None:
+    ((write,),) = [unit.writes for unit in drafted(Decision(adopt=(AdoptTask("t1", 2),)), a_service(), a_task())]
+    task = task_in(write)
+
+    assert task == a_task().model_copy(update={"spec_version": 2, "updated_at": LATER, "version": 1, "birth": 1})

@@ -1,16 +1,18 @@
 """The scheduler's picture follows the state change by change, and ends where a fresh look would."""
 
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from support.picture import NOW, a_node, a_service, a_task, a_template, a_wish, picture
 
 from manager.control.view_keeper import ViewKeeper
-from manager.objects import Task
+from manager.objects import Node, SpecRevision, Task
 from manager.state import Changed, State
 from manager.store.codec import encode
 from manager.store.port import Batch, Change, Entry
+from swarmpy.models.node import NodeDescription
 from swarmpy.models.resources import ResourceRequirements, Resources
 from swarmpy.models.service import Global, ServiceMode
 from swarmpy.models.task import Placement
@@ -143,6 +145,67 @@ def test_a_running_task_is_unfit_once_its_node_breaks_a_constraint() -> None:
 
     assert ViewKeeper(picture(a_node(labels={"zone": "a"}), *objects)).unfit(a_task()) is None
     assert ViewKeeper(picture(a_node(labels={"zone": "b"}), *objects)).unfit(a_task())
+
+
+def roomy(node_id: str, **fields: Any) -> Node:
+    """Of eight CPUs."""
+    description = NodeDescription(hostname=node_id, resources=Resources(nano_cpus=8 * 10**9))
+    return a_node(node_id, **fields).model_copy(update={"description": description})
+
+
+ROOMY = (roomy("n1"), roomy("n2"), *GROUND[2:])
+
+
+def asking(number: int, *, cpus: int = 1, most: int = 0) -> SpecRevision:
+    resources = ResourceRequirements(reservations=Resources(nano_cpus=cpus * 10**9))
+    return a_wish(number=number, template=a_template(resources=resources, placement=Placement(max_replicas=most)))
+
+
+def moved_on(*ids: str) -> list[Task]:
+    return [a_task(id).model_copy(update={"spec_version": 2}) for id in ids]
+
+
+def test_tasks_that_stay_hold_the_room_of_their_new_wish_at_once() -> None:
+    keeper = ViewKeeper(picture(*ROOMY, asking(2, cpus=3), a_task("a"), a_task("b", node="n2")))
+
+    assert keeper.have_room(moved_on("a")) == {"a"}
+    assert (room(keeper), room(keeper, "n2")) == (3, 1)
+    keeper.restore(["a"])
+    assert room(keeper) == 1
+
+
+def test_together_they_never_hold_more_than_the_node_has() -> None:
+    """Eight CPUs: one of the two may take five, the other keeps its one."""
+    keeper = ViewKeeper(picture(*ROOMY, asking(2, cpus=5), a_task("a"), a_task("b")))
+
+    assert keeper.have_room(moved_on("a", "b")) == {"a"}
+    assert room(keeper) == 6
+
+
+def test_of_too_many_replicas_on_a_node_only_the_surplus_must_go() -> None:
+    keeper = ViewKeeper(picture(*ROOMY, asking(2, most=2), *(a_task(id) for id in "abc")))
+
+    assert keeper.have_room(moved_on("a", "b", "c")) == {"a", "b"}
+
+
+def test_a_paused_node_keeps_what_it_has() -> None:
+    paused = roomy("n1", availability=Availability.PAUSE)
+    keeper = ViewKeeper(picture(paused, *ROOMY[1:], asking(2), a_task("a")))
+
+    assert keeper.have_room(moved_on("a")) == {"a"}
+
+
+def test_an_adopted_task_holds_the_room_of_its_new_wish_and_what_waits_is_tried_again() -> None:
+    state = picture(*ROOMY, asking(2, cpus=4), a_task("a"))
+    keeper = ViewKeeper(state)
+    keeper.take_waiting()
+    keeper.apply(write(state, *moved_on("a")))
+
+    assert room(keeper) == 4
+    assert keeper.view.running("web") == {"n1": 1}
+    keeper.apply(write(state, a_task("a"), a_task("waits", node="", state=TaskState.PENDING)))
+    assert room(keeper) == 1
+    assert keeper.wants_retry
 
 
 def _a_task_in(id: str, node: str, state: TaskState, desired: TaskState) -> Task:

@@ -45,7 +45,7 @@ from agent.task.instructions import (
 from agent.task.machine import LAST_PHASE, RULES, new_run, step
 from agent.task.run import Phase, TaskRun
 from swarmpy.errors import IllegalTransition
-from swarmpy.models.task import RestartPolicy
+from swarmpy.models.task import Placement, RestartPolicy
 from swarmpy.states import TaskState
 from swarmpy.wire import TaskAssignment
 
@@ -100,6 +100,17 @@ def test_a_task_desired_ready_is_prepared_and_waits() -> None:
     assert run.status.state is TaskState.READY
 
     assert instructions(run, Assigned(desired(run.assignment, TaskState.RUNNING))) == (StartContainer("c1"),)
+
+
+def test_an_assignment_by_another_wish_leaves_what_runs_alone() -> None:
+    """What must be different for it the manager renews; the same task, assigned anew, is the same container."""
+    run = a_run(*TO_RUNNING)
+    placement = Placement(constraints=("node.labels.zone == a",))
+    spec = run.assignment.spec.model_copy(update={"placement": placement})
+    adopted = run.assignment.model_copy(update={"spec_version": run.assignment.spec_version + 1, "spec": spec})
+
+    assert instructions(run, Assigned(adopted)) == ()
+    assert fed(run, Assigned(adopted)).status == run.status
 
 
 def test_a_task_with_a_health_check_is_starting_until_it_is_healthy() -> None:
