@@ -312,14 +312,23 @@ class Cluster:
     # what operators do, as the API would write it
 
     async def deploy(self, name: str, *, replicas: int | None = 1, image: str = "app:1", **spec: Any) -> str:
-        """A new service (`replicas` None: a global one), placed and started as far as that needs no time."""
-        mode = (
+        """A new service (`replicas` None: a global one; or in another `mode`), placed and started as far as that needs
+        no time."""
+        mode = spec.pop("mode", None) or (
             ServiceMode(global_=Global()) if replicas is None else ServiceMode(replicated=Replicated(replicas=replicas))
         )
         template = spec.pop("template", TaskSpec(container_spec=ContainerSpec(image=image)))
         now = self.clock.now()
         wish = ServiceSpec(name=name, mode=mode, task_template=template, **spec)
-        service = Service(id=f"service-{name}", created_at=now, updated_at=now, spec=wish, spec_version=1)
+        is_job = mode.replicated_job is not None or mode.global_job is not None
+        service = Service(
+            id=f"service-{name}",
+            created_at=now,
+            updated_at=now,
+            spec=wish,
+            spec_version=1,
+            job_iteration=0 if is_job else None,
+        )
         writes = (
             put(service, create=True),
             put(_wish(service, now), create=True),
