@@ -26,7 +26,7 @@ from manager.store.keys import key_for, key_of
 from manager.store.port import Batch, Change, Entry
 from swarmpy.idgen import CountingIds
 from swarmpy.models.service import ServiceSpec, UpdateOrder
-from swarmpy.models.task import TaskStatus
+from swarmpy.models.task import TaskSpec, TaskStatus
 from swarmpy.states import Availability, NodeState, TaskState
 from swarmpy.wire import TaskReport
 
@@ -194,14 +194,15 @@ class ControlModel:
         }
 
     def _eligible(self, service: Service) -> frozenset[str]:
+        return self._nodes_for(service.spec.task_template)
+
+    def _nodes_for(self, template: TaskSpec) -> frozenset[str]:
         return frozenset(
             node.id
             for node in self.state.nodes.values()
             if node.state is NodeState.READY
             and node.spec.availability is Availability.ACTIVE
-            and _fits(
-                node, service.spec.task_template.placement.constraints if service.spec.task_template.placement else None
-            )
+            and _fits(node, template.placement.constraints if template.placement else None)
         )
 
     def _removal_order(self, tasks: Sequence[Task]) -> Sequence[Task]:
@@ -216,8 +217,8 @@ class ControlModel:
         for task in list(self.state.tasks.values()):
             if task.state >= TaskState.ASSIGNED or not task.is_wanted:
                 continue
-            service = self.state.services[task.service_id]
-            fitting = sorted(self._eligible(service) & ({task.node_id} if task.node_id else self.state.nodes.keys()))
+            nodes = self._nodes_for(self.state.spec_of(task).template)
+            fitting = sorted(nodes & ({task.node_id} if task.node_id else self.state.nodes.keys()))
             if fitting:
                 node_id = min(fitting, key=lambda node_id: len(list(self.state.tasks_of_node(node_id))))
                 placed = task.model_copy(

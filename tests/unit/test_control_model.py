@@ -17,7 +17,7 @@ from manager.objects import Node, Service
 from manager.orchestrator.restart import gave_up
 from manager.orchestrator.slots import is_job
 from swarmpy.models.service import FailureAction, Replicated, ServiceMode, UpdateConfig, UpdateOrder, UpdateState
-from swarmpy.models.task import RestartCondition, RestartPolicy
+from swarmpy.models.task import Placement, RestartCondition, RestartPolicy
 from swarmpy.states import Availability, NodeState, TaskState
 
 STEPS = int(os.environ.get("SWARMPY_MODEL_STEPS", "60"))
@@ -43,7 +43,7 @@ def live(model: ControlModel) -> None:
         model.deploy(service)
     model.settle()
     events: list[Callable[[ControlModel], None]] = [
-        scale, new_version, drain, pause, activate, fall_silent, speak, relabel, remove_service, remove_node,
+        scale, new_version, constrain, drain, pause, activate, fall_silent, speak, relabel, remove_service, remove_node,
     ]  # fmt: skip
     for _ in range(STEPS):
         if model.random.random() < 0.3:
@@ -156,6 +156,17 @@ def new_version(model: ControlModel) -> None:
     model.tell(f"update {service.id}")
     again = template.model_copy(update={"force_update": (template.force_update or 0) + 1})
     model.change(service, service.spec.model_copy(update={"task_template": again}))
+
+
+def constrain(model: ControlModel) -> None:
+    """What still fits is adopted, the rest moves."""
+    service = any_service(model)
+    template = service.spec.task_template
+    placement = Placement(constraints=model.random.choice([None, ("zone==a",)]))
+    if template.placement != placement:
+        model.tell(f"constrain {service.id} to {placement.constraints}")
+        changed = template.model_copy(update={"placement": placement})
+        model.change(service, service.spec.model_copy(update={"task_template": changed}))
 
 
 def set_availability(model: ControlModel, availability: Availability) -> None:
