@@ -138,7 +138,9 @@ class _Progress:
         return [task for task, due in moving if task is not None and due is not None and due <= self.view.now]
 
     def _lateness(self, task: Task) -> str:
-        why = task.reason.text if task.reason else outcome(task)
+        # What the agent is at tells more than that it is the agent's turn.
+        is_told = task.reason is not None and task.reason.code is not ReasonCode.WAITING_AGENT
+        why = task.reason.text if task.reason is not None and is_told else outcome(task)
         deadline = deadline_text(deadline_of(self.view.service.spec))
         return f"task {task.id}, which does not run after {deadline}: {why}"
 

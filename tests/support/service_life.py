@@ -44,7 +44,7 @@ _NEXT = {
 # healthy.
 _STUCK = {"pull": TaskState.PREPARING, "sick": TaskState.STARTING}
 _MOVING = (UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED)
-_IDS = re.compile(r"\b[0-9a-z]{25}\b")
+_IDS = re.compile(r"\b([0-9a-z]{25}|n[0-9])\b")
 
 
 class ServiceLife:

@@ -26,6 +26,7 @@ from manager.orchestrator.replicated import reconcile_replicated
 from manager.orchestrator.survey import survey
 from swarmpy.labels import PROGRESS_DEADLINE
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
+from swarmpy.models.task import TaskStatus
 from swarmpy.states import Availability, NodeState, TaskState
 
 UPDATING = UpdateStatus(state=UpdateState.UPDATING, started_at=T0, message="update in progress")
@@ -143,6 +144,16 @@ def test_no_kind_of_stuck_task_outlives_the_deadline(kind: str, action: FailureA
         }[action]
     )
     assert "task new1, which does not run after 10 minutes: " in (after.message or "")
+
+
+def test_what_the_agent_is_at_tells_more_than_that_it_is_its_turn() -> None:
+    why = Reason(code=ReasonCode.WAITING_AGENT, text="waits for the agent of node n1 to start it", since=T0)
+    status = TaskStatus(state=TaskState.STARTING, message="starting: waiting to be healthy")
+    stuck = new(1, state=TaskState.STARTING, reason=why).model_copy(update={"status": status})
+
+    assert (status_of(decide(web(), stuck, old(2), now=600)).message or "").endswith(
+        "does not run after 10 minutes: starting: waiting to be healthy"
+    )
 
 
 def test_with_continue_the_end_names_what_does_not_run() -> None:

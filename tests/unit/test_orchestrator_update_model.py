@@ -27,7 +27,7 @@ from swarmpy.models.service import (
 from swarmpy.models.task import Placement, TaskSpec
 from swarmpy.states import TaskState
 
-LIVES = int(os.environ.get("SWARMPY_MODEL_LIVES", "40"))
+LIVES = int(os.environ.get("SWARMPY_MODEL_LIVES", "24"))
 # Steps within which any update of these services must be over; one that waits jumps to what it waits for.
 BOUND = 400
 BAD = ("crash", "early", "pull", "sick")
