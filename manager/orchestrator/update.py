@@ -14,7 +14,7 @@ from manager.orchestrator.decision import earliest
 from manager.orchestrator.depends import unmet
 from manager.orchestrator.keep import View, policy_of
 from manager.orchestrator.reasons import outcome
-from manager.orchestrator.restart import ended_at, ended_by_itself
+from manager.orchestrator.restart import ended_at, ended_by_itself, gave_up
 from manager.orchestrator.slots import ROLLING_BACK, Slot, is_current
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition
@@ -181,15 +181,23 @@ class _Progress:
         return ended_by_itself(task) and (self.resumed is None or ended_at(task, self.view.now) > self.resumed)
 
     def _failed_early(self, task: Task) -> bool:
-        """Ended by itself before it ran, or while the monitor watched it. An end that the restart policy calls good
-        is no failure."""
-        if not self._is_new(task) or not self._counts(task):
-            return False
-        if task.state is TaskState.COMPLETE and policy_of(self.view, task).condition not in _ANY:
+        """Ended by itself before it ran, or while the monitor watched it."""
+        if not self._is_new(task) or not self._counts(task) or self._is_good_end(task):
             return False
         if task.started_at is None:
             return True
         return (task.finished_at or self.view.now) - task.started_at <= self.monitor
+
+    def _forgiven(self, slot: Slot) -> Task | None:
+        """A failure from before the update was continued: its slot is about to move again, by its restart policy."""
+        last = slot.last
+        if last is None or not self._is_new(last) or not ended_by_itself(last) or gave_up(last):
+            return None
+        return None if self._is_good_end(last) else last
+
+    def _is_good_end(self, task: Task) -> bool:
+        """An end that the restart policy calls good is no failure."""
+        return task.state is TaskState.COMPLETE and policy_of(self.view, task).condition not in _ANY
 
     def _moving(self, slot: Slot) -> tuple[Task | None, datetime | None]:
         """The task on its way to RUNNING and by when it must be there: counted from the first attempt, whatever
@@ -197,7 +205,7 @@ class _Progress:
         theirs."""
         if self._has_ended(slot) or any(self._has_come(task) for task in slot.kept):
             return None, None
-        task = next((task for task in slot.wanted if self._is_new(task)), None)
+        task = next((task for task in slot.wanted if self._is_new(task)), None) or self._forgiven(slot)
         if task is None:
             return None, None
         begun = task.created_at

@@ -265,6 +265,15 @@ def test_failures_before_a_continue_no_longer_count_and_later_ones_do() -> None:
     assert status_of(decide(web(resumed=5), forgiven, once_more, old(2), now=8)).state is UpdateState.PAUSED
 
 
+def test_a_slot_whose_failure_is_forgiven_moves_again_before_the_next_does() -> None:
+    decision = decide(web(resumed=5), failed(1, finished=2), old(2), now=5)
+
+    assert renewed(decision) == [1]
+    gave_up = Reason(code=ReasonCode.GAVE_UP, text="gave up after 3 attempts", since=T0)
+    over = failed(1, finished=2, reason=gave_up, desired=TaskState.SHUTDOWN)
+    assert renewed(decide(web(resumed=5), over, old(2), now=5)) == [2]
+
+
 def test_an_update_that_was_continued_ends() -> None:
     tasks = [failed(1, finished=2), new(1, created=6, started=7), new(2, created=8, started=9)]
 
