@@ -14,7 +14,15 @@ from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.resources import ResourceRequirements, Resources
-from swarmpy.models.service import FailureAction, ReplicatedJob, ServiceMode, UpdateConfig, UpdateOrder, UpdateState
+from swarmpy.models.service import (
+    FailureAction,
+    GlobalJob,
+    ReplicatedJob,
+    ServiceMode,
+    UpdateConfig,
+    UpdateOrder,
+    UpdateState,
+)
 from swarmpy.states import TaskState
 from swarmpy.wire import TaskAssignment
 
@@ -153,6 +161,21 @@ async def test_each_run_of_a_job_is_started_and_completed_once_whoever_leads(cha
         assert not cluster.running("job")
         started = [task_id for agent in cluster.agents.values() for task_id in agent.starts]
         assert len(started) == 6
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_global_job_runs_once_on_each_node_and_once_more_in_each_iteration(change: Change) -> None:
+    async with cluster_of(managers=3, agents=3) as cluster:
+        for agent in cluster.agents.values():
+            agent.outcome = lambda task: "done"
+        await cluster.deploy("job", mode=ServiceMode(global_job=GlobalJob()))
+        await change(cluster)
+        await cluster.update("job", image="app:2")
+        await change(cluster)
+
+        assert [len(agent.starts) for agent in cluster.agents.values()] == [2, 2, 2]
+        done = Counter((task.node_id, task.job_iteration) for task in cluster.tasks("job"))
+        assert done == dict.fromkeys([(f"n{n}", iteration) for n in (1, 2, 3) for iteration in (0, 1)], 1)
 
 
 STUCK: dict[str, Change] = {}

@@ -359,6 +359,7 @@ class Cluster:
                 "previous_spec": old.spec,
                 "previous_spec_version": old.spec_version,
                 "update": None,
+                "job_iteration": None if old.job_iteration is None else old.job_iteration + 1,
             }
         )
         await self._write(put(new), put(_wish(new, self.clock.now()), create=True))

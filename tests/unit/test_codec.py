@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from support.documents import documents
 from support.picture import NOW, a_network, a_node, a_service, a_task, a_wish
 
-from manager.objects import AnyObject, Cluster, Config, Reason, ReasonCode, Secret, Service
+from manager.objects import AnyObject, Cluster, Config, Reason, ReasonCode, Secret, Service, ServiceRevision
 from manager.store.codec import decode, encode, put
 from manager.store.keys import KINDS, key_for, key_of, model_of, name_key
 from manager.store.port import Entry
@@ -21,6 +21,9 @@ OBJECTS: tuple[AnyObject, ...] = (
     a_task("t1", networks=("net",), reason=WAITS, start_after=NOW),
     a_service("web", replicas=3),
     a_wish("web", 2),
+    ServiceRevision(
+        id="web/3", created_at=NOW, updated_at=NOW, service_id="web", number=3, spec=a_service().spec, spec_version=2
+    ),
     a_node("n1", labels={"rack": "a"}),
     a_network("net", subnets={"n1": "10.0.1.0/24"}),
     Cluster(id="c", created_at=NOW, updated_at=NOW, spec=ClusterSpec()),
@@ -79,6 +82,7 @@ def test_keys_say_what_they_hold() -> None:
         "tasks/t1",
         "services/web",
         "specs/web/2",
+        "revisions/web/3",
         "nodes/n1",
         "networks/net",
         "cluster",
