@@ -134,4 +134,4 @@ async def test_a_rollback_that_is_paused_is_a_failure(shell: Shell) -> None:
     code, _, err = await rolling
 
     assert code == 1
-    assert "web failed: update paused: m" in err
+    assert "web failed: rollback paused: m" in err
