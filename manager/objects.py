@@ -17,6 +17,7 @@ from swarmpy.models.port import PortConfig
 from swarmpy.models.resources import GenericResource
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import ServiceSpec, UpdateStatus
+from swarmpy.models.stack import StackWish
 from swarmpy.models.task import TaskSpec, TaskStatus
 from swarmpy.states import NodeState, Role, TaskState
 from swarmpy.tokens import host_of
@@ -228,4 +229,14 @@ class Config(Object):
     sealed: str = Field(repr=False)
 
 
-AnyObject = Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config
+class StackRevision(Object):
+    """What one deployment of a stack carried out. `id` is `STACK.N`; a stack's name has no dot."""
+
+    stack: str
+    number: int
+    wish: StackWish
+
+
+AnyObject = (
+    Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config | StackRevision
+)

@@ -19,6 +19,7 @@ from manager.objects import (
     Service,
     ServiceRevision,
     SpecRevision,
+    StackRevision,
     Task,
 )
 from manager.store.codec import decode
@@ -54,6 +55,7 @@ class State:
         self.networks: dict[str, Network] = {}
         self.secrets: dict[str, Secret] = {}
         self.configs: dict[str, Config] = {}
+        self.stacks: dict[str, StackRevision] = {}
         self.names: dict[str, str] = {}
         self._modified: dict[str, Revision] = {}
         # Deletions that were folded before the watch told of them.
@@ -68,6 +70,7 @@ class State:
             Network: self.networks,
             Secret: self.secrets,
             Config: self.configs,
+            StackRevision: self.stacks,
         }
         self._by_service: dict[str, dict[str, Task]] = {}
         self._by_node: dict[str, dict[str, Task]] = {}

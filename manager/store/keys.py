@@ -10,6 +10,7 @@ from manager.objects import (
     Service,
     ServiceRevision,
     SpecRevision,
+    StackRevision,
     Task,
 )
 
@@ -26,6 +27,7 @@ KINDS: dict[str, type[AnyObject]] = {
     "networks": Network,
     "secrets": Secret,
     "configs": Config,
+    "stacks": StackRevision,
 }
 _FOLDERS = {model: folder for folder, model in KINDS.items()}
 

@@ -1,91 +1,94 @@
-"""`stack deploy`: what must be there first, then what is missing or differs is written; nothing else is touched."""
+"""Carrying out what `swarmpy.stack.changes` decided: what is missing or differs is written, nothing else is touched."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
 
 from swarmpy.cli.awaited import Awaited
 from swarmpy.cli.registry import auth_header
 from swarmpy.client import Client, Object
-from swarmpy.errors import BadRequest, Conflict, NotFound
-from swarmpy.stack.diff import changes
+from swarmpy.errors import BadRequest, NotFound, SwarmpyError
+from swarmpy.stack.changes import Act, Kind, Operation, Present, labels_of, of_stack
 from swarmpy.stack.names import STACK_LABEL
 from swarmpy.stack.plan import StackPlan
+from swarmpy.stack.sameness import DIGEST_LABEL, digest_of
 
 Say = Callable[[str, str], None]
 
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """What the cluster holds before the deployment: the stack's services by name, ids of networks by name."""
-
-    services: Mapping[str, Object]
-    networks: Mapping[str, str]
-    tasks: frozenset[str]
+_PATHS = {Kind.NETWORK: "/networks", Kind.SECRET: "/secrets", Kind.CONFIG: "/configs", Kind.SERVICE: "/services"}
+_REFERENCES: tuple[tuple[Kind, str, str], ...] = (
+    (Kind.SECRET, "Secrets", "Secret"),
+    (Kind.CONFIG, "Configs", "Config"),
+)
+_SALT_BYTES = 16
 
 
-def read_present(client: Client, plan: StackPlan) -> Present:
-    """Raises when the plan cannot be carried out: an external network is missing, a name is taken by others."""
-    networks = {network["Name"]: network for network in client.get("/networks")}
-    for name in plan.external:
-        if name not in networks:
-            raise NotFound(f"network {name} is declared external and is not there; create it first")
-    for wish in plan.networks:
-        known = networks.get(wish["Name"])
-        if known is not None and (known.get("Labels") or {}).get(STACK_LABEL) != plan.name:
-            raise Conflict(
-                f"network {wish['Name']} is there already and belongs to no stack {plan.name}; declare it external"
-            )
+def read_present(client: Client, stack: str) -> Present:
     services = {service["Spec"]["Name"]: service for service in client.get("/services")}
-    for spec in plan.services:
-        _check_owner(services.get(spec["Name"]), plan.name)
-    own = {name: service for name, service in services.items() if _stack_of(service) == plan.name}
-    tasks = client.get("/tasks", filters={"label": [f"{STACK_LABEL}={plan.name}"]}) if own else ()
-    ids = {name: str(network["Id"]) for name, network in networks.items()}
-    return Present(own, ids, frozenset(task["ID"] for task in tasks))
-
-
-def _stack_of(service: Object) -> str:
-    return str((service["Spec"].get("Labels") or {}).get(STACK_LABEL, ""))
-
-
-def _check_owner(service: Object | None, stack: str) -> None:
-    if service is not None and _stack_of(service) != stack:
-        raise Conflict(f"service {service['Spec']['Name']} is there already and does not belong to the stack {stack}")
+    tasks: Sequence[Object] = ()
+    if of_stack(Kind.SERVICE, services, stack):
+        tasks = client.get("/tasks", filters={"label": [f"{STACK_LABEL}={stack}"]})
+    return Present(
+        services,
+        {network["Name"]: network for network in client.get("/networks")},
+        {secret["Spec"]["Name"]: secret for secret in client.get("/secrets")},
+        {config["Spec"]["Name"]: config for config in client.get("/configs")},
+        frozenset(task["ID"] for task in tasks),
+    )
 
 
 def carry_out(
     client: Client,
     plan: StackPlan,
+    operations: Sequence[Operation],
     present: Present,
     *,
     docker_config: Mapping[str, object] | None,
-    prune: bool,
     say: Say,
 ) -> Awaited:
-    """Networks, then services, then with `prune` what left the file. `say` is told each thing and what became of it.
+    """All but removals. `say` is told each thing and what became of it.
 
     `docker_config` is None unless registry credentials are to be sent along.
     """
     # Credentials first: a helper that fails must not leave half a stack.
     headers = {spec["Name"]: _auth(spec, docker_config) for spec in plan.services}
-    networks = dict(present.networks)
-    for wish in plan.networks:
-        name = wish["Name"]
-        if name not in networks:
-            networks[name] = client.post("/networks/create", wish)["Id"]
-            say(f"network {name}", "created")
+    ids = _known_ids(present)
     names: dict[str, str] = {}
     changed: set[str] = set()
-    for spec in plan.services:
-        name = spec["Name"]
-        service_id, became = _apply(client, spec, present.services.get(name), networks, headers[name])
-        names[service_id] = name
-        if became != "unchanged":
-            changed.add(service_id)
-        say(f"service {name}", became)
-    if prune:
-        _prune(client, present, set(names.values()), say)
+    for operation in operations:
+        if operation.act is Act.REMOVE:
+            continue
+        if operation.kind is Kind.SERVICE:
+            service_id = _apply_service(client, operation, ids, headers[operation.name], say)
+            names[service_id] = operation.name
+            if operation.act is not Act.KEEP:
+                changed.add(service_id)
+        else:
+            ids[operation.kind][operation.name] = _apply(client, operation, say)
     return Awaited(names, present.tasks, frozenset(changed))
+
+
+def take_away(client: Client, operations: Sequence[Operation], say: Say) -> int:
+    """What is to go, goes; what cannot is named with the reason and keeps nothing else from going. 1 when there is
+    such, else 0."""
+    code = 0
+    for operation in operations:
+        if operation.act is not Act.REMOVE:
+            continue
+        thing = f"{operation.kind} {operation.name}"
+        try:
+            client.delete(f"{_PATHS[operation.kind]}/{operation.id}")
+        except NotFound:
+            # Somebody else was faster.
+            continue
+        except SwarmpyError as error:
+            click.echo(f"swarmpy: {thing} is kept: {error}", err=True)
+            code = 1
+        else:
+            say(thing, "removed, it left the file")
+    return code
 
 
 def _auth(spec: Object, docker_config: Mapping[str, object] | None) -> dict[str, str]:
@@ -94,44 +97,102 @@ def _auth(spec: Object, docker_config: Mapping[str, object] | None) -> dict[str,
     return auth_header(spec["TaskTemplate"]["ContainerSpec"]["Image"], docker_config)
 
 
-def _apply(
-    client: Client, wish: Object, stored: Object | None, networks: Mapping[str, str], headers: Mapping[str, str]
-) -> tuple[str, str]:
-    """The service's id and what became of it."""
-    if stored is None:
-        return str(client.post("/services/create", wish, headers=headers)["ID"]), "created"
-    differing = changes(wish, stored["Spec"], networks)
-    if not differing and not headers:
-        return str(stored["ID"]), "unchanged"
-    # An update must not take back one that someone forced.
-    forced = stored["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
-    wish = {**wish, "TaskTemplate": {**wish["TaskTemplate"], "ForceUpdate": forced}}
-    query = {"version": str(stored["Version"]["Index"])}
-    if not headers:
-        query["registryAuthFrom"] = "spec"
-    client.post(f"/services/{stored['ID']}/update", wish, headers=headers, **query)
-    became = f"updated ({', '.join(differing)})" if differing else "unchanged"
-    return str(stored["ID"]), became
+def _known_ids(present: Present) -> dict[Kind, dict[str, str]]:
+    """Of what services refer to, by kind and name."""
+    return {
+        Kind.NETWORK: {},
+        Kind.SECRET: {name: str(secret["ID"]) for name, secret in present.secrets.items()},
+        Kind.CONFIG: {name: str(config["ID"]) for name, config in present.configs.items()},
+    }
 
 
-def _prune(client: Client, present: Present, kept: set[str], say: Say) -> None:
-    for name, service in present.services.items():
-        if name not in kept:
-            client.delete(f"/services/{service['ID']}")
-            say(f"service {name}", "removed, it left the file")
+def _apply(client: Client, operation: Operation, say: Say) -> str:
+    """The id of a network, secret or config."""
+    path, thing = _PATHS[operation.kind], f"{operation.kind} {operation.name}"
+    if operation.act is Act.KEEP:
+        return operation.id
+    body = _with_digest(operation)
+    if operation.act is Act.CREATE:
+        answer: Any = client.post(f"{path}/create", body)
+        say(thing, "created")
+        return str(answer["Id" if operation.kind is Kind.NETWORK else "ID"])
+    try:
+        client.post(f"{path}/{operation.id}/update", body, version=str(operation.version))
+    except BadRequest as error:
+        raise BadRequest(f"{thing}: {error}; to change its data, give it another name") from error
+    say(thing, _became(operation))
+    return operation.id
+
+
+def _with_digest(operation: Operation) -> Object | None:
+    """Of a secret whose data are sent, their digest goes along: a later deployment compares with it."""
+    body = operation.body
+    if operation.kind is not Kind.SECRET or body is None or not body.get("Data"):
+        return body
+    digest = digest_of(body["Data"], os.urandom(_SALT_BYTES))
+    return {**body, "Labels": {**(body.get("Labels") or {}), DIGEST_LABEL: digest}}
+
+
+def _apply_service(
+    client: Client, operation: Operation, ids: Mapping[Kind, Mapping[str, str]], headers: Mapping[str, str], say: Say
+) -> str:
+    wish = with_references(operation.body or {}, ids)
+    thing = f"service {operation.name}"
+    if operation.act is Act.CREATE:
+        service_id = str(client.post("/services/create", wish, headers=headers)["ID"])
+        say(thing, "created")
+        return service_id
+    if operation.act is Act.UPDATE or headers:
+        query = {"version": str(operation.version)}
+        if not headers:
+            query["registryAuthFrom"] = "spec"
+        client.post(f"/services/{operation.id}/update", wish, headers=headers, **query)
+    say(thing, _became(operation))
+    return operation.id
+
+
+def _became(operation: Operation) -> str:
+    if operation.act is Act.KEEP:
+        return "unchanged"
+    return f"updated ({', '.join(field.path for field in operation.fields)})"
+
+
+def with_references(spec: Object, ids: Mapping[Kind, Mapping[str, str]]) -> Object:
+    """The spec with the ids of the secrets and configs that it names. Raises `NotFound` for one that is not there."""
+    template = spec.get("TaskTemplate") or {}
+    container = dict(template.get("ContainerSpec") or {})
+    for kind, field, prefix in _REFERENCES:
+        if container.get(field):
+            container[field] = [_with_id(given, kind, prefix, ids[kind]) for given in container[field]]
+    return {**spec, "TaskTemplate": {**template, "ContainerSpec": container}} if container else spec
+
+
+def _with_id(reference: Object, kind: Kind, prefix: str, ids: Mapping[str, str]) -> Object:
+    name = reference.get(f"{prefix}Name", "")
+    if name not in ids:
+        raise NotFound(f"{kind} {name} is not there; create it first")
+    return {**reference, f"{prefix}ID": ids[name]}
 
 
 def remove_stack(client: Client, name: str, say: Say) -> None:
-    """Services first, so that nobody holds the networks. Raises `NotFound` when there is nothing of the stack."""
+    """Services first, so that nobody holds the rest. Raises `NotFound` when there is nothing of the stack."""
     if not name:
         raise BadRequest("a stack has a name")
-    filters = {"label": [f"{STACK_LABEL}={name}"]}
-    services, networks = client.get("/services", filters=filters), client.get("/networks", filters=filters)
-    if not services and not networks:
+    found = [(kind, item) for kind in reversed(Kind) for item in _labelled(client, kind, name)]
+    if not found:
         raise NotFound(f"nothing found in stack: {name}")
-    for service in sorted(services, key=lambda item: str(item["Spec"]["Name"])):
-        client.delete(f"/services/{service['ID']}")
-        say(f"service {service['Spec']['Name']}", "removed")
-    for network in networks:
-        client.delete(f"/networks/{network['Id']}")
-        say(f"network {network['Name']}", "removed")
+    for kind, item in found:
+        client.delete(f"{_PATHS[kind]}/{item['Id' if kind is Kind.NETWORK else 'ID']}")
+        say(f"{kind} {_name(kind, item)}", "removed")
+    client.delete(f"/stacks/{name}/revisions")
+
+
+def _labelled(client: Client, kind: Kind, stack: str) -> list[Object]:
+    found = client.get(_PATHS[kind], filters={"label": [f"{STACK_LABEL}={stack}"]})
+    # A manager that knows no such filter must not cost others what is theirs.
+    own = [item for item in found if labels_of(kind, item).get(STACK_LABEL) == stack]
+    return sorted(own, key=lambda item: _name(kind, item))
+
+
+def _name(kind: Kind, item: Object) -> str:
+    return str(item["Name"] if kind is Kind.NETWORK else item["Spec"]["Name"])

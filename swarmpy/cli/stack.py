@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -20,6 +21,9 @@ from swarmpy.cli.views import SERVICE_COLUMNS, STACK_COLUMNS, service_row
 from swarmpy.errors import NotFound
 from swarmpy.stack.names import STACK_LABEL
 
+if TYPE_CHECKING:
+    from swarmpy.stack.plan import StackPlan
+
 files_option = click.option(
     "-c",
     "--compose-file",
@@ -29,6 +33,8 @@ files_option = click.option(
     metavar="FILE",
     help="A stack file, - for standard input; may be repeated, later files win.",
 )
+
+
 env_files_option = click.option(
     "--env-file",
     "env_files",
@@ -114,13 +120,23 @@ def list_services(name: str, filters: Sequence[str], quiet: bool, form: str) -> 
         print_rows(SERVICE_COLUMNS, [service_row(item) for item in services], form)
 
 
+prune_option = click.option(
+    "--prune", is_flag=True, help="Remove services, networks, secrets and configs that are no longer in the files."
+)
+detach_option = click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
+timeout_option = click.option(
+    "--timeout", default="10m", show_default=True, metavar="TIME", help="How long to wait, such as 90s."
+)
+
+
 @stack.command()
 @files_option
 @env_files_option
 @profiles_option
-@click.option("-d", "--detach", is_flag=True, help="Do not wait until the services run.")
-@click.option("--timeout", default="10m", show_default=True, metavar="TIME", help="How long to wait, such as 90s.")
-@click.option("--prune", is_flag=True, help="Remove services that are no longer in the files.")
+@detach_option
+@timeout_option
+@prune_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--with-registry-auth", is_flag=True, help="Send along the credentials that docker login left here.")
 @format_option
 @click.argument("name", metavar="STACK")
@@ -131,44 +147,106 @@ def deploy(
     detach: bool,
     timeout: str,
     prune: bool,
+    dry_run: bool,
     with_registry_auth: bool,
     form: str,
     name: str,
 ) -> int:
     """Make the cluster run what the files say, and wait until it does."""
     from swarmpy.cli.awaited import parse_timeout
-    from swarmpy.cli.deploy import carry_out, read_present
     from swarmpy.cli.registry import read_config
-    from swarmpy.cli.stack_files import environment_of, load, plan_files
+    from swarmpy.cli.rollout import Manner, roll_out
 
-    limit = parse_timeout(timeout)
-    environment = environment_of(env_files, os.environ)
-    loaded = load(files, environment, profiles)
-    plan = plan_files(name, loaded, environment)
-    for warning in (*loaded.warnings, *plan.warnings):
-        click.echo(f"warning: {warning}", err=True)
     docker_config = read_config() if with_registry_auth else None
+    manner = Manner(parse_timeout(timeout), detach=detach, prune=prune, form=form, docker_config=docker_config)
+    plan = _planned(name, files, env_files, profiles)
+    if dry_run:
+        _print_changes(plan, prune, form)
+        return 0
     with connected() as client:
-        present = read_present(client, plan)
-        awaited = carry_out(client, plan, present, docker_config=docker_config, prune=prune, say=_teller(form))
-        if detach:
-            return 0
-        # Not before the cluster has begun to work.
-        from swarmpy.cli.waiting import wait_until_converged
+        return roll_out(client, plan, manner, _teller(form))
 
-        return wait_until_converged(client, awaited, limit=limit, form=form)
+
+@stack.command()
+@files_option
+@env_files_option
+@profiles_option
+@prune_option
+@format_option
+@click.argument("name", metavar="STACK")
+def diff(
+    files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str], prune: bool, form: str, name: str
+) -> int:
+    """Say what a deployment would change; the exit code is 1 when it would change something, else 0."""
+    plan = _planned(name, files, env_files, profiles)
+    return 1 if _print_changes(plan, prune, form) else 0
+
+
+@stack.command()
+@click.argument("name", metavar="STACK")
+@format_option
+def revisions(name: str, form: str) -> None:
+    """List what was deployed of a stack, newest first: where a rollback can go."""
+    from swarmpy.cli.revisions import REVISION_COLUMNS, list_revisions
+
+    with connected() as client:
+        print_rows(REVISION_COLUMNS, list_revisions(client, name, whole=form == JSON), form)
+
+
+@stack.command()
+@click.argument("name", metavar="STACK")
+@click.option("--to", type=click.IntRange(min=1), metavar="N", help="The revision; without it the one before the last.")
+@detach_option
+@timeout_option
+@format_option
+def rollback(name: str, to: int | None, detach: bool, timeout: str, form: str) -> int:
+    """Deploy what was deployed before, and wait until it runs. Services that it lacks are removed."""
+    from swarmpy.cli.awaited import parse_timeout
+    from swarmpy.cli.revisions import plan_of
+    from swarmpy.cli.rollout import Manner, roll_out
+
+    manner = Manner(parse_timeout(timeout), detach=detach, prune_services=True, form=form)
+    with connected() as client:
+        number, plan = plan_of(client, name, to)
+        click.echo(f"{name}: back to revision {number}", err=True)
+        return roll_out(client, plan, manner, _teller(form))
 
 
 @stack.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="STACK...")
 @format_option
 def remove(names: Sequence[str], form: str) -> None:
-    """Remove the services and networks of stacks."""
+    """Remove the services, configs, secrets and networks of stacks, and their revisions."""
     from swarmpy.cli.deploy import remove_stack
 
     with connected() as client:
         for name in names:
             remove_stack(client, name, _teller(form))
+
+
+def _planned(name: str, files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str]) -> "StackPlan":
+    from swarmpy.cli.stack_files import environment_of, load, plan_files
+
+    environment = environment_of(env_files, os.environ)
+    loaded = load(files, environment, profiles)
+    plan = plan_files(name, loaded, environment)
+    for warning in (*loaded.warnings, *plan.warnings):
+        click.echo(f"warning: {warning}", err=True)
+    return plan
+
+
+def _print_changes(plan: "StackPlan", prune: bool, form: str) -> bool:
+    """Whether there are any."""
+    from swarmpy.cli.changes_view import change_documents, change_lines
+    from swarmpy.cli.deploy import read_present
+    from swarmpy.stack.changes import changes_something, operations
+
+    with connected() as client:
+        found = operations(plan, read_present(client, plan.name), prune=prune)
+    lines = map(json_line, change_documents(found)) if form == JSON else change_lines(found)
+    for line in lines:
+        click.echo(line)
+    return any(map(changes_something, found))
 
 
 def _teller(form: str) -> Callable[[str, str], None]:

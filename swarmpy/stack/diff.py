@@ -4,9 +4,11 @@ The manager completes what it stores, so a field that the wish leaves out equals
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 Object = Mapping[str, Any]
+Names = Mapping[str, str]
 
 # What the manager writes where a wish says nothing, by the path without list places.
 _DEFAULTS: dict[str, Any] = {
@@ -21,38 +23,62 @@ _DEFAULTS: dict[str, Any] = {
 }
 # How often someone forced an update is no wish of a file.
 _NOT_OURS = frozenset({"TaskTemplate.ForceUpdate"})
+_REFERENCES = (("Secrets", "SecretID", "SecretName"), ("Configs", "ConfigID", "ConfigName"))
 
 
-def changes(wish: Object, stored: Object, network_ids: Mapping[str, str]) -> tuple[str, ...]:
-    """The fields that differ, as paths; none means that an update would change nothing.
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field by its path; a side that says nothing beyond the default is None."""
 
-    Both are service specs in the API's JSON; `network_ids` are those of networks that the wish names by name.
+    path: str
+    old: Any
+    new: Any
+
+
+def changes(wish: Object, stored: Object, names: Names) -> tuple[FieldChange, ...]:
+    """The fields that differ; none means that an update would change nothing.
+
+    Both are service specs in the API's JSON; `names` are those of networks, secrets and configs by their ids, so that
+    what refers to them by name and what does so by id are alike.
     """
-    mine, theirs = (_said(_with_ids(spec, network_ids)) for spec in (wish, stored))
-    return tuple(_differences(mine, theirs, ""))
+    old, new = (_said(_by_name(spec, names)) for spec in (stored, wish))
+    return tuple(_differences(old, new, ""))
 
 
-def _with_ids(spec: Object, network_ids: Mapping[str, str]) -> Object:
-    """Networks by id and in the order of the ids: their order in a file means nothing."""
+def _by_name(spec: Object, names: Names) -> Object:
+    """Without ids where a name is known, and in the order of the names: their order in a file means nothing."""
     template = spec.get("TaskTemplate") or {}
     networks = [
-        attachment | {"Target": network_ids.get(attachment["Target"], attachment["Target"])}
+        attachment | {"Target": names.get(attachment["Target"], attachment["Target"])}
         for attachment in template.get("Networks") or ()
     ]
     networks.sort(key=lambda attachment: str(attachment["Target"]))
-    return {**spec, "TaskTemplate": {**template, "Networks": networks}}
+    container = dict(template.get("ContainerSpec") or {})
+    for field, id_field, name_field in _REFERENCES:
+        if container.get(field):
+            references = [_reference(given, id_field, name_field, names) for given in container[field]]
+            container[field] = sorted(references, key=lambda given: (str(given.get(name_field)), str(given)))
+    return {**spec, "TaskTemplate": {**template, "Networks": networks, "ContainerSpec": container}}
 
 
-def _differences(wish: Any, stored: Any, path: str) -> Iterator[str]:
-    if wish == stored:
+def _reference(given: Object, id_field: str, name_field: str, names: Names) -> Object:
+    """An id that is not the name's stays: another object of that name has taken its place."""
+    if names.get(given.get(id_field, ""), given.get(name_field)) != given.get(name_field):
+        return given
+    known = not given.get(id_field) or given[id_field] in names
+    return {key: value for key, value in given.items() if key != id_field or not known}
+
+
+def _differences(old: Any, new: Any, path: str) -> Iterator[FieldChange]:
+    if old == new:
         return
-    sides = [side for side in (wish, stored) if side is not None]
+    sides = [side for side in (old, new) if side is not None]
     keys = sorted({key for side in sides if isinstance(side, Mapping) for key in side})
     if not keys or not all(isinstance(side, Mapping) for side in sides):
-        yield path
+        yield FieldChange(path, old, new)
         return
     for key in keys:
-        yield from _differences((wish or {}).get(key), (stored or {}).get(key), _below(path, key))
+        yield from _differences((old or {}).get(key), (new or {}).get(key), _below(path, key))
 
 
 def _said(value: Any, path: str = "") -> Any:

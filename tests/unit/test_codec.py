@@ -6,7 +6,17 @@ from hypothesis import strategies as st
 from support.documents import documents
 from support.picture import NOW, a_network, a_node, a_service, a_task, a_wish
 
-from manager.objects import AnyObject, Cluster, Config, Reason, ReasonCode, Secret, Service, ServiceRevision
+from manager.objects import (
+    AnyObject,
+    Cluster,
+    Config,
+    Reason,
+    ReasonCode,
+    Secret,
+    Service,
+    ServiceRevision,
+    StackRevision,
+)
 from manager.store.codec import decode, encode, put
 from manager.store.keys import KINDS, key_for, key_of, model_of, name_key
 from manager.store.port import Entry
@@ -15,6 +25,7 @@ from swarmpy.models.cluster import ClusterSpec
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import ServiceSpec
+from swarmpy.models.stack import StackWish
 
 WAITS = Reason(code=ReasonCode.NO_NODE, text="no node fits", since=NOW, nodes={"n1": "is drained"})
 OBJECTS: tuple[AnyObject, ...] = (
@@ -29,6 +40,14 @@ OBJECTS: tuple[AnyObject, ...] = (
     Cluster(id="c", created_at=NOW, updated_at=NOW, spec=ClusterSpec()),
     Secret(id="s", created_at=NOW, updated_at=NOW, spec=SecretSpec(name="key"), sealed="…"),
     Config(id="f", created_at=NOW, updated_at=NOW, spec=ConfigSpec(name="file"), sealed="…"),
+    StackRevision(
+        id="shop.3",
+        created_at=NOW,
+        updated_at=NOW,
+        stack="shop",
+        number=3,
+        wish=StackWish(external=("front",), services=(ServiceSpec(name="web"),)),
+    ),
 )
 
 
@@ -88,6 +107,7 @@ def test_keys_say_what_they_hold() -> None:
         "cluster",
         "secrets/s",
         "configs/f",
+        "stacks/shop.3",
     ]
     for value in OBJECTS:
         assert model_of(key_of(value)) is type(value)

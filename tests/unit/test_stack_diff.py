@@ -7,7 +7,7 @@ import pytest
 from support.stackfiles import planned, planned_service, service_lines
 
 from manager.admission.defaults import with_shown_defaults, with_stored_defaults
-from swarmpy.stack.diff import changes
+from swarmpy.stack.diff import FieldChange, changes
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 FULL = """
@@ -21,6 +21,7 @@ deploy: {replicas: 3, update_config: {delay: 1s}, resources: {limits: {memory: 6
 """
 REST = "volumes: {v: }\nnetworks: {a: , b: }\n"
 IDS = {"shop_a": "id-2", "shop_b": "id-1", "shop_default": "id-0"}
+NAMES = {network_id: name for name, network_id in IDS.items()} | {"s-1": "key", "c-1": "file"}
 
 
 def wish(lines: str = FULL) -> dict[str, Any]:
@@ -37,19 +38,19 @@ def stored(lines: str = FULL) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lines", [FULL, "user: me", "deploy: {mode: global}", "deploy: {mode: replicated-job}"])
 def test_the_same_file_changes_nothing(lines: str) -> None:
-    assert changes(wish(lines), stored(lines), IDS) == ()
+    assert changes(wish(lines), stored(lines), NAMES) == ()
 
 
 def test_the_order_in_which_the_manager_lists_networks_means_nothing() -> None:
     kept = stored()
     kept["TaskTemplate"]["Networks"].reverse()
-    assert changes(wish(), kept, IDS) == ()
+    assert changes(wish(), kept, NAMES) == ()
 
 
 def test_a_forced_update_is_no_wish_of_the_file() -> None:
     kept = stored()
     kept["TaskTemplate"]["ForceUpdate"] = 4
-    assert changes(wish(), kept, IDS) == ()
+    assert changes(wish(), kept, NAMES) == ()
 
 
 @pytest.mark.parametrize(
@@ -70,10 +71,39 @@ def test_a_forced_update_is_no_wish_of_the_file() -> None:
     ],
 )
 def test_a_change_is_named(before: str, after: str, fields: tuple[str, ...]) -> None:
-    assert changes(wish(after), stored(before), IDS) == fields
+    assert tuple(change.path for change in changes(wish(after), stored(before), NAMES)) == fields
 
 
 def test_shown_defaults_are_more_than_stored_ones() -> None:
     """The comparison is with the stored form; the shown one says more than any file."""
     shown = with_shown_defaults(with_stored_defaults(planned_service("user: a"))).to_docker()
-    assert changes(wish("user: a"), shown, IDS) != ()
+    assert changes(wish("user: a"), shown, NAMES) != ()
+
+
+def test_a_change_tells_old_and_new() -> None:
+    assert changes(wish("user: b"), stored("user: a"), NAMES) == (
+        FieldChange("TaskTemplate.ContainerSpec.User", "a", "b"),
+    )
+    assert changes(wish("deploy: {replicas: 3}"), stored("user: ''"), NAMES) == (
+        FieldChange("Mode.Replicated.Replicas", None, 3),
+    )
+
+
+def with_references(spec: dict[str, Any], *secrets: dict[str, Any]) -> dict[str, Any]:
+    container = spec["TaskTemplate"]["ContainerSpec"] | {"Secrets": list(secrets)}
+    return spec | {"TaskTemplate": spec["TaskTemplate"] | {"ContainerSpec": container}}
+
+
+def test_secrets_are_compared_by_name_and_in_any_order() -> None:
+    one, two = {"SecretName": "key", "File": {"Name": "a"}}, {"SecretName": "other", "File": {"Name": "b"}}
+    kept = with_references(stored(), two | {"SecretID": "s-2"}, one | {"SecretID": "s-1"})
+    names = NAMES | {"s-2": "other"}
+
+    assert changes(with_references(wish(), one, two), kept, names) == ()
+    (change,) = changes(with_references(wish(), one), kept, names)
+    assert change.path == "TaskTemplate.ContainerSpec.Secrets"
+
+
+def test_a_secret_that_took_the_place_of_another_of_its_name_is_a_change() -> None:
+    kept = with_references(stored(), {"SecretName": "key", "SecretID": "s-0"})
+    assert changes(with_references(wish(), {"SecretName": "key"}), kept, NAMES) != ()

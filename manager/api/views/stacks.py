@@ -1,11 +1,13 @@
-"""Stacks, which are no objects of their own: services and networks that carry one label. Pure."""
+"""Stacks, which are no objects of their own: services and networks that carry one label; and
+what was deployed of them. Pure."""
 
 from typing import Any
 
 from manager.api.lookup import visible_networks, visible_services
 from manager.api.views.services import service_status
+from manager.objects import StackRevision
 from manager.state import State
-from swarmpy.models.base import Labels
+from swarmpy.models.base import Labels, rfc3339
 from swarmpy.stack.names import STACK_LABEL
 
 
@@ -32,3 +34,21 @@ def stack_documents(state: State) -> list[dict[str, Any]]:
         if name := stack_of(network.spec.labels):
             stack(name)["Networks"] += 1
     return [stacks[name] for name in sorted(stacks)]
+
+
+def revision_line(revision: StackRevision) -> dict[str, Any]:
+    """A revision without its specs: what a list shows."""
+    return {
+        "Number": revision.number,
+        "CreatedAt": rfc3339(revision.created_at),
+        "Services": [spec.name for spec in revision.wish.services],
+    }
+
+
+def revision_document(revision: StackRevision) -> dict[str, Any]:
+    return {
+        "Stack": revision.stack,
+        "Number": revision.number,
+        "CreatedAt": rfc3339(revision.created_at),
+        "Wish": revision.wish.to_docker(),
+    }

@@ -1,0 +1,204 @@
+"""What a deployment does, as a value: one operation a thing, from the plan and what the cluster holds. Pure.
+
+`deploy` carries it out, `diff` prints it; neither decides anything.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from swarmpy.errors import Conflict, NotFound
+from swarmpy.stack.diff import FieldChange
+from swarmpy.stack.diff import changes as service_changes
+from swarmpy.stack.docker_json import Object
+from swarmpy.stack.names import STACK_LABEL
+from swarmpy.stack.plan import StackPlan
+from swarmpy.stack.sameness import DIGEST_LABEL, agrees
+
+NEW_DATA = "new data"
+Known = Mapping[str, Object]
+
+
+class Kind(StrEnum):
+    NETWORK = "network"
+    SECRET = "secret"
+    CONFIG = "config"
+    SERVICE = "service"
+
+
+class Act(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    KEEP = "keep"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """`id` and `version` are those of what is there; `body` is what is sent, and may hold a secret."""
+
+    act: Act
+    kind: Kind
+    name: str
+    id: str = ""
+    version: int = 0
+    body: Object | None = field(default=None, repr=False)
+    fields: tuple[FieldChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """What the cluster holds before the deployment, all by name; `tasks` are those of the stack."""
+
+    services: Known = field(default_factory=dict)
+    networks: Known = field(default_factory=dict)
+    secrets: Known = field(default_factory=dict)
+    configs: Known = field(default_factory=dict)
+    tasks: frozenset[str] = frozenset()
+
+
+def operations(plan: StackPlan, present: Present, *, prune: bool) -> tuple[Operation, ...]:
+    """In the order in which they are done: what services need, then services, then what left the file.
+
+    Raises `NotFound` when something external is missing, `Conflict` when a name is taken by others or a secret or
+    config would have to change its data: then nothing may be done.
+    """
+    _check_external(Kind.NETWORK, plan.external, present.networks)
+    _check_external(Kind.SECRET, plan.external_secrets, present.secrets)
+    _check_external(Kind.CONFIG, plan.external_configs, present.configs)
+    wished = (
+        *(_network(wish, present.networks.get(wish["Name"]), plan.name) for wish in plan.networks),
+        *(_secret(wish, present.secrets.get(wish["Name"]), plan.name) for wish in plan.secrets),
+        *(_config(wish, present.configs.get(wish["Name"]), plan.name) for wish in plan.configs),
+        *_services(plan, present),
+    )
+    return (*wished, *_leaving(plan.name, wished, present)) if prune else wished
+
+
+def changes_something(operation: Operation) -> bool:
+    return operation.act is not Act.KEEP
+
+
+def labels_of(kind: Kind, stored: Object) -> Mapping[str, str]:
+    return (stored if kind is Kind.NETWORK else stored["Spec"]).get("Labels") or {}
+
+
+def id_of(kind: Kind, stored: Object) -> str:
+    return str(stored["Id" if kind is Kind.NETWORK else "ID"])
+
+
+def of_stack(kind: Kind, known: Known, stack: str) -> list[str]:
+    """The names of those that carry the stack's label."""
+    return sorted(name for name, stored in known.items() if labels_of(kind, stored).get(STACK_LABEL) == stack)
+
+
+def _check_external(kind: Kind, names: Sequence[str], known: Known) -> None:
+    for name in names:
+        if name not in known:
+            raise NotFound(f"{kind} {name} is declared external and is not there; create it first")
+
+
+def _check_owner(kind: Kind, name: str, stored: Object, stack: str) -> None:
+    if labels_of(kind, stored).get(STACK_LABEL) == stack:
+        return
+    if kind is Kind.SERVICE:
+        raise Conflict(f"service {name} is there already and does not belong to the stack {stack}")
+    raise Conflict(f"{kind} {name} is there already and belongs to no stack {stack}; declare it external")
+
+
+def _network(wish: Object, stored: Object | None, stack: str) -> Operation:
+    name = wish["Name"]
+    if stored is None:
+        return Operation(Act.CREATE, Kind.NETWORK, name, body=wish)
+    _check_owner(Kind.NETWORK, name, stored, stack)
+    return Operation(Act.KEEP, Kind.NETWORK, name, id_of(Kind.NETWORK, stored))
+
+
+def _secret(wish: Object, stored: Object | None, stack: str) -> Operation:
+    if stored is None:
+        return _new_data(Kind.SECRET, wish)
+    digest = labels_of(Kind.SECRET, stored).get(DIGEST_LABEL, "")
+    _check_owner(Kind.SECRET, wish["Name"], stored, stack)
+    same = agrees(digest, wish.get("Data") or "")
+    if same is False:
+        raise _other_data(Kind.SECRET, wish["Name"])
+    if same is None:
+        # Only the manager can tell, so it is asked: it takes nothing but equal data.
+        told = (FieldChange("Data", None, "compared by the manager, for no digest is known"),)
+        version = int(stored["Version"]["Index"])
+        return Operation(Act.UPDATE, Kind.SECRET, wish["Name"], id_of(Kind.SECRET, stored), version, wish, told)
+    kept = {key: value for key, value in wish.items() if key != "Data"}
+    labels = {**(wish.get("Labels") or {}), DIGEST_LABEL: digest}
+    return _relabelled(Kind.SECRET, {**kept, "Labels": labels}, stored)
+
+
+def _config(wish: Object, stored: Object | None, stack: str) -> Operation:
+    if stored is None:
+        return _new_data(Kind.CONFIG, wish)
+    _check_owner(Kind.CONFIG, wish["Name"], stored, stack)
+    same_template = (wish.get("Templating") or {}) == (stored["Spec"].get("Templating") or {})
+    if (wish.get("Data") or "") != (stored["Spec"].get("Data") or "") or not same_template:
+        raise _other_data(Kind.CONFIG, wish["Name"])
+    return _relabelled(Kind.CONFIG, wish, stored)
+
+
+def _new_data(kind: Kind, wish: Object) -> Operation:
+    return Operation(Act.CREATE, kind, wish["Name"], body=wish, fields=(FieldChange("Data", None, NEW_DATA),))
+
+
+def _relabelled(kind: Kind, wish: Object, stored: Object) -> Operation:
+    old, new = labels_of(kind, stored), wish.get("Labels") or {}
+    fields = tuple(
+        FieldChange(f"Labels.{key}", old.get(key), new.get(key))
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    )
+    act = Act.UPDATE if fields else Act.KEEP
+    version = int(stored["Version"]["Index"])
+    return Operation(act, kind, wish["Name"], id_of(kind, stored), version, wish, fields)
+
+
+def _other_data(kind: Kind, name: str) -> Conflict:
+    return Conflict(f"{kind} {name} has other data; {kind}s never change: give it another name, such as {name}_v2")
+
+
+def _services(plan: StackPlan, present: Present) -> Iterator[Operation]:
+    names = _names_by_id(present)
+    for spec in plan.services:
+        stored = present.services.get(spec["Name"])
+        if stored is None:
+            yield Operation(Act.CREATE, Kind.SERVICE, spec["Name"], body=spec)
+            continue
+        _check_owner(Kind.SERVICE, spec["Name"], stored, plan.name)
+        fields = service_changes(spec, stored["Spec"], names)
+        # An update must not take back one that someone forced.
+        forced = stored["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
+        body = {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": forced}}
+        act = Act.UPDATE if fields else Act.KEEP
+        version = int(stored["Version"]["Index"])
+        yield Operation(act, Kind.SERVICE, spec["Name"], id_of(Kind.SERVICE, stored), version, body, fields)
+
+
+def _names_by_id(present: Present) -> dict[str, str]:
+    groups: tuple[tuple[Kind, Known], ...] = (
+        (Kind.NETWORK, present.networks),
+        (Kind.SECRET, present.secrets),
+        (Kind.CONFIG, present.configs),
+    )
+    return {id_of(kind, stored): name for kind, known in groups for name, stored in known.items()}
+
+
+def _leaving(stack: str, wished: Sequence[Operation], present: Present) -> Iterator[Operation]:
+    """Services first, so that nobody holds the rest."""
+    groups: tuple[tuple[Kind, Known], ...] = (
+        (Kind.SERVICE, present.services),
+        (Kind.NETWORK, present.networks),
+        (Kind.SECRET, present.secrets),
+        (Kind.CONFIG, present.configs),
+    )
+    kept: set[tuple[Kind, Any]] = {(operation.kind, operation.name) for operation in wished}
+    for kind, known in groups:
+        for name in of_stack(kind, known, stack):
+            if (kind, name) not in kept:
+                yield Operation(Act.REMOVE, kind, name, id_of(kind, known[name]))
