@@ -1,0 +1,154 @@
+"""Deployments against a manager whose answers are written down: what is sent, in which order, and what is told."""
+
+import base64
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from swarmpy.cli.deploy import remove_stack
+from swarmpy.cli.rollout import Manner, roll_out
+from swarmpy.client import Client
+from swarmpy.errors import BadRequest, NotFound, SwarmpyError
+from swarmpy.stack.plan import StackPlan
+from swarmpy.stack.sameness import DIGEST_LABEL, agrees
+
+STACK = {"com.docker.stack.namespace": "shop"}
+DATA = base64.b64encode(b"open sesame").decode()
+DETACHED = Manner(timedelta(seconds=1), detach=True, form="table")
+
+
+@dataclass
+class Call:
+    method: str
+    path: str
+    body: Any = None
+
+
+class ScriptedClient(Client):
+    """`lists` are answers to GET by path; what is created gets the id `id of NAME`; `refusals` by method and path."""
+
+    def __init__(self, **lists: list[dict[str, Any]]) -> None:
+        super().__init__("unix:///nowhere")
+        self.lists = lists
+        self.refusals: dict[str, SwarmpyError] = {}
+        self.calls: list[Call] = []
+
+    def _call(self, method: str, target: str, body: Any = None, headers: Any = None) -> Any:
+        path = target.removeprefix("/v1.45").partition("?")[0]
+        if method == "GET":
+            return self.lists.get(path.strip("/"), [])
+        self.calls.append(Call(method, path, body))
+        if f"{method} {path}" in self.refusals:
+            raise self.refusals[f"{method} {path}"]
+        return {key: f"id of {(body or {}).get('Name')}" for key in ("ID", "Id")} if body else None
+
+    @property
+    def told(self) -> list[str]:
+        return [f"{call.method} {call.path}" for call in self.calls]
+
+
+@dataclass
+class Said:
+    things: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, thing: str, became: str) -> None:
+        self.things[thing] = became
+
+
+def a_plan(**given: Any) -> StackPlan:
+    secret = {"Name": "shop_key", "Labels": STACK, "Data": DATA}
+    container = {"Image": "x:1", "Secrets": [{"SecretName": "shop_key", "File": {"Name": "key"}}]}
+    container["Configs"] = [{"ConfigName": "theirs", "File": {"Name": "/file"}}]
+    service = {"Name": "shop_web", "Labels": STACK, "TaskTemplate": {"ContainerSpec": container}}
+    known = {"networks": (), "external": (), "services": (service,), "warnings": (), "secrets": (secret,)}
+    return StackPlan(**({"name": "shop", "external_configs": ("theirs",)} | known | given))
+
+
+def test_services_name_the_secrets_that_were_just_made_by_their_ids() -> None:
+    client, said = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}]), Said()
+    assert roll_out(client, a_plan(), DETACHED, said) == 0
+
+    secret, service, revision = client.calls
+    assert secret.path == "/secrets/create"
+    assert agrees(secret.body["Labels"][DIGEST_LABEL], DATA)
+    container = service.body["TaskTemplate"]["ContainerSpec"]
+    assert container["Secrets"] == [{"SecretName": "shop_key", "File": {"Name": "key"}, "SecretID": "id of shop_key"}]
+    assert container["Configs"] == [{"ConfigName": "theirs", "File": {"Name": "/file"}, "ConfigID": "c-1"}]
+    assert said.things == {"secret shop_key": "created", "service shop_web": "created"}
+    assert (revision.path, revision.body["Secrets"], revision.body["Configs"]) == (
+        "/stacks/shop/revisions",
+        ["shop_key"],
+        ["theirs"],
+    )
+    assert DATA not in repr(revision.body)
+
+
+def test_nothing_is_written_when_something_external_is_missing() -> None:
+    client = ScriptedClient()
+    with pytest.raises(NotFound, match="config theirs is declared external"):
+        roll_out(client, a_plan(), DETACHED, Said())
+    assert client.calls == []
+
+
+def test_a_reference_to_what_no_file_defines_is_refused_by_name() -> None:
+    client = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}])
+    with pytest.raises(NotFound, match="secret shop_key is not there"):
+        roll_out(client, a_plan(secrets=()), DETACHED, Said())
+
+
+def old_things() -> dict[str, list[dict[str, Any]]]:
+    def old(name: str) -> dict[str, Any]:
+        return {"ID": f"old-{name}", "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": STACK}}
+
+    return {
+        "services": [old("shop_gone")],
+        "secrets": [old("shop_pass")],
+        "configs": [old("shop_file")],
+        "networks": [{"Id": "old-n", "Name": "shop_n", "Labels": STACK}],
+    }
+
+
+def test_what_cannot_be_pruned_is_named_and_keeps_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    client, said = ScriptedClient(**old_things()), Said()
+    client.refusals["DELETE /secrets/old-shop_pass"] = BadRequest("secret 'shop_pass' is in use by other")
+    plan = a_plan(services=(), secrets=(), external_configs=())
+    manner = Manner(timedelta(seconds=1), detach=True, form="table", prune=True)
+
+    assert roll_out(client, plan, manner, said) == 1
+    assert client.told == [
+        "DELETE /services/old-shop_gone",
+        "POST /stacks/shop/revisions",
+        "DELETE /networks/old-n",
+        "DELETE /secrets/old-shop_pass",
+        "DELETE /configs/old-shop_file",
+    ]
+    assert capsys.readouterr().err == "swarmpy: secret shop_pass is kept: secret 'shop_pass' is in use by other\n"
+    assert set(said.things) == {"service shop_gone", "network shop_n", "config shop_file"}
+
+
+def test_a_rollback_takes_away_services_only() -> None:
+    client = ScriptedClient(**old_things())
+    manner = Manner(timedelta(seconds=1), detach=True, form="table", prune_services=True)
+    assert roll_out(client, a_plan(services=(), secrets=(), external_configs=()), manner, Said()) == 0
+    assert client.told == ["DELETE /services/old-shop_gone", "POST /stacks/shop/revisions"]
+
+
+def test_a_revision_that_cannot_be_kept_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    client = ScriptedClient()
+    client.refusals["POST /stacks/shop/revisions"] = BadRequest("it is too large")
+    assert roll_out(client, a_plan(services=(), secrets=(), external_configs=()), DETACHED, Said()) == 0
+    assert capsys.readouterr().err == "warning: this deployment is not kept as a revision: it is too large\n"
+
+
+def test_a_stack_goes_whole_services_first() -> None:
+    client = ScriptedClient(**old_things())
+    remove_stack(client, "shop", Said())
+    assert client.told == [
+        "DELETE /services/old-shop_gone",
+        "DELETE /configs/old-shop_file",
+        "DELETE /secrets/old-shop_pass",
+        "DELETE /networks/old-n",
+        "DELETE /stacks/shop/revisions",
+    ]

@@ -1,0 +1,133 @@
+"""`stack diff`, `--dry-run`, revisions and rollback, as a user types them."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from support.shell import RUNNING, Shell, running_shell
+
+ONE = "services: {web: {image: 'shop/web:1'}, once: {image: 'shop/once:1'}}\n"
+TWO = "services: {web: {image: 'shop/web:2', environment: {A: 1}}}\n"
+DEPLOY = ("stack", "deploy", "-d", "-c", "s.yaml", "shop")
+
+
+@pytest.fixture
+async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+    async with running_shell(tmp_path) as running:
+        yield running
+
+
+async def deployed(shell: Shell, text: str, *words: str) -> str:
+    (shell.folder / "s.yaml").write_text(text)
+    return await shell.ok(*DEPLOY, *words)
+
+
+def image(shell: Shell, name: str = "shop_web") -> str | None:
+    container = shell.service(name).spec.task_template.container_spec
+    return container.image if container else None
+
+
+async def test_a_diff_says_what_a_deployment_would_do_and_does_nothing(shell: Shell) -> None:
+    (shell.folder / "s.yaml").write_text(ONE)
+    said = await shell.run("stack", "diff", "-c", "s.yaml", "shop")
+    assert (said.code, said.err) == (1, "")
+    assert said.out.splitlines() == ["+ network shop_default", "+ service shop_web", "+ service shop_once"]
+    assert shell.api.state.services == {}
+
+    await shell.ok(*DEPLOY)
+    revision = shell.api.state.revision
+    assert await shell.ok("stack", "diff", "-c", "s.yaml", "shop") == ""
+
+    (shell.folder / "s.yaml").write_text(TWO)
+    said = await shell.run("stack", "diff", "--prune", "-c", "s.yaml", "shop")
+    assert said.code == 1
+    assert said.out.splitlines() == [
+        "~ service shop_web",
+        '    Labels.com.docker.stack.image: "shop/web:1" -> "shop/web:2"',
+        "    TaskTemplate.ContainerSpec.Env:",
+        '      + "A=1"',
+        '    TaskTemplate.ContainerSpec.Image: "shop/web:1" -> "shop/web:2"',
+        "- service shop_once",
+    ]
+    assert await shell.ok(*DEPLOY, "--dry-run", "--prune") == said.out
+    assert shell.api.state.revision == revision
+
+
+async def test_a_diff_is_json_lines_on_demand(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    (shell.folder / "s.yaml").write_text(TWO)
+    said = await shell.run("stack", "diff", "--format", "json", "-c", "s.yaml", "shop")
+    (line,) = said.out.splitlines()
+    found = json.loads(line)
+    assert (found["Kind"], found["Name"], found["Action"]) == ("service", "shop_web", "update")
+    assert {"Path": "TaskTemplate.ContainerSpec.Env", "Old": None, "New": ["A=1"]} in found["Fields"]
+
+
+async def test_a_diff_that_cannot_be_made_is_neither_0_nor_1(shell: Shell) -> None:
+    (shell.folder / "s.yaml").write_text("services: {web: {imagee: x}}\n")
+    assert (await shell.run("stack", "diff", "-c", "s.yaml", "shop")).code == 2
+
+
+async def test_each_deployment_that_changes_something_is_a_revision(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, ONE)
+    await deployed(shell, TWO)
+    out = (await shell.ok("stack", "revisions", "shop")).splitlines()
+    assert [line.split()[0] for line in out] == ["REVISION", "2", "1"]
+    assert out[2].endswith("shop_web, shop_once")
+    found = [
+        json.loads(line) for line in (await shell.ok("stack", "revisions", "--format", "json", "shop")).splitlines()
+    ]
+    assert [item["Services"] for item in found] == [["shop_web"], ["shop_web", "shop_once"]]
+    assert (await shell.run("stack", "revisions", "other")).code == 4
+
+
+async def test_a_rollback_deploys_what_was_before_removes_what_it_lacks_and_is_a_revision(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, TWO, "--prune")
+    process = await shell.start("stack", "rollback", "shop")
+    await shell.service_appears("shop_once")
+    await shell.tasks_become("shop_web", RUNNING)
+    await shell.tasks_become("shop_once", RUNNING)
+    said = await shell.finished(process)
+    assert (said.code, said.err) == (0, "shop: back to revision 1\n")
+    assert said.out.startswith("service shop_web: updated (Labels.com.docker.stack.image, ")
+    assert image(shell) == "shop/web:1"
+    assert {revision.number for revision in shell.api.state.stacks.values()} == {1, 2, 3}
+
+    out = await shell.ok("stack", "rollback", "-d", "--to", "2", "shop")
+    assert "service shop_once: removed, it left the file" in out.splitlines()
+    assert image(shell) == "shop/web:2"
+    assert shell.api.state.named("services", "shop_once") is None
+
+
+async def test_a_rollback_with_nowhere_to_go_says_so(shell: Shell) -> None:
+    said = await shell.run("stack", "rollback", "shop")
+    assert (said.code, said.err) == (
+        4,
+        "swarmpy: stack shop has no revisions: `swarmpy stack deploy` makes them\n",
+    )
+    await deployed(shell, ONE)
+    said = await shell.run("stack", "rollback", "shop")
+    assert (said.code, said.err) == (2, "swarmpy: stack shop has one revision only, 1: there is none before it\n")
+    said = await shell.run("stack", "rollback", "--to", "7", "shop")
+    assert (said.code, said.err) == (4, "swarmpy: stack shop has no revision 7\n")
+
+
+async def test_a_rollback_to_what_needs_a_secret_that_is_gone_writes_nothing(shell: Shell) -> None:
+    wish = {"Services": [{"Name": "shop_web"}], "Secrets": ["shop_key"]}
+    await shell.api.post("/stacks/shop/revisions", wish)
+    revision = shell.api.state.revision
+    said = await shell.run("stack", "rollback", "--to", "1", "shop")
+    assert (said.code, said.err) == (
+        4,
+        "swarmpy: secret shop_key, which revision 1 of stack shop needs, is gone; create it first\n",
+    )
+    assert shell.api.state.revision == revision
+
+
+async def test_revisions_go_with_their_stack(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await shell.ok("stack", "rm", "shop")
+    assert shell.api.state.stacks == {}
