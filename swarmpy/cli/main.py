@@ -20,7 +20,7 @@ COMMANDS = {
     "leave": ("swarmpy.cli.up:leave", "Take this node out of its cluster."),
     "token": ("swarmpy.cli.token:token", "Show or change what other machines join with."),
     "stack": ("swarmpy.cli.stack:stack", "Deploy and look at stacks of services."),
-    "service": ("swarmpy.cli.service:service", "Look at, scale and remove services."),
+    "service": ("swarmpy.cli.service:service", "Make, look at, update, scale and remove services."),
     "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
     "cluster": ("swarmpy.cli.cluster:cluster", "Look at the cluster and change what it allows, keeps and renews."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),

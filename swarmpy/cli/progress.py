@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
+QUIET = "quiet"
 _COLOURS = {Phase.WAITING: "yellow", Phase.STEADYING: "cyan", Phase.CONVERGED: "green", Phase.FAILED: "red"}
 
 
@@ -29,6 +30,8 @@ class Progress(Protocol):
 def progress_for(form: str) -> AbstractContextManager[Progress]:
     if form == JSON:
         return JsonProgress()
+    if form == QUIET:
+        return QuietProgress()
     return BarProgress() if sys.stdout.isatty() else LineProgress()
 
 
@@ -82,6 +85,13 @@ class JsonProgress(LineProgress):
             if self._said.get(service.service_id) != (line, ()):
                 click.echo(line)
             self._said[service.service_id] = (line, ())
+
+
+class QuietProgress(LineProgress):
+    """Nothing: the exit code tells, and what fails is told in the end."""
+
+    def show(self, verdict: Verdict) -> None:
+        pass
 
 
 class BarProgress:

@@ -1,4 +1,4 @@
-"""`swarmpy service`: list, look at, scale and remove services."""
+"""`swarmpy service`: list, look at, scale and remove services; `service_update` makes and updates them."""
 
 from collections.abc import Sequence
 
@@ -21,9 +21,26 @@ from swarmpy.client import Object
 from swarmpy.errors import BadRequest
 
 
-@click.group()
+class ServiceGroup(click.Group):
+    """The commands with docker's hundred flags are loaded when they are used."""
+
+    FLAGGED = ("create", "rollback", "update")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *self.FLAGGED])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.FLAGGED:
+            return super().get_command(ctx, cmd_name)
+        from swarmpy.cli import service_update
+
+        command: click.Command = getattr(service_update, cmd_name)
+        return command
+
+
+@click.group(cls=ServiceGroup)
 def service() -> None:
-    """Look at, scale and remove services."""
+    """Make, look at, update, scale and remove services."""
 
 
 service.add_command(pause)

@@ -1,0 +1,254 @@
+"""`swarmpy service create`, `update`, `rollback`: docker's flags, made a spec by `service_flags`, sent and waited for.
+
+Owns what the flags cannot know by themselves: ids of networks, secrets and configs, files and the environment.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from swarmpy.cli.awaited import Awaited, parse_timeout
+from swarmpy.cli.docker_command import DockerCommand
+from swarmpy.cli.options import JSON, connected, format_option, print_became
+from swarmpy.cli.service_flag_values import truth
+from swarmpy.cli.service_flags import Flag, Given, edited, first_spec, flags_of
+from swarmpy.client import Client, Object
+from swarmpy.errors import BadRequest
+from swarmpy.stack.changes import Kind
+
+_TRUTHS = {
+    "detach": "Do not wait until the tasks run.",
+    "quiet": "Do not show how it gets on.",
+    "with-registry-auth": "Send along the credentials that docker login left here.",
+    "no-resolve-image": "Accepted and without effect: no command resolves images.",
+}
+_SHORT = {"detach": "-d", "quiet": "-q"}
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a change is made, whatever it is."""
+
+    limit: timedelta
+    form: str
+    detach: bool = False
+    quiet: bool = False
+    with_auth: bool = False
+
+
+def _manner(given: dict[str, Any]) -> Manner:
+    """Takes what is not of the table out of what was given."""
+    said = {name: given.pop(name.replace("-", "_"), None) for name in _TRUTHS}
+    detach, quiet, with_auth, _ = (text is not None and _truth(name, text) for name, text in said.items())
+    return Manner(parse_timeout(given.pop("timeout")), given.pop("form"), detach, quiet, with_auth)
+
+
+def _truth(name: str, text: str) -> bool:
+    try:
+        return truth(text)
+    except ValueError as error:
+        raise BadRequest(f"--{name}: {error}") from error
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What was said, by the flags' names; a truth as `true` or `false`."""
+    said = {name.replace("_", "-"): value for name, value in values.items() if value not in (None, ())}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in said.items()}
+
+
+def _truths_of(given: Given, *, creating: bool) -> Given:
+    """A truth in docker's other spellings, such as 1, as `true` or `false`."""
+    truths = {name for name, flag in flags_of(creating=creating) if flag.is_truth}
+    return {name: str(_truth(name, str(value))).lower() if name in truths else value for name, value in given.items()}
+
+
+def _with_environment(given: Given, name: str) -> Given:
+    """A variable without a value has the one it has here."""
+    texts = [
+        f"{text}={os.environ[text]}" if "=" not in text and text in os.environ else text for text in given.get(name, ())
+    ]
+    return {**given, name: texts} if texts else given
+
+
+def _with_files(given: Given, files: Sequence[str]) -> Given:
+    """Variables of files come before those of the command line, which win."""
+    from swarmpy.stack.shortforms import parse_env_file
+
+    texts: list[str] = []
+    for file in files:
+        try:
+            found = parse_env_file(Path(file).read_text(), os.environ)
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise BadRequest(f"--env-file {file}: {reason}") from error
+        texts += [f"{name}={value}" for name, value in found.items()]
+    return {**given, "env": [*texts, *given.get("env", ())]} if texts else given
+
+
+def _update(name: str, **values: Any) -> int:
+    """Change a service, and wait until its tasks run."""
+    manner = _manner(values)
+    given = _truths_of(_given(values), creating=False)
+    if given.get("rollback") is not None:
+        others = [flag for flag in given if flag != "rollback"]
+        if others:
+            raise BadRequest(f"--rollback and --{others[0]} exclude each other")
+        if _truth("rollback", str(given["rollback"])):
+            return _rolled_back(name, manner)
+        given = {}
+    given = _with_environment(given, "env-add")
+    with connected() as client:
+        service = client.get(f"/services/{name}", insertDefaults="false")
+        spec = _with_network_names(client, service["Spec"]) if _names_networks(given) else service["Spec"]
+        spec = _with_ids(client, edited(spec, given))
+        headers, index = _auth(spec) if manner.with_auth else {}, str(service["Version"]["Index"])
+        query = {} if headers else {"registryAuthFrom": "spec"}
+        before = _tasks_of(client, service["ID"], manner)
+        client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query)
+        return _awaited(client, service["ID"], spec["Name"], "updated", before, manner)
+
+
+def _rolled_back(name: str, manner: Manner) -> int:
+    with connected() as client:
+        service = client.get(f"/services/{name}", insertDefaults="false")
+        before = _tasks_of(client, service["ID"], manner)
+        index = str(service["Version"]["Index"])
+        client.post(f"/services/{service['ID']}/update", service["Spec"], version=index, rollback="previous")
+        return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, manner)
+
+
+def _rollback(name: str, **values: Any) -> int:
+    """Go back to what a service was before its last update, and wait until its tasks run."""
+    return _rolled_back(name, _manner(values))
+
+
+def _create(image: str, arguments: Sequence[str], **values: Any) -> int:
+    """Make a service, and wait until its tasks run."""
+    manner, files = _manner(values), values.pop("env_file")
+    given = _truths_of(_given(values), creating=True)
+    given = _with_files(_with_environment(given, "env"), files)
+    spec = first_spec(image, arguments, given)
+    with connected() as client:
+        spec = _with_ids(client, spec)
+        headers = _auth(spec) if manner.with_auth else {}
+        service_id = str(client.post("/services/create", spec, headers=headers)["ID"])
+        return _awaited(client, service_id, spec["Name"] or service_id, "created", frozenset(), manner)
+
+
+def _names_networks(given: Given) -> bool:
+    return "network-add" in given or "network-rm" in given
+
+
+def _with_network_names(client: Client, spec: Object) -> Object:
+    """The manager takes names for ids: so what is added and removed by name meets its like."""
+    names = {network["Id"]: network["Name"] for network in client.get("/networks")}
+    template = spec["TaskTemplate"]
+    attached = [item | {"Target": names.get(item["Target"], item["Target"])} for item in template.get("Networks") or ()]
+    return spec | {"TaskTemplate": template | {"Networks": attached}}
+
+
+def _with_ids(client: Client, spec: Object) -> Object:
+    from swarmpy.cli.deploy import with_references
+
+    container = spec["TaskTemplate"]["ContainerSpec"]
+    lacking = any("SecretID" not in given for given in container.get("Secrets") or ()) or any(
+        "ConfigID" not in given for given in container.get("Configs") or ()
+    )
+    if not lacking:
+        return spec
+    kinds = (Kind.SECRET, Kind.CONFIG)
+    return with_references(
+        spec, {kind: {item["Spec"]["Name"]: item["ID"] for item in client.get(f"/{kind}s")} for kind in kinds}
+    )
+
+
+def _auth(spec: Object) -> dict[str, str]:
+    from swarmpy.cli.registry import auth_header, read_config
+
+    return auth_header(spec["TaskTemplate"]["ContainerSpec"]["Image"], read_config())
+
+
+def _tasks_of(client: Client, service_id: str, manner: Manner) -> frozenset[str]:
+    if manner.detach:
+        return frozenset()
+    from swarmpy.cli.waiting import tasks_of
+
+    return frozenset(task["ID"] for task in tasks_of(client, [service_id]))
+
+
+def _awaited(client: Client, service_id: str, name: str, became: str, before: frozenset[str], manner: Manner) -> int:
+    # docker prints the id of a new service, and the name of one that it has changed.
+    print_became("service", service_id if became == "created" and manner.form != JSON else name, became, manner.form)
+    if manner.detach:
+        return 0
+    from swarmpy.cli.progress import QUIET
+    from swarmpy.cli.waiting import wait_until_converged
+
+    form = QUIET if manner.quiet else manner.form
+    return wait_until_converged(
+        client, Awaited({service_id: name}, before, frozenset({service_id})), limit=manner.limit, form=form
+    )
+
+
+def _option(name: str, flag: Flag, *, creating: bool) -> click.Option:
+    short = [f"-{flag.short}"] if flag.short and (creating or flag.update == flag.create) else []
+    return click.Option([f"--{name}", *short], multiple=flag.many, metavar=flag.metavar, help=flag.help)
+
+
+def _common_options() -> list[click.Parameter]:
+    truths = [
+        click.Option([f"--{name}", *([_SHORT[name]] if name in _SHORT else [])], metavar="[=BOOL]", help=help)
+        for name, help in _TRUTHS.items()
+    ]
+    limit = click.Option(["--timeout"], default="10m", show_default=True, metavar="TIME", help="How long to wait.")
+    form = format_option(lambda: None).__click_params__[0]  # type: ignore[attr-defined]
+    return [*truths, limit, form]
+
+
+def _options(*, creating: bool) -> list[click.Parameter]:
+    options = [_option(name, flag, creating=creating) for name, flag in flags_of(creating=creating)]
+    return [*_common_options(), *options]
+
+
+def _truth_names(*, creating: bool) -> frozenset[str]:
+    return frozenset({*_TRUTHS, "rollback", *(name for name, flag in flags_of(creating=creating) if flag.is_truth)})
+
+
+_NAME = click.Argument(["name"], metavar="SERVICE")
+
+update = DockerCommand(
+    "update",
+    callback=_update,
+    help=_update.__doc__,
+    params=[
+        *_options(creating=False),
+        click.Option(["--rollback"], metavar="[=BOOL]", help="Go back to what it was before its last update."),
+        _NAME,
+    ],
+    truths=_truth_names(creating=False),
+)
+rollback = DockerCommand(
+    "rollback",
+    callback=_rollback,
+    help=_rollback.__doc__,
+    params=[*_common_options(), _NAME],
+    truths=frozenset(_TRUTHS),
+)
+create = DockerCommand(
+    "create",
+    callback=_create,
+    help=_create.__doc__,
+    context_settings={"allow_interspersed_args": False},
+    params=[
+        *_options(creating=True),
+        click.Option(["--env-file"], multiple=True, metavar="FILE", help="A file of environment variables."),
+        click.Argument(["image"], metavar="IMAGE"),
+        click.Argument(["arguments"], nargs=-1, metavar="[COMMAND] [ARG...]", type=click.UNPROCESSED),
+    ],
+    truths=_truth_names(creating=True),
+)
