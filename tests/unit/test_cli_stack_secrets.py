@@ -1,0 +1,145 @@
+"""Deployments with secrets and configs against the real API: made, found again, exchanged, pruned, gone back to."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.shell import Shell, running_shell
+
+from swarmpy.cli.deploy import read_present, remove_stack
+from swarmpy.cli.rollout import Manner, roll_out
+from swarmpy.client import Client
+from swarmpy.errors import Conflict
+from swarmpy.stack.changes import changes_something, operations
+from swarmpy.stack.plan import StackPlan
+
+STACK = {"com.docker.stack.namespace": "shop"}
+
+
+@pytest.fixture
+async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
+    async with running_shell(tmp_path) as running:
+        yield running
+
+
+def a_plan(secret: str, data: bytes, config: str = "shop_file") -> StackPlan:
+    def made(name: str, content: bytes) -> dict[str, Any]:
+        return {"Name": name, "Labels": STACK, "Data": base64.b64encode(content).decode()}
+
+    file = {"UID": "0", "GID": "0", "Mode": 0o444}
+    container = {
+        "Image": "x:1",
+        "Secrets": [{"File": {"Name": "key", **file}, "SecretName": secret}],
+        "Configs": [{"File": {"Name": "/f", **file}, "ConfigName": config}],
+    }
+    service = {
+        "Name": "shop_web",
+        "Labels": STACK,
+        "TaskTemplate": {"ContainerSpec": container},
+        "Mode": {"Global": {}},
+    }
+    return StackPlan(
+        "shop", (), (), (service,), (), secrets=(made(secret, data),), configs=(made(config, b"what ever"),)
+    )
+
+
+async def deployed(shell: Shell, plan: StackPlan, *, prune: bool = False) -> dict[str, str]:
+    said: dict[str, str] = {}
+
+    def roll() -> int:
+        with Client(shell.host) as client:
+            manner = Manner(timedelta(seconds=1), detach=True, form="table", prune=prune)
+            return roll_out(client, plan, manner, said.__setitem__)
+
+    assert await asyncio.to_thread(roll) == 0
+    return said
+
+
+def names(shell: Shell) -> list[str]:
+    state = shell.api.state
+    secrets, configs = state.secrets.values(), state.configs.values()
+    return sorted([*(str(kept.spec.name) for kept in secrets), *(str(kept.spec.name) for kept in configs)])
+
+
+async def test_the_same_again_changes_nothing(shell: Shell) -> None:
+    plan = a_plan("shop_key", b"one")
+    assert await deployed(shell, plan) == {
+        "secret shop_key": "created",
+        "config shop_file": "created",
+        "service shop_web": "created",
+    }
+    revision = shell.api.state.revision
+    assert await deployed(shell, plan, prune=True) == {"service shop_web": "unchanged"}
+    assert shell.api.state.revision == revision
+
+
+async def test_other_data_under_the_same_name_are_refused_before_anything_is_written(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+    revision = shell.api.state.revision
+    with pytest.raises(Conflict, match="secret shop_key has other data"):
+        await deployed(shell, a_plan("shop_key", b"two", "shop_other"))
+    assert shell.api.state.revision == revision
+
+
+async def test_another_name_exchanges_a_secret_and_prune_takes_the_old_one(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+    said = await deployed(shell, a_plan("shop_key_v2", b"two"), prune=True)
+    assert said == {
+        "secret shop_key_v2": "created",
+        "service shop_web": "updated (TaskTemplate.ContainerSpec.Secrets)",
+        "secret shop_key": "removed, it left the file",
+    }
+    assert names(shell) == ["shop_file", "shop_key_v2"]
+    gone = await shell.run("stack", "rollback", "-d", "shop")
+    assert (gone.code, "secret shop_key, which revision 1 of stack shop needs, is gone" in gone.err) == (4, True)
+
+
+async def test_a_rollback_takes_the_former_secret_again(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+    await deployed(shell, a_plan("shop_key_v2", b"two"))
+    await shell.ok("stack", "rollback", "-d", "shop")
+    container = shell.service("shop_web").spec.task_template.container_spec
+    assert container is not None and container.secrets is not None
+    assert [given.secret_name for given in container.secrets] == ["shop_key"]
+    assert len(shell.api.state.stacks) == 3
+
+
+async def test_a_secret_that_others_made_is_compared_by_the_manager(shell: Shell) -> None:
+    plan = a_plan("shop_key", b"one")
+    await shell.api.post("/secrets/create", plan.secrets[0])
+    said = await deployed(shell, plan)
+    assert said["secret shop_key"].startswith("updated (Data")
+
+    def differences() -> list[str]:
+        with Client(shell.host) as client:
+            found = operations(plan, read_present(client, "shop"), prune=False)
+        return [operation.name for operation in filter(changes_something, found)]
+
+    assert await asyncio.to_thread(differences) == []
+
+
+async def test_a_stack_goes_with_its_secrets_and_configs(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+
+    def remove() -> None:
+        with Client(shell.host) as client:
+            remove_stack(client, "shop", lambda thing, became: None)
+
+    await asyncio.to_thread(remove)
+    assert names(shell) == []
+    assert shell.api.state.stacks == {}
+
+
+async def test_secrets_and_configs_are_added_to_a_service_by_name(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+    flags = ("--secret-add", "source=shop_key,target=other,mode=0400", "--config-rm", "shop_file")
+    await shell.ok("service", "update", "-d", *flags, "shop_web")
+    container = shell.service("shop_web").spec.task_template.container_spec
+    assert container is not None and container.secrets is not None
+    assert [given.file.name for given in container.secrets if given.file] == ["key", "other"]
+    assert {given.secret_id for given in container.secrets} == set(shell.api.state.secrets)
+    assert not container.configs
