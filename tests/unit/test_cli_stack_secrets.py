@@ -143,3 +143,22 @@ async def test_secrets_and_configs_are_added_to_a_service_by_name(shell: Shell) 
     assert [given.file.name for given in container.secrets if given.file] == ["key", "other"]
     assert {given.secret_id for given in container.secrets} == set(shell.api.state.secrets)
     assert not container.configs
+
+
+async def test_a_file_with_a_secret_is_deployed_twice_and_never_shown(shell: Shell) -> None:
+    (shell.folder / "key").write_text("open sesame")
+    (shell.folder / "s.yaml").write_text(
+        "services: {web: {image: 'x:1', secrets: [key]}}\nsecrets: {key: {file: ./key}}\n"
+    )
+    differing = await shell.run("stack", "diff", "-c", "s.yaml", "shop")
+    assert (differing.code, "+ secret shop_key" in differing.out) == (1, True), differing.err
+    deploy = ("stack", "deploy", "-d", "-c", "s.yaml", "shop")
+    assert "secret shop_key: created" in await shell.ok(*deploy)
+    assert await shell.ok(*deploy) == "service shop_web: unchanged\n"
+    assert await shell.ok("stack", "diff", "-c", "s.yaml", "shop") == ""
+
+    (shell.folder / "key").write_text("open barley")
+    said = await shell.run(*deploy)
+    assert said.code == 5
+    assert said.err.startswith("swarmpy: secret shop_key has other data; secrets never change")
+    assert "open" not in differing.out + said.err
