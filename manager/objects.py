@@ -237,6 +237,4 @@ class StackRevision(Object):
     wish: StackWish
 
 
-AnyObject = (
-    Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config | StackRevision
-)
+AnyObject = Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config | StackRevision

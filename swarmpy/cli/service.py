@@ -15,7 +15,7 @@ from swarmpy.cli.options import (
     print_rows,
     quiet_option,
 )
-from swarmpy.cli.service_update_control import continue_, pause, revisions, rollback
+from swarmpy.cli.service_update_control import continue_, pause, revisions
 from swarmpy.cli.views import SERVICE_COLUMNS, mode_of, service_row
 from swarmpy.client import Object
 from swarmpy.errors import BadRequest
@@ -45,7 +45,6 @@ def service() -> None:
 
 service.add_command(pause)
 service.add_command(continue_)
-service.add_command(rollback)
 service.add_command(revisions)
 
 

@@ -113,18 +113,21 @@ def _update(name: str, **values: Any) -> int:
         return _awaited(client, service["ID"], spec["Name"], "updated", before, manner)
 
 
-def _rolled_back(name: str, manner: Manner) -> int:
+def _rolled_back(name: str, manner: Manner, revision: int | None = None) -> int:
     with connected() as client:
         service = client.get(f"/services/{name}", insertDefaults="false")
         before = _tasks_of(client, service["ID"], manner)
-        index = str(service["Version"]["Index"])
-        client.post(f"/services/{service['ID']}/update", service["Spec"], version=index, rollback="previous")
+        path, index = f"/services/{service['ID']}", str(service["Version"]["Index"])
+        if revision is None:
+            client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
+        else:
+            client.post(f"{path}/rollback", version=index, to=str(revision))
         return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, manner)
 
 
-def _rollback(name: str, **values: Any) -> int:
-    """Go back to what a service was before its last update, and wait until its tasks run."""
-    return _rolled_back(name, _manner(values))
+def _rollback(name: str, to: int | None, **values: Any) -> int:
+    """Go back to the wish before the last one, or to any that is kept, and wait until its tasks run."""
+    return _rolled_back(name, _manner(values), to)
 
 
 def _create(image: str, arguments: Sequence[str], **values: Any) -> int:
@@ -190,9 +193,9 @@ def _awaited(client: Client, service_id: str, name: str, became: str, before: fr
     from swarmpy.cli.waiting import wait_until_converged
 
     form = QUIET if manner.quiet else manner.form
-    return wait_until_converged(
-        client, Awaited({service_id: name}, before, frozenset({service_id})), limit=manner.limit, form=form
-    )
+    # A rollback that is over is no failure of who asked for it.
+    changed = frozenset[str]() if became == "rolled back" else frozenset({service_id})
+    return wait_until_converged(client, Awaited({service_id: name}, before, changed), limit=manner.limit, form=form)
 
 
 def _option(name: str, flag: Flag, *, creating: bool) -> click.Option:
@@ -236,7 +239,13 @@ rollback = DockerCommand(
     "rollback",
     callback=_rollback,
     help=_rollback.__doc__,
-    params=[*_common_options(), _NAME],
+    params=[
+        *_common_options(),
+        click.Option(
+            ["--to"], type=click.IntRange(min=1), metavar="N", help="A number that `service revisions` shows."
+        ),
+        _NAME,
+    ],
     truths=frozenset(_TRUTHS),
 )
 create = DockerCommand(
