@@ -36,6 +36,22 @@ def dependencies(service: Config) -> Mapping[str, Config]:
     return {name: {} for name in given} if isinstance(given, list) else {key: how or {} for key, how in given.items()}
 
 
+def by_need(services: Config) -> tuple[str, ...]:
+    """The names, each after those that it waits for, else as they stand: a service is written after what it needs, or
+    its update would begin against the former wish of that. No circle is left by now, or it is refused elsewhere."""
+    placed: dict[str, None] = {}
+
+    def place(name: str, above: tuple[str, ...]) -> None:
+        for other in dependencies(services[name]):
+            if other in services and other not in placed and other not in above:
+                place(other, (*above, name))
+        placed.setdefault(name)
+
+    for name in services:
+        place(name, ())
+    return tuple(placed)
+
+
 def fault_of_circle(services: Config) -> tuple[Path, str] | None:
     """Where services wait for each other, and in which circle."""
     circle = circle_of(services)

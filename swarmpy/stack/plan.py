@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
-from swarmpy.stack.depends import fault_of_circle
+from swarmpy.stack.depends import by_need, fault_of_circle
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
@@ -49,7 +49,7 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
     services = config.get("services") or {}
     if not services:
         faults.add((), "no services: a stack has at least one")
-    specs = tuple(service_of(name, key, service, config, faults) for key, service in services.items())
+    specs = tuple(service_of(name, key, services[key], config, faults) for key in by_need(services))
     networks, external = _networks(name, config, faults)
     secrets = made_objects("secrets", name, config, contents, faults)
     configs = made_objects("configs", name, config, contents, faults)

@@ -39,4 +39,5 @@ def planned(text: str, name: str = "shop", contents: Contents = NO_CONTENTS) -> 
 
 def planned_service(lines: str, rest: str = "") -> ServiceSpec:
     """As the manager reads what the command sends."""
-    return ServiceSpec.model_validate(planned(service_lines(lines) + rest).services[0])
+    services = planned(service_lines(lines) + rest).services
+    return ServiceSpec.model_validate(next(spec for spec in services if spec["Name"] == "shop_web"))

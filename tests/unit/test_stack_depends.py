@@ -35,6 +35,12 @@ def test_a_service_waits_for_itself_neither_alone_nor_in_a_circle() -> None:
     planned(text + "  cache: {image: x}\n")
 
 
+def test_a_service_is_written_after_what_it_waits_for() -> None:
+    others = "  api: {image: x, depends_on: [db]}\n  db: {image: x}\n  page: {image: x}\n"
+    plan = planned(service_lines("depends_on: [page, api]") + others)
+    assert [spec["Name"] for spec in plan.services] == ["shop_page", "shop_db", "shop_api", "shop_web"]
+
+
 def test_an_unknown_service_is_refused_by_name() -> None:
     assert "services.web.depends_on.nobody: there is no service nobody in the files" in refusal(
         service_lines("depends_on: [nobody]")
