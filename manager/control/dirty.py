@@ -49,7 +49,7 @@ class DirtySet:
                     # Its settings (the history limit) are every service's.
                     self.mark_all(state)
         for name in concerned:
-            self._services.update(dict.fromkeys(sorted(self._known_dependents(state).get(name, ()))))
+            self._mark_dependents(name, state)
 
     def mark_service(self, service_id: str) -> None:
         self._services[service_id] = None
@@ -76,6 +76,9 @@ class DirtySet:
         if self._nodes:
             touched = services_to_look_at(state, self._nodes)
             self._services.update(dict.fromkeys(sorted(touched)))
+            # What a lost node runs does not count for them, and does again when it is back.
+            for service_id in sorted(touched):
+                self._mark_dependents(state.services[service_id].spec.name or "", state)
             self._nodes.clear()
         taken = list(self._services)[:limit]
         for service_id in taken:
@@ -96,6 +99,11 @@ class DirtySet:
     @property
     def next_due(self) -> datetime | None:
         return earliest(*self._due.values())
+
+    def _mark_dependents(self, name: str, state: State) -> None:
+        """Those that depend on the service of this name."""
+        dependents = self._known_dependents(state).get(name, ())
+        self._services.update(dict.fromkeys(sorted(id for id in dependents if id in state.services)))
 
     def _known_dependents(self, state: State) -> dict[str, set[str]]:
         if self._dependents is None:

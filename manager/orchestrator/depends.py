@@ -19,6 +19,7 @@ by this leader, or are known to be down.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 
@@ -52,10 +53,18 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Unmet:
-    """`until` is what is waited for, `so_far` how it stands."""
+    """`until` is what is waited for, `so_far` how it stands.
+
+    While it `is_at_work` (a run of it goes on, or its own update does, which has its own end) the wait is no lack of
+    progress; otherwise it stands still since `progressed_at`, None if it never got on. It `is_over` when nothing but
+    a change of the dependency can meet it any more.
+    """
 
     until: str
     so_far: str
+    is_at_work: bool = False
+    progressed_at: datetime | None = None
+    is_over: bool = False
 
 
 def parse_depends_on(label: str) -> dict[str, Condition]:
@@ -167,15 +176,17 @@ def _each_unmet(state: State, conditions: Mapping[str, Condition], *, is_again: 
     for name, condition in conditions.items():
         if is_again and condition is Condition.COMPLETED:
             continue
+        until = f"service {name} {'runs again' if is_again else _WORDS[condition]}"
         service = state.services.get(state.named("services", name) or "")
         if service is None or service.removed:
-            so_far = "it does not exist"
-        elif is_again:
-            so_far = _lacking_any(_Look.at(state, service), condition)
-        else:
-            so_far = _lacking(_Look.at(state, service), condition)
+            yield Unmet(until, "it does not exist")
+            continue
+        look = _Look.at(state, service)
+        so_far = _lacking_any(look, condition) if is_again else _lacking(look, condition)
         if so_far:
-            yield Unmet(f"service {name} {'runs again' if is_again else _WORDS[condition]}", so_far)
+            is_over = not is_again and look.has_given_up and not look.is_updating
+            is_at_work = look.is_updating or (condition is Condition.COMPLETED and bool(look.running))
+            yield Unmet(until, so_far, is_at_work, look.progressed_at, is_over)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +230,31 @@ class _Look:
             place for place, tasks in self.places.items() if tasks and tasks[-1].state is TaskState.COMPLETE
         )
 
+    @property
+    def is_updating(self) -> bool:
+        return self.service.update is not None and self.service.update.state in _MOVING
+
+    @property
+    def has_given_up(self) -> bool:
+        """In one of its places nothing is started any more."""
+        last = (tasks[-1].reason for tasks in self.places.values() if tasks)
+        return any(why is not None and why.code is ReasonCode.GAVE_UP for why in last)
+
+    @property
+    def progressed_at(self) -> datetime:
+        """When its wish last changed, or a task of it last came to run and does, or ended well. Crashes are none, or
+        one that crashes for ever would be waited for as long."""
+        service = self.service
+        update = service.update
+        times = [service.created_at, service.job_started_at]
+        times += [update.started_at, update.completed_at] if update is not None else []
+        for task in (task for tasks in self.places.values() for task in tasks):
+            if task.state is TaskState.COMPLETE:
+                times.append(min(task.finished_at or task.updated_at, task.updated_at))
+            elif self.is_seen_running(task):
+                times.append(min(task.started_at or task.updated_at, task.updated_at))
+        return max(time for time in times if time is not None)
+
     def cause(self, good: frozenset[Place]) -> str:
         """What keeps the first of the others, where it is more than the usual steps."""
         for place in sorted(self.places):
@@ -246,7 +282,6 @@ class _Look:
 
 def _lacking(look: _Look, condition: Condition) -> str:
     """What of the condition is not met yet; empty when it is met."""
-    update = look.service.update
     if condition is Condition.STARTED:
         return _counted(look, look.started, "started")
     if condition is Condition.COMPLETED:
@@ -255,7 +290,7 @@ def _lacking(look: _Look, condition: Condition) -> str:
         lacking = _counted(look, look.complete, "complete")
     else:
         lacking = _counted(look, look.running, "running")
-    if not lacking and update is not None and update.state in _MOVING:
+    if not lacking and look.is_updating:
         return "its update is under way"
     return lacking
 

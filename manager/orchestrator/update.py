@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.deadline import deadline_of, deadline_text
 from manager.orchestrator.decision import earliest
-from manager.orchestrator.depends import unmet
+from manager.orchestrator.depends import Unmet, unmet
 from manager.orchestrator.keep import View, policy_of
 from manager.orchestrator.reasons import outcome
 from manager.orchestrator.restart import ended_at, ended_by_itself, gave_up
 from manager.orchestrator.slots import ROLLING_BACK, Slot, is_current
+from manager.orchestrator.update_end import completed, failed
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition
 from swarmpy.states import TaskState
@@ -67,8 +68,8 @@ def plan_update(view: View, slots: Sequence[Slot]) -> Rollout:
     if status.state not in _MOVING:
         return Rollout()
     progress = _Progress(view, tuple(slots), status.started_at)
-    if blamed := progress.failure():
-        return Rollout(service=_failed(view, status, blamed))
+    if blamed := progress.failure() or progress.vain_wait(dirty):
+        return Rollout(service=failed(view, status, blamed))
     return progress.next_step(dirty)
 
 
@@ -113,6 +114,22 @@ class _Progress:
             return ""
         return f"failure or early termination of task {failed[-1].id}" if failed else self._lateness(late[-1])
 
+    def vain_wait(self, dirty: Sequence[Slot]) -> str:
+        """What the update waits for and will not get; empty while it may. A slot that cannot begin is nothing that
+        the others could go on without, whatever the failure action says."""
+        waits = self._waits()
+        if not waits or not (self._gated(dirty) or any(_is_held(task) for slot in self.slots for task in slot.wanted)):
+            return ""
+        goes_on = self.config.failure_action is FailureAction.CONTINUE and not self._gated(dirty)
+        over = next((one for one in waits if one.is_over), None)
+        if over is not None and not goes_on:
+            return f"a wait that has no end, until {over.until}: {over.so_far}"
+        still = self._still_since(waits)
+        deadline = deadline_of(self.view.service.spec)
+        if not self._gated(dirty) or still is None or still + deadline > self.view.now:
+            return ""
+        return f"a wait of more than {deadline_text(deadline)} until {waits[0].until}: {waits[0].so_far}"
+
     def next_step(self, dirty: Sequence[Slot]) -> Rollout:
         now = self.view.now
         deadlines = [due for _, due in map(self._moving, self.slots) if due is not None and due > now]
@@ -125,13 +142,15 @@ class _Progress:
             width = self.config.parallelism if self.config.parallelism is not None else 1
             free = max(0, width - len(deadlines) - len(resting)) if width else len(dirty)
             told, able = self._gate(dirty)
-            return Rollout(renew=_first(able, free), service=told, again_at=earliest(*resting, *deadlines))
+            begun = self._still_since(self._waits()) if len(able) < len(dirty) else None
+            given_up = None if begun is None else begun + deadline_of(self.view.service.spec)
+            return Rollout(renew=_first(able, free), service=told, again_at=earliest(*resting, *deadlines, given_up))
         watched = [_began(task, now) + self.monitor for task in fresh]
         still = [due for due in watched if due > now]
         if deadlines or still:
             return Rollout(again_at=earliest(*still, *deadlines))
         late = self._late()
-        return Rollout(service=_completed(self.view, but=self._lateness(late[-1]) if late else ""))
+        return Rollout(service=completed(self.view, but=self._lateness(late[-1]) if late else ""))
 
     def _late(self) -> list[Task]:
         moving = map(self._moving, self.slots)
@@ -144,17 +163,35 @@ class _Progress:
         deadline = deadline_text(deadline_of(self.view.service.spec))
         return f"task {task.id}, which does not run after {deadline}: {why}"
 
-    def _gate(self, dirty: Sequence[Slot]) -> tuple[Service | None, Sequence[Slot]]:
-        """While the new wish would wait for services that it depends on, what serves by the old one is not stopped
-        for it; the status says so. Slots in which nothing ever ran move on. A rollback leads back to what ran."""
+    def _waits(self) -> tuple[Unmet, ...]:
+        """What starts of the new wish wait for. A rollback leads back to what ran."""
         service, status = self.view.service, self.view.service.update
         if status is None or status.state is not UpdateState.UPDATING:
-            return None, dirty
-        waits = unmet(self.view.state, service, service.spec_version)
-        able = [slot for slot in dirty if not waits or not any(task.started_at for task in slot.kept)]
+            return ()
+        return unmet(self.view.state, service, service.spec_version)
+
+    def _gated(self, dirty: Sequence[Slot]) -> list[Slot]:
+        """While the new wish would wait for services that it depends on, what serves by the old one is not stopped
+        for it. Slots in which nothing ever ran move on."""
+        return [slot for slot in dirty if any(task.started_at for task in slot.kept)] if self._waits() else []
+
+    def _still_since(self, waits: Sequence[Unmet]) -> datetime | None:
+        """Since when nothing of what is waited for gets on; None while something does."""
+        if not waits or any(one.is_at_work for one in waits):
+            return None
+        times = [one.progressed_at for one in waits if one.progressed_at is not None]
+        return max(self.since, self.resumed or self.since, *times)
+
+    def _gate(self, dirty: Sequence[Slot]) -> tuple[Service | None, Sequence[Slot]]:
+        """The slots that may move on, and the service's record where its status is to tell of a wait."""
+        service, status = self.view.service, self.view.service.update
+        gated = self._gated(dirty)
+        able = [slot for slot in dirty if slot not in gated]
+        if status is None or status.state is not UpdateState.UPDATING:
+            return None, able
         message = status.message or ""
-        if waits and len(able) < len(dirty):
-            message = _GATED + " and until ".join(one.until for one in waits)
+        if gated:
+            message = _GATED + " and until ".join(one.until for one in self._waits())
         elif message.startswith(_GATED):
             message = _UNDER_WAY
         if message == (status.message or ""):
@@ -202,7 +239,7 @@ class _Progress:
     def _moving(self, slot: Slot) -> tuple[Task | None, datetime | None]:
         """The task on its way to RUNNING and by when it must be there: counted from the first attempt, whatever
         replaced that on the way, or from when the update was continued. The time it waited for other services is
-        theirs."""
+        theirs, while they get on."""
         if self._has_ended(slot) or any(self._has_come(task) for task in slot.kept):
             return None, None
         task = next((task for task in slot.wanted if self._is_new(task)), None) or self._forgiven(slot)
@@ -213,9 +250,14 @@ class _Progress:
             if not self._is_new(earlier) or earlier.started_at is not None:
                 break
             begun = min(begun, earlier.created_at)
-        waits = task.reason is not None and task.reason.code is ReasonCode.WAITING_DEPENDENCY
-        held = self.view.now if waits else task.held_until or begun
+        waits = _is_held(task)
+        held = (self._still_since(self._waits()) or self.view.now) if waits else task.held_until or begun
         return task, max(begun, self.resumed or begun, held) + deadline_of(self.view.service.spec)
+
+
+def _is_held(task: Task) -> bool:
+    """By services that its own depends on."""
+    return task.reason is not None and task.reason.code is ReasonCode.WAITING_DEPENDENCY
 
 
 _ANY = (None, RestartCondition.ANY)
@@ -241,51 +283,6 @@ def _first(dirty: Iterable[Slot], count: int) -> tuple[Slot, ...]:
     return tuple(sorted(dirty, key=lambda slot: (any(t.state is TaskState.RUNNING for t in slot.wanted), slot.place)))[
         :count
     ]
-
-
-def _failed(view: View, status: UpdateStatus, blamed: str) -> Service:
-    service = view.service
-    rolling_back = status.state is UpdateState.ROLLBACK_STARTED
-    config = service.spec.rollback_config if rolling_back else service.spec.update_config
-    wants_rollback = config is not None and config.failure_action is FailureAction.ROLLBACK
-    if wants_rollback and not rolling_back and _can_roll_back(service):
-        return _rolled_back(view, f"update rolled back due to {blamed}")
-    state = UpdateState.ROLLBACK_PAUSED if rolling_back else UpdateState.PAUSED
-    message = f"{'rollback' if rolling_back else 'update'} paused due to {blamed}"
-    return service.model_copy(update={"update": status.model_copy(update={"state": state, "message": message})})
-
-
-def _can_roll_back(service: Service) -> bool:
-    return service.previous_spec is not None and service.previous_spec_version != service.spec_version
-
-
-def _rolled_back(view: View, message: str) -> Service:
-    service = view.service
-    update = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=view.now, message=message)
-    return service.model_copy(
-        update={
-            "spec": service.previous_spec,
-            "spec_version": service.previous_spec_version,
-            "previous_spec": None,
-            "previous_spec_version": None,
-            "update": update,
-        }
-    )
-
-
-def _completed(view: View, but: str = "") -> Service:
-    """`but` names what did not come to run; failures that do not hold an update up end it all the same."""
-    status = view.service.update or UpdateStatus()
-    rolling_back = status.state is UpdateState.ROLLBACK_STARTED
-    message = "rollback completed" if rolling_back else "update completed"
-    done = status.model_copy(
-        update={
-            "state": UpdateState.ROLLBACK_COMPLETED if rolling_back else UpdateState.COMPLETED,
-            "completed_at": view.now,
-            "message": f"{message}, but for {but}" if but else message,
-        }
-    )
-    return view.service.model_copy(update={"update": done})
 
 
 def _began(task: Task, now: datetime) -> datetime:

@@ -1,7 +1,6 @@
 """What a start waits for when its service depends on others, and what is refused as a dependency."""
 
 import json
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,51 +11,37 @@ from support.builders import (
     a_global_service,
     a_job,
     a_node,
-    a_revision,
     a_service,
     a_state,
     a_task,
-    a_template,
     at,
+)
+from support.dependents import (
+    COMPLETE,
+    COMPLETED,
+    CRASHED,
+    HEALTHY,
+    ONCE,
+    STARTED,
+    UPDATING,
+    a_picture,
+    decide,
+    held,
+    web,
+    with_label,
 )
 
 from manager.admission.service import admit_rollback, admit_service, admit_update
 from manager.control.dirty import DirtySet
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
-from manager.orchestrator.decision import Decision, SetDesired
+from manager.orchestrator.decision import SetDesired
 from manager.orchestrator.depends import check_depends_on, unmet, waiting_text
-from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reasons import waiting_reason
 from manager.state import Changed, State
-from manager.store.keys import name_key
-from manager.store.port import Batch, Change, Entry
 from swarmpy.errors import BadRequest
 from swarmpy.labels import DEPENDS_ON
-from swarmpy.models.service import UpdateConfig, UpdateOrder, UpdateState, UpdateStatus
-from swarmpy.models.task import ContainerStatus, RestartCondition, RestartPolicy, TaskStatus
+from swarmpy.models.task import ContainerStatus, TaskStatus
 from swarmpy.states import NodeState, TaskState
-
-STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
-ONCE = RestartPolicy(condition=RestartCondition.ON_FAILURE)
-UPDATING = UpdateStatus(state=UpdateState.UPDATING, started_at=T0, message="update in progress")
-NODES = (a_node("n1"), a_node("n2"))
-
-
-def with_label(service: Service, on: Mapping[str, str] | str) -> Service:
-    label = on if isinstance(on, str) else json.dumps(on)
-    return service.model_copy(update={"spec": service.spec.model_copy(update={"labels": {DEPENDS_ON: label}})})
-
-
-def web(on: Mapping[str, str] | None = None, **fields: Any) -> Service:
-    return with_label(a_service("web", **fields), on or {"db": HEALTHY})
-
-
-def a_picture(*objects: AnyObject) -> State:
-    """Where services are found by their names, too."""
-    state = a_state(*NODES, *objects)
-    names = {name_key("services", value.id): value.id for value in objects if isinstance(value, Service)}
-    state.apply(Batch(2, tuple(Change(key, Entry(key, name.encode(), 2, 2)) for key, name in names.items())))
-    return state
 
 
 def waits(condition: str, *objects: AnyObject) -> str:
@@ -64,16 +49,6 @@ def waits(condition: str, *objects: AnyObject) -> str:
     service = web({"db": condition})
     found = unmet(a_picture(service, *objects), service, 1)
     return waiting_text(found) if found else ""
-
-
-def decide(service: Service, *objects: AnyObject, now: float = 0) -> Decision:
-    state = a_picture(a_revision(service, 1, a_template(image="old:1")), service, *objects)
-    around = Surroundings(eligible=lambda _: frozenset({"n1", "n2"}))
-    return reconcile_service(state, state.services[service.id], at(now), around)
-
-
-def held(decision: Decision) -> list[tuple[TaskState, ReasonCode | None]]:
-    return [(task.desired_state, task.reason.code if task.reason else None) for task in decision.create]
 
 
 def checking(**fields: Any) -> Task:
@@ -158,9 +133,6 @@ def test_a_global_service_is_healthy_where_nodes_are_there() -> None:
     assert waits(HEALTHY, db) == "waits until service db is healthy: 0/1 running"
     assert waits(HEALTHY, db, here, there) == "waits until service db is healthy: 1/2 running"
     assert waits(HEALTHY, db, here, away, a_node("n3", state=NodeState.DOWN)) == ""
-
-
-COMPLETE: dict[str, Any] = {"state": TaskState.COMPLETE, "desired": TaskState.COMPLETE, "started": 0}
 
 
 def test_a_job_is_complete_when_each_run_of_the_present_iteration_is() -> None:
@@ -251,9 +223,6 @@ def test_what_runs_is_not_stopped_when_a_dependency_fails() -> None:
     assert not decide(web(), a_service("db"), failed, a_task("w1"))
 
 
-CRASHED: dict[str, Any] = {"state": TaskState.FAILED, "desired": TaskState.SHUTDOWN, "started": -50, "finished": 0}
-
-
 def test_after_a_full_restart_a_service_waits_until_something_of_its_dependency_runs() -> None:
     crashed = a_task("w1", created=-50, **CRASHED)
     db_crashed = a_task("d1", "db", created=-50, **CRASHED)
@@ -292,104 +261,6 @@ def test_waiting_for_others_is_no_crash() -> None:
 
     (again,) = decide(web(), a_service("db"), a_task("d1", "db"), waited, now=501).create
     assert again.start_after == at(501) + timedelta(seconds=2)
-
-
-# updates
-
-
-def updated(status: UpdateStatus | None = UPDATING, on: Mapping[str, str] | None = None, **fields: Any) -> Service:
-    template = a_template(image="web:2")
-    return web(on or {"db": COMPLETED}, spec_version=2, template=template, status=status, **fields)
-
-
-def old(slot: int = 1, **fields: Any) -> Task:
-    return a_task(f"old{slot}", slot=slot, version=1, created=-100, **fields)
-
-
-def status_of(decision: Decision) -> UpdateStatus | None:
-    return next((value.update for value in decision.replace if isinstance(value, Service)), None)
-
-
-def test_an_update_stops_nothing_while_the_new_wish_would_wait_and_its_status_says_so() -> None:
-    decision = decide(updated(status=None), a_job("db", iteration=1), old())
-
-    assert (decision.desire, decision.create) == ((), ())
-    status = status_of(decision)
-    assert status is not None
-    assert status.state is UpdateState.UPDATING
-    assert status.message == "update waits until service db has completed successfully"
-
-
-def test_an_update_goes_on_when_what_it_waited_for_is_there() -> None:
-    waiting = UPDATING.model_copy(update={"message": "update waits until service db has completed successfully"})
-    job = a_job("db", iteration=1)
-    decision = decide(updated(waiting), job, a_task("d1", job, job_iteration=1, **COMPLETE), old())
-
-    assert [part.task_id for part in decision.desire] == ["old1"]
-    assert [task.spec_version for task in decision.create] == [2]
-    status = status_of(decision)
-    assert status is not None
-    assert status.message == "update in progress"
-
-
-def test_the_status_of_an_update_that_waits_is_written_once() -> None:
-    waiting = UPDATING.model_copy(update={"message": "update waits until service db has completed successfully"})
-
-    assert not decide(updated(waiting), a_job("db", iteration=1), old()).replace
-
-
-def test_what_crashes_while_its_update_waits_is_started_again_by_its_old_wish() -> None:
-    crashed = a_task("old1", version=1, created=-50, **CRASHED)
-
-    (again,) = decide(updated(), a_job("db", iteration=1), crashed, now=1).create
-    assert (again.spec_version, again.desired_state) == (1, TaskState.RUNNING)
-
-
-def test_a_slot_in_which_nothing_ever_ran_moves_on_and_waits_by_its_new_wish() -> None:
-    never = old(state=TaskState.READY, desired=TaskState.READY)
-
-    decision = decide(updated(), a_job("db", iteration=1), never)
-    assert held(decision) == [(TaskState.READY, ReasonCode.WAITING_DEPENDENCY)]
-    assert [part.task_id for part in decision.desire] == ["old1"]
-
-
-def test_in_an_update_slots_after_the_first_ask_only_that_something_runs() -> None:
-    db = a_service("db", replicas=2)
-    service = updated(on={"db": HEALTHY}, replicas=2)
-    renewed = a_task("new1", slot=1, version=2, created=1)
-
-    decision = decide(service, db, a_task("d1", db), renewed, old(2), now=60)
-    assert [part.task_id for part in decision.desire] == ["old2"]
-
-
-def test_a_wish_that_comes_back_asks_for_everything_again() -> None:
-    """It ran once, long before this update."""
-    earlier = a_task("early", slot=1, version=2, created=-500, **CRASHED)
-    decision = decide(updated(), a_job("db", iteration=1), earlier, old())
-
-    assert not decision.create
-
-
-def test_a_rollback_does_not_wait_for_what_the_failed_wish_would_need() -> None:
-    rolling_back = UpdateStatus(state=UpdateState.ROLLBACK_STARTED, started_at=T0, message="rolled back")
-    decision = decide(updated(rolling_back), a_job("db", iteration=1), old())
-
-    assert [(task.spec_version, task.desired_state) for task in decision.create] == [(2, TaskState.READY)]
-    assert [part.task_id for part in decision.desire] == ["old1"]
-
-
-def test_the_time_that_a_renewed_task_waits_for_others_is_no_lack_of_progress() -> None:
-    wait = Reason(code=ReasonCode.WAITING_DEPENDENCY, text="waits", since=T0)
-    start_first = UpdateConfig(order=UpdateOrder.START_FIRST)
-    service = updated(update=start_first)
-    waiting = a_task("new1", version=2, created=1, state=TaskState.READY, desired=TaskState.READY, reason=wait)
-
-    assert status_of(decide(service, a_job("db", iteration=1), old(), waiting, now=3600)) is None
-    released = a_task("new1", version=2, created=1, state=TaskState.STARTING, held_until=at(3500))
-    assert status_of(decide(service, a_job("db", iteration=1), old(), released, now=3600)) is None
-    failed = status_of(decide(service, a_job("db", iteration=1), old(), released, now=4200))
-    assert failed is not None
-    assert failed.state is UpdateState.PAUSED
 
 
 # admission
@@ -476,6 +347,13 @@ def test_what_happens_to_a_dependency_is_its_dependents_concern() -> None:
     assert marked(Changed("", a_task("d1", "db"), ended()), state=state) == {"db", "web"}
     assert marked(Changed("", None, a_service("db")), state=state) == {"db", "web"}
     assert marked(Changed("", None, a_service("other")), state=state) == {"other"}
+
+
+def test_a_node_that_is_back_concerns_those_that_depend_on_what_it_runs() -> None:
+    state = a_picture(web(), a_service("other"), a_service("db"), a_task("d1", "db", node="n1"))
+    back = Changed("", a_node("n1", state=NodeState.DOWN), a_node("n1"))
+
+    assert marked(back, state=state) == {"db", "web"}
 
 
 def test_a_container_that_has_started_is_its_dependents_concern_only() -> None:

@@ -1,17 +1,21 @@
 """Rolling updates: pace, order, failures, rollback, and how the status tells of them."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 import pytest
-from support.builders import SECOND, T0, a_node, a_revision, a_service, a_state, a_task, a_template, at
+from support.builders import SECOND, T0, a_cluster, a_node, a_revision, a_service, a_state, a_task, a_template, at
 
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.keep import View
 from manager.orchestrator.replicated import reconcile_replicated
 from manager.orchestrator.survey import survey
+from swarmpy.labels import ALLOW, HOST
+from swarmpy.models.cluster import ClusterSpec
+from swarmpy.models.container import ContainerSpec
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition, RestartPolicy
 from swarmpy.states import TaskState
@@ -229,6 +233,23 @@ def test_a_failure_rolls_back_where_that_is_the_wish() -> None:
     assert (after.spec, after.spec_version) == (service.previous_spec, 1)
     assert (after.previous_spec, after.previous_spec_version) == (None, None)
     assert [task.spec_version for task in decision.create] == [1]
+
+
+@pytest.mark.parametrize(("allowed", "ends"), [("", UpdateState.PAUSED), ("pid", UpdateState.ROLLBACK_STARTED)])
+def test_nothing_is_rolled_back_to_what_the_cluster_allows_no_more(allowed: str, ends: UpdateState) -> None:
+    service = web(failure_action=FailureAction.ROLLBACK)
+    bare = OLD.model_copy(update={"container_spec": ContainerSpec(labels={HOST: json.dumps({"PidMode": "host"})})})
+    service = service.model_copy(update={"previous_spec": service.spec.model_copy(update={"task_template": bare})})
+    cluster = a_cluster().model_copy(update={"spec": ClusterSpec(labels={ALLOW: allowed})})
+
+    state, message = status_of(decide(service, cluster, failed(1, started=1), old(2), now=2))
+    assert state is ends
+    assert (message or "").endswith(
+        "task failed1"
+        if allowed
+        else "task failed1; not rolled back: the former spec asks for pid, which this cluster does not let services"
+        " ask for"
+    )
 
 
 def test_without_a_spec_to_go_back_to_the_update_is_paused() -> None:
