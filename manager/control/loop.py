@@ -193,6 +193,8 @@ class ControlLoop:
                 continue
             started = self._clock.monotonic()
             decision = reconcile_service(self._state, service, now, self._around)
+            # The next service must not be decided upon as if that room were still free.
+            self._keeper.hold(decision.adopt)
             self._dirty.look_again(service_id, decision.again_at)
             self._note_cost(service_id, self._clock.monotonic() - started, now)
             for part in _portions(decision, self.TASKS_AT_ONCE):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Node, Service, Task
+from manager.orchestrator.decision import AdoptTask
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes, stays
@@ -85,9 +86,19 @@ class ViewKeeper:
             return None
 
     def have_room(self, tasks: Sequence[Task]) -> frozenset[str]:
-        """Of running tasks of one service, given by their new wish, those that their nodes take by it. They hold their
-        new room from now on; should that not be written after all: `restore`. Those that must go hold their old one
-        until then, but leave their place in a maximum of replicas to the others."""
+        """Of running tasks of one service, given by their new wish, those that their nodes take by it, together. Those
+        that must go hold their old room until then, but leave their place in a maximum of replicas to the others.
+        The picture is afterwards as it was: what is decided upon holds its room by `hold`."""
+        before = [placed for task in tasks if (placed := self.view.task(task.id)) is not None]
+        try:
+            return self._tried_in_turn(tasks)
+        finally:
+            for placed in before:
+                self.view.remove_task(placed.id)
+            for placed in before:
+                self.view.add_task(placed)
+
+    def _tried_in_turn(self, tasks: Sequence[Task]) -> frozenset[str]:
         kept: set[str] = set()
         given_up = Counter(task.node_id for task in tasks)
         for task in tasks:
@@ -103,6 +114,14 @@ class ViewKeeper:
             else:
                 self.view.add_task(before)
         return frozenset(kept)
+
+    def hold(self, adopted: Iterable[AdoptTask]) -> None:
+        """Tasks that go on by another wish hold their room by it from now on, before it is written; should it not be
+        written after all: `restore`."""
+        for one in adopted:
+            task = self._state.tasks.get(one.task_id)
+            if task is not None and self.view.task(task.id) is not None:
+                self.view.add_task(self.placed(task.model_copy(update={"spec_version": one.spec_version})))
 
     def _takes(self, task: Task, beside: int) -> bool:
         try:

@@ -1,5 +1,6 @@
 """Tasks that a new wish takes over as they are: only what says where they may run, or what is set aside for them, is
-different, and their node still will do. Their containers are not touched."""
+different, and their node still will do. Their containers are not touched: a reservation of memory, which the engine
+is given as a soft limit, too, holds for the scheduler at once and for the engine from the next start on."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

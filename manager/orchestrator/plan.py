@@ -24,8 +24,8 @@ from manager.state import State
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the scheduler knows and deciders ask for. Those that `have_room` says may stay hold their new room from
-    then on."""
+    """What the scheduler knows and deciders ask for. Asking changes nothing: what a decision adopts holds its new room
+    once whoever asked for the decision says so."""
 
     eligible: Callable[[Service], frozenset[str]]
     removal_order: RemovalOrder = tuple

@@ -20,7 +20,7 @@ from manager.control.scheduling import schedule
 from manager.control.view_keeper import ViewKeeper
 from manager.dispatcher.reports import merged
 from manager.objects import Service, Task
-from manager.orchestrator.decision import combined
+from manager.orchestrator.decision import Decision, combined
 from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reaper import reap_specs
 from manager.state import State
@@ -144,13 +144,18 @@ class ServiceLife:
         keeper = ViewKeeper(self.state)
         around = Surroundings(keeper.eligible, keeper.removal_order, keeper.unfit, keeper.have_room)
         services = list(self.state.services.values())
-        decided = combined([reconcile_service(self.state, service, self.now, around) for service in services])
+        decided = combined([self._decided(service, keeper, around) for service in services])
         self._due = decided.again_at
         draft = Draft(self.state, self._mint, self.now)
         draft.add(decided)
         draft.add(reap_specs(self.state))
         await schedule(draft, self.state, keeper, [*keeper.take_waiting(), *draft.new], self.now)
         return list(draft.units())
+
+    def _decided(self, service: Service, keeper: ViewKeeper, around: Surroundings) -> Decision:
+        decision = reconcile_service(self.state, service, self.now, around)
+        keeper.hold(decision.adopt)
+        return decision
 
     def _write(self, *units: Unit) -> None:
         for unit in units:

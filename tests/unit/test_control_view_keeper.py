@@ -9,6 +9,7 @@ from support.picture import NOW, a_node, a_service, a_task, a_template, a_wish, 
 
 from manager.control.view_keeper import ViewKeeper
 from manager.objects import Node, SpecRevision, Task
+from manager.orchestrator.decision import AdoptTask
 from manager.state import Changed, State
 from manager.store.codec import encode
 from manager.store.port import Batch, Change, Entry
@@ -165,10 +166,18 @@ def moved_on(*ids: str) -> list[Task]:
     return [a_task(id).model_copy(update={"spec_version": 2}) for id in ids]
 
 
-def test_tasks_that_stay_hold_the_room_of_their_new_wish_at_once() -> None:
+def test_to_ask_whether_there_is_room_takes_none() -> None:
+    keeper = ViewKeeper(picture(*ROOMY, asking(2, cpus=5), a_task("a"), a_task("b")))
+
+    assert keeper.have_room(moved_on("a", "b")) == keeper.have_room(moved_on("a", "b")) == {"a"}
+    assert room(keeper) == 2
+
+
+def test_tasks_that_are_adopted_hold_the_room_of_their_new_wish_at_once() -> None:
     keeper = ViewKeeper(picture(*ROOMY, asking(2, cpus=3), a_task("a"), a_task("b", node="n2")))
 
     assert keeper.have_room(moved_on("a")) == {"a"}
+    keeper.hold([AdoptTask("a", 2), AdoptTask("gone", 2)])
     assert (room(keeper), room(keeper, "n2")) == (3, 1)
     keeper.restore(["a"])
     assert room(keeper) == 1
@@ -179,6 +188,7 @@ def test_together_they_never_hold_more_than_the_node_has() -> None:
     keeper = ViewKeeper(picture(*ROOMY, asking(2, cpus=5), a_task("a"), a_task("b")))
 
     assert keeper.have_room(moved_on("a", "b")) == {"a"}
+    keeper.hold([AdoptTask("a", 2)])
     assert room(keeper) == 6
 
 
