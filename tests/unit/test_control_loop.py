@@ -7,7 +7,7 @@ from datetime import datetime
 
 from support.cluster import ManagerProcess
 from support.history import HistoryChecker
-from support.picture import a_node, a_service, a_task, a_wish
+from support.picture import a_node, a_service, a_task, a_template, a_wish
 from support.stepping import advance, settle
 
 from manager.control.loop import ControlLoop
@@ -20,6 +20,8 @@ from manager.store.memory import MemoryDatabase
 from manager.store.port import Fence, Put, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.idgen import CountingIds
+from swarmpy.models.node import NodeDescription
+from swarmpy.models.resources import ResourceRequirements, Resources
 from swarmpy.models.service import Global, ServiceMode
 from swarmpy.states import NodeState, TaskState
 
@@ -125,3 +127,26 @@ async def test_a_loop_that_fell_behind_looks_at_everything() -> None:
             await advance(bench.clock, 1)
 
             assert bench.placed() == ["n1"]
+
+
+async def test_services_of_one_pass_never_adopt_more_than_a_node_has_room_for() -> None:
+    """Eight CPUs, and both would have five from now on."""
+    roomy = NodeDescription(hostname="n1", resources=Resources(nano_cpus=8 * 10**9))
+    template = a_template(resources=ResourceRequirements(reservations=Resources(nano_cpus=5 * 10**9)))
+    async with leading() as bench:
+        await bench.write(
+            a_node("n1").model_copy(update={"description": roomy}),
+            *(
+                value
+                for name in ("web", "api")
+                for value in (
+                    a_service(name, template=template).model_copy(update={"spec_version": 2}),
+                    a_wish(name),
+                    a_wish(name, number=2, template=template),
+                    a_task(f"{name}-1", service=name),
+                )
+            ),
+        )
+        async with running(bench):
+            tasks = bench.ledger.state.tasks
+            assert sorted(tasks[f"{name}-1"].spec_version for name in ("web", "api")) == [1, 2]
