@@ -20,6 +20,7 @@ MAY_IMPORT = {
 }
 
 PURE = (
+    "swarmpy/dependencies.py",
     "swarmpy/errors.py",
     "swarmpy/ids.py",
     "swarmpy/labels.py",

@@ -5,6 +5,7 @@ from datetime import datetime
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
 from manager.admission.defaults import complete_template, with_stored_defaults
+from manager.admission.depends import check_depends_on
 from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.network import find_network_target
@@ -14,7 +15,6 @@ from manager.admission.secret_references import check_still_there, holding, with
 from manager.admission.template import check_template
 from manager.objects import Service, SpecRevision
 from manager.orchestrator.deadline import parse_deadline
-from manager.orchestrator.depends import check_depends_on
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key

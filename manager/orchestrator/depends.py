@@ -16,17 +16,15 @@ agent has told otherwise: so a start also waits until the nodes that are said to
 by this leader, or are known to be down.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import partial
 
 from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.slots import ROLLING_BACK, Place, by_age, is_current, is_job
 from manager.state import State
-from swarmpy.errors import BadRequest
+from swarmpy.dependencies import Condition, depends_on
 from swarmpy.labels import DEPENDS_ON
 from swarmpy.models.service import UpdateState
 from swarmpy.models.task import RestartCondition
@@ -36,12 +34,6 @@ _MOVING = frozenset({UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED})
 _UPDATING = frozenset({UpdateState.UPDATING, UpdateState.PAUSED})
 # Steps on the way: they tell no cause.
 _USUAL = frozenset({ReasonCode.WAITING_AGENT, ReasonCode.WAITING_OLD_TASK, ReasonCode.REPLACED})
-
-
-class Condition(StrEnum):
-    STARTED = "service_started"
-    HEALTHY = "service_healthy"
-    COMPLETED = "service_completed_successfully"
 
 
 _WORDS = {
@@ -67,41 +59,8 @@ class Unmet:
     is_over: bool = False
 
 
-def parse_depends_on(label: str) -> dict[str, Condition]:
-    """From service name to condition. Raises `BadRequest`."""
-    try:
-        found = json.loads(label)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise BadRequest(f"label {DEPENDS_ON}: it must be a JSON object from service names to conditions")
-    conditions = [condition.value for condition in Condition]
-    for name, condition in found.items():
-        if not name or condition not in conditions:
-            raise BadRequest(
-                f"label {DEPENDS_ON}: {condition!r} is no condition for service {name!r}; use {', '.join(conditions)}"
-            )
-    return {name: Condition(condition) for name, condition in sorted(found.items())}
-
-
-def check_depends_on(state: State, name: str, labels: Mapping[str, str]) -> None:
-    """Refuses what no start could ever satisfy. A service that does not exist yet is none of that."""
-    conditions = parse_depends_on(labels[DEPENDS_ON]) if DEPENDS_ON in labels else {}
-    if name in conditions:
-        raise BadRequest(f"label {DEPENDS_ON}: service {name} cannot depend on itself")
-    if circle := _circle(state, name, conditions):
-        raise BadRequest(f"label {DEPENDS_ON}: services depend on each other in a circle: {' -> '.join(circle)}")
-
-
 def dependencies(service: Service) -> Mapping[str, Condition]:
-    """Admission lets no broken label in; one of an older manager's time says nothing."""
-    label = (service.spec.labels or {}).get(DEPENDS_ON)
-    if not label or service.removed:
-        return {}
-    try:
-        return parse_depends_on(label)
-    except BadRequest:
-        return {}
+    return {} if service.removed else depends_on(service.spec.labels)
 
 
 def unmet(state: State, service: Service, spec_version: int) -> tuple[Unmet, ...]:
@@ -338,21 +297,3 @@ def _is_there(state: State, node_id: str) -> bool:
 def _restarts_always(service: Service) -> bool:
     policy = service.spec.task_template.restart_policy
     return policy is None or policy.condition in (None, RestartCondition.ANY)
-
-
-def _circle(state: State, start: str, conditions: Mapping[str, Condition]) -> tuple[str, ...]:
-    """A way from the service over what it would depend on back to itself; empty when there is none."""
-    seen: set[str] = set()
-    ways: list[tuple[str, ...]] = [(start, name) for name in conditions]
-    while ways:
-        way = ways.pop()
-        last = way[-1]
-        if last == start:
-            return way
-        if last in seen:
-            continue
-        seen.add(last)
-        service = state.services.get(state.named("services", last) or "")
-        if service is not None:
-            ways += [(*way, name) for name in dependencies(service)]
-    return ()

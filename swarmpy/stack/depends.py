@@ -1,16 +1,12 @@
 """Which services a service waits for. Pure."""
 
-import json
 from collections.abc import Mapping, Sequence
 
-from swarmpy.labels import DEPENDS_ON
+from swarmpy.dependencies import CONDITIONS, Condition, circle_through, render_depends_on
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped
 from swarmpy.stack.tree import Path
-
-STARTED, HEALTHY, COMPLETED = "service_started", "service_healthy", "service_completed_successfully"
-CONDITIONS = (STARTED, HEALTHY, COMPLETED)
 
 
 def depends_label(stack: str, service: Config, config: Config, path: Path, faults: Faults) -> dict[str, str]:
@@ -19,15 +15,15 @@ def depends_label(stack: str, service: Config, config: Config, path: Path, fault
     waits: dict[str, str] = {}
     for name, how in dependencies(service).items():
         here = (*path, "depends_on", name)
-        condition = faults.choose((*here, "condition"), how.get("condition") or STARTED, CONDITIONS)
+        condition = faults.choose((*here, "condition"), how.get("condition") or Condition.STARTED.value, CONDITIONS)
         if name not in services:
             if how.get("required", True):
                 faults.add(here, f"there is no service {name} in the files")
             continue
-        if condition == HEALTHY and (services[name].get("healthcheck") or {}).get("disable"):
+        if condition == Condition.HEALTHY and (services[name].get("healthcheck") or {}).get("disable"):
             faults.add(here, f"never healthy: the service {name} has its health check disabled")
-        waits[scoped(stack, name)] = condition or STARTED
-    return {DEPENDS_ON: json.dumps(waits, sort_keys=True, separators=(",", ":"))} if waits else {}
+        waits[scoped(stack, name)] = condition or Condition.STARTED.value
+    return render_depends_on(waits)
 
 
 def dependencies(service: Config) -> Mapping[str, Config]:
@@ -63,21 +59,5 @@ def fault_of_circle(services: Config) -> tuple[Path, str] | None:
 
 def circle_of(services: Config) -> Sequence[str]:
     """The services that wait for each other in a circle, the first one again at the end; empty when none do."""
-    done: set[str] = set()
-    for start in services:
-        found = _circle(start, services, [], done)
-        if found:
-            return found
-    return ()
-
-
-def _circle(name: str, services: Config, above: list[str], done: set[str]) -> list[str]:
-    if name in above:
-        return [*above[above.index(name) :], name]
-    if name in done or name not in services:
-        return []
-    for other in dependencies(services[name]):
-        if found := _circle(other, services, [*above, name], done):
-            return found
-    done.add(name)
-    return []
+    ways = (circle_through(name, lambda one: dependencies(services.get(one) or {})) for name in services)
+    return next(filter(None, ways), ())

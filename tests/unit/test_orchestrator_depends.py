@@ -31,11 +31,12 @@ from support.dependents import (
     with_label,
 )
 
+from manager.admission.depends import check_depends_on
 from manager.admission.service import admit_rollback, admit_service, admit_update
 from manager.control.dirty import DirtySet
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import SetDesired
-from manager.orchestrator.depends import check_depends_on, unmet, waiting_text
+from manager.orchestrator.depends import unmet, waiting_text
 from manager.orchestrator.reasons import waiting_reason
 from manager.state import Changed, State
 from swarmpy.errors import BadRequest

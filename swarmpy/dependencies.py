@@ -1,0 +1,62 @@
+"""Which services a service waits for, as its label says it: the conditions, the label, and circles. Pure."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+
+from swarmpy.errors import BadRequest
+from swarmpy.labels import DEPENDS_ON
+
+
+class Condition(StrEnum):
+    STARTED = "service_started"
+    HEALTHY = "service_healthy"
+    COMPLETED = "service_completed_successfully"
+
+
+CONDITIONS = tuple(condition.value for condition in Condition)
+
+
+def parse_depends_on(label: str) -> dict[str, Condition]:
+    """From service name to condition. Raises `BadRequest`."""
+    try:
+        found = json.loads(label)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise BadRequest(f"label {DEPENDS_ON}: it must be a JSON object from service names to conditions")
+    for name, condition in found.items():
+        if not name or condition not in CONDITIONS:
+            raise BadRequest(
+                f"label {DEPENDS_ON}: {condition!r} is no condition for service {name!r}; use {', '.join(CONDITIONS)}"
+            )
+    return {name: Condition(condition) for name, condition in sorted(found.items())}
+
+
+def depends_on(labels: Mapping[str, str] | None) -> dict[str, Condition]:
+    """Of a stored service. Admission lets no broken label in; one of an older manager's time says nothing."""
+    label = (labels or {}).get(DEPENDS_ON)
+    try:
+        return parse_depends_on(label) if label else {}
+    except BadRequest:
+        return {}
+
+
+def render_depends_on(conditions: Mapping[str, str]) -> dict[str, str]:
+    """The label, in one spelling; none where there is nothing to wait for."""
+    return {DEPENDS_ON: json.dumps(conditions, sort_keys=True, separators=(",", ":"))} if conditions else {}
+
+
+def circle_through(start: str, needs: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
+    """A way from the name over what it needs back to itself; empty when there is none. Other circles do not count."""
+    seen: set[str] = set()
+    ways: list[tuple[str, ...]] = [(start, name) for name in reversed(list(needs(start)))]
+    while ways:
+        way = ways.pop()
+        last = way[-1]
+        if last == start:
+            return way
+        if last not in seen:
+            seen.add(last)
+            ways += [(*way, name) for name in reversed(list(needs(last)))]
+    return ()

@@ -1,0 +1,26 @@
+"""What the label of a service says of those that it waits for, for the command line and the manager alike."""
+
+from swarmpy.dependencies import circle_through, depends_on, parse_depends_on, render_depends_on
+from swarmpy.labels import DEPENDS_ON
+
+NEEDS = {"web": ("db", "cache"), "cache": ("db", "web"), "a": ("b",), "b": ("a",), "out": ("a",)}
+
+
+def circle(start: str) -> tuple[str, ...]:
+    return circle_through(start, lambda name: NEEDS.get(name, ()))
+
+
+def test_the_label_is_read_as_it_was_written() -> None:
+    conditions = {"db": "service_healthy", "a": "service_started"}
+
+    assert parse_depends_on(render_depends_on(conditions)[DEPENDS_ON]) == conditions
+    assert render_depends_on({}) == {}
+
+
+def test_a_label_that_cannot_be_read_says_nothing() -> None:
+    assert depends_on({DEPENDS_ON: "{"}) == depends_on({}) == depends_on(None) == {}
+
+
+def test_a_circle_is_one_through_the_name_that_is_asked_about() -> None:
+    assert circle("web") == ("web", "cache", "web")
+    assert (circle("out"), circle("db")) == ((), ())
