@@ -186,7 +186,8 @@ class _Progress:
         """The slots that may move on, and the service's record where its status is to tell of a wait."""
         service, status = self.view.service, self.view.service.update
         gated = self._gated(dirty)
-        able = [slot for slot in dirty if slot not in gated]
+        held = {slot.place for slot in gated}
+        able = [slot for slot in dirty if slot.place not in held]
         if status is None or status.state is not UpdateState.UPDATING:
             return None, able
         message = status.message or ""
