@@ -10,17 +10,35 @@ from typing import Any
 Object = Mapping[str, Any]
 Names = Mapping[str, str]
 
-# What the manager writes where a wish says nothing, by the path without list places.
+_SECOND = 1_000_000_000
+# What holds where a wish says nothing, by the path without list places; elsewhere it is Docker's zero value.
 _DEFAULTS: dict[str, Any] = {
     "TaskTemplate.Runtime": "container",
     "TaskTemplate.ContainerSpec.Isolation": "default",
+    "TaskTemplate.ContainerSpec.StopGracePeriod": 10 * _SECOND,
     "Mode.Replicated.Replicas": 1,
     "Mode.ReplicatedJob.MaxConcurrent": 1,
     "Mode.ReplicatedJob.TotalCompletions": 1,
     "EndpointSpec.Mode": "vip",
     "EndpointSpec.Ports.Protocol": "tcp",
     "EndpointSpec.Ports.PublishMode": "ingress",
+    **{
+        f"{config}.{field}": default
+        for config in ("UpdateConfig", "RollbackConfig")
+        for field, default in (
+            ("Parallelism", 1),
+            ("FailureAction", "pause"),
+            ("Monitor", 5 * _SECOND),
+            ("Order", "stop-first"),
+        )
+    },
 }
+_CONDITION = "TaskTemplate.RestartPolicy.Condition"
+_JOBS = frozenset({"ReplicatedJob", "GlobalJob"})
+# Without a word on it the node's daemon decides, so false says something too.
+_NO_ZERO = frozenset({"TaskTemplate.ContainerSpec.Init"})
+# Whose keys are the user's own: there an empty value is another than none.
+_STRING_MAPS = frozenset({"Labels", "Options", "DriverOpts", "Sysctls"})
 # How often someone forced an update is no wish of a file.
 _NOT_OURS = frozenset({"TaskTemplate.ForceUpdate"})
 _REFERENCES = (("Secrets", "SecretID", "SecretName"), ("Configs", "ConfigID", "ConfigName"))
@@ -41,8 +59,13 @@ def changes(wish: Object, stored: Object, names: Names) -> tuple[FieldChange, ..
     Both are service specs in the API's JSON; `names` are those of networks, secrets and configs by their ids, so that
     what refers to them by name and what does so by id are alike.
     """
-    old, new = (_said(_by_name(spec, names)) for spec in (stored, wish))
+    old, new = (_said(_by_name(spec, names), _defaults_of(spec)) for spec in (stored, wish))
     return tuple(_differences(old, new, ""))
+
+
+def _defaults_of(spec: Object) -> Object:
+    is_job = any(spec.get("Mode", {}).get(mode) is not None for mode in _JOBS)
+    return {**_DEFAULTS, _CONDITION: "on-failure" if is_job else "any"}
 
 
 def _by_name(spec: Object, names: Names) -> Object:
@@ -81,19 +104,21 @@ def _differences(old: Any, new: Any, path: str) -> Iterator[FieldChange]:
         yield from _differences((old or {}).get(key), (new or {}).get(key), _below(path, key))
 
 
-def _said(value: Any, path: str = "") -> Any:
-    """What the value says beyond defaults and Docker's zero values; None when it says nothing."""
-    if path in _NOT_OURS or (path in _DEFAULTS and value in ("", _DEFAULTS[path])):
+def _said(value: Any, defaults: Object, path: str = "") -> Any:
+    """What the value says beyond the defaults; None when it says nothing."""
+    if path in _NOT_OURS or (path in defaults and value in ("", defaults[path])):
         return None
     if isinstance(value, Mapping):
-        says = {key: _said(item, _below(path, key)) for key, item in value.items()}
+        if path.rpartition(".")[2] in _STRING_MAPS:
+            return dict(value) or None
+        says = {key: _said(item, defaults, _below(path, key)) for key, item in value.items()}
         if path == "Mode":
             # Which mode it is, its key says, even with nothing below it.
             return {key: item or {} for key, item in says.items()}
         return {key: item for key, item in says.items() if item is not None} or None
     if isinstance(value, list | tuple):
-        return [_said(item, path) for item in value] or None
-    return value if path in _DEFAULTS or value not in ("", 0, False) else None
+        return [_said(item, defaults, path) for item in value] or None
+    return value if path in defaults or path in _NO_ZERO or value not in ("", 0, False) else None
 
 
 def _below(path: str, key: str) -> str:
