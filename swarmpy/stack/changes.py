@@ -13,6 +13,7 @@ from swarmpy.stack.diff import FieldChange
 from swarmpy.stack.diff import changes as service_changes
 from swarmpy.stack.docker_json import Object
 from swarmpy.stack.names import STACK_LABEL
+from swarmpy.stack.network_diff import network_changes
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees
 
@@ -112,7 +113,17 @@ def _network(wish: Object, stored: Object | None, stack: str) -> Operation:
     if stored is None:
         return Operation(Act.CREATE, Kind.NETWORK, name, body=wish)
     _check_owner(Kind.NETWORK, name, stored, stack)
+    if fields := network_changes(wish, stored):
+        told = ", ".join(f"{field.path} {_shown(field.old)} -> {_shown(field.new)}" for field in fields)
+        raise Conflict(
+            f"network {name} is there with other settings ({told}); networks never change: "
+            "give it another name, or remove it first"
+        )
     return Operation(Act.KEEP, Kind.NETWORK, name, id_of(Kind.NETWORK, stored))
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else str(value)
 
 
 def _secret(wish: Object, stored: Object | None, stack: str) -> Operation:
@@ -120,6 +131,7 @@ def _secret(wish: Object, stored: Object | None, stack: str) -> Operation:
         return _new_data(Kind.SECRET, wish)
     digest = labels_of(Kind.SECRET, stored).get(DIGEST_LABEL, "")
     _check_owner(Kind.SECRET, wish["Name"], stored, stack)
+    _check_templating(Kind.SECRET, wish, stored)
     same = agrees(digest, wish.get("Data") or "")
     if same is False:
         raise _other_data(Kind.SECRET, wish["Name"])
@@ -137,8 +149,8 @@ def _config(wish: Object, stored: Object | None, stack: str) -> Operation:
     if stored is None:
         return _new_data(Kind.CONFIG, wish)
     _check_owner(Kind.CONFIG, wish["Name"], stored, stack)
-    same_template = (wish.get("Templating") or {}) == (stored["Spec"].get("Templating") or {})
-    if (wish.get("Data") or "") != (stored["Spec"].get("Data") or "") or not same_template:
+    _check_templating(Kind.CONFIG, wish, stored)
+    if (wish.get("Data") or "") != (stored["Spec"].get("Data") or ""):
         raise _other_data(Kind.CONFIG, wish["Name"])
     return _relabelled(Kind.CONFIG, wish, stored)
 
@@ -157,6 +169,12 @@ def _relabelled(kind: Kind, wish: Object, stored: Object) -> Operation:
     act = Act.UPDATE if fields else Act.KEEP
     version = int(stored["Version"]["Index"])
     return Operation(act, kind, wish["Name"], id_of(kind, stored), version, wish, fields)
+
+
+def _check_templating(kind: Kind, wish: Object, stored: Object) -> None:
+    """What is filled in, and how, is part of what the containers read."""
+    if (wish.get("Templating") or {}) != (stored["Spec"].get("Templating") or {}):
+        raise _other_data(kind, wish["Name"])
 
 
 def _other_data(kind: Kind, name: str) -> Conflict:

@@ -140,6 +140,64 @@ def test_other_data_are_refused_with_the_way_out_and_never_shown() -> None:
         operations(a_plan(configs=(named("f", OTHER),)), there, prune=False)
 
 
+@pytest.mark.parametrize("kind", ["secret", "config"])
+@pytest.mark.parametrize(
+    ("before", "after"), [({}, {"Templating": {"Name": "golang"}}), ({"Templating": {"Name": "golang"}}, {})]
+)
+def test_another_template_driver_counts_as_other_data(kind: str, before: dict[str, Any], after: dict[str, Any]) -> None:
+    there = kept_secret("f") if kind == "secret" else stored(named("f"))
+    present = {f"{kind}s": {"f": there | {"Spec": there["Spec"] | before}}}
+    with pytest.raises(Conflict, match=f"{kind} f has other data"):
+        operations(a_plan(**{f"{kind}s": (named("f") | after,)}), Present(**present), prune=False)
+
+
+def kept_network(**given: Any) -> Present:
+    """As the manager shows one that nothing special was asked of."""
+    plain = {"Driver": "overlay", "Scope": "swarm", "Internal": False, "Attachable": False, "EnableIPv6": False}
+    ranges = {"Driver": "default", "Config": [{"Subnet": "10.1.0.0/24", "Gateway": "10.1.0.1"}], "Options": None}
+    there = {"Name": "shop_n", "Id": "n", "Labels": STACK, "IPAM": ranges, "Options": {"vni": "4097", "mtu": "1400"}}
+    return Present(networks={"shop_n": there | plain | given})
+
+
+@pytest.mark.parametrize(
+    ("wish", "there", "told"),
+    [
+        ({"Internal": True}, {}, "Internal False -> True"),
+        ({}, {"Internal": True}, "Internal True -> False"),
+        ({"Attachable": True}, {}, "Attachable False -> True"),
+        ({"EnableIPv6": True}, {}, "EnableIPv6 False -> True"),
+        ({}, {"Driver": "bridge"}, "Driver bridge -> overlay"),
+        ({"Options": {"mtu": "1300"}}, {}, "Options.mtu 1400 -> 1300"),
+        ({"IPAM": {"Config": [{"Subnet": "10.2.0.0/24"}]}}, {}, "IPAM.Config.Subnet 10.1.0.0/24 -> 10.2.0.0/24"),
+        ({"IPAM": {"Config": [{"IPRange": "10.1.0.0/28"}]}}, {}, "IPAM.Config.IPRange none -> 10.1.0.0/28"),
+    ],
+)
+def test_a_network_that_would_have_to_change_is_refused_with_what_differs(
+    wish: dict[str, Any], there: dict[str, Any], told: str
+) -> None:
+    plan = a_plan(networks=({"Name": "shop_n", "Driver": "overlay", "Labels": STACK} | wish,))
+    with pytest.raises(Conflict) as caught:
+        operations(plan, kept_network(**there), prune=False)
+    assert str(caught.value) == (
+        f"network shop_n is there with other settings ({told}); networks never change: "
+        "give it another name, or remove it first"
+    )
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {},
+        {"Options": {"mtu": "1400"}},
+        {"IPAM": {"Config": [{"Subnet": "10.1.0.0/255.255.255.0"}]}},
+        {"Labels": STACK | {"a": "b"}},
+    ],
+)
+def test_a_network_that_is_as_the_file_says_is_kept(wish: dict[str, Any]) -> None:
+    plan = a_plan(networks=({"Name": "shop_n", "Driver": "overlay", "Labels": STACK} | wish,))
+    assert told(operations(plan, kept_network(), prune=False)) == [("keep", "network shop_n")]
+
+
 def test_labels_of_secrets_and_configs_change_and_a_secrets_data_are_not_sent_again() -> None:
     labels = STACK | {"team": "a"}
     plan = a_plan(secrets=(named("shop_key", labels=labels),), configs=(named("f", labels=labels),))
