@@ -1,7 +1,7 @@
 """Carrying out what `swarmpy.stack.changes` decided: what is missing or differs is written, nothing else is touched."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -25,18 +25,33 @@ _REFERENCES: tuple[tuple[Kind, str, str], ...] = (
 _SALT_BYTES = 16
 
 
-def read_present(client: Client, stack: str) -> Present:
+def read_present(client: Client, plan: StackPlan) -> Present:
+    """Of secrets and configs no more than the stack's own and those that the plan names: each is decrypted."""
     services = {service["Spec"]["Name"]: service for service in client.get("/services")}
     tasks: Sequence[Object] = ()
-    if of_stack(Kind.SERVICE, services, stack):
-        tasks = client.get("/tasks", filters={"label": [f"{STACK_LABEL}={stack}"]})
+    if of_stack(Kind.SERVICE, services, plan.name):
+        tasks = client.get("/tasks", filters={"label": [f"{STACK_LABEL}={plan.name}"]})
+    secrets = (*(secret["Name"] for secret in plan.secrets), *plan.external_secrets)
+    configs = (*(config["Name"] for config in plan.configs), *plan.external_configs)
     return Present(
         services,
         {network["Name"]: network for network in client.get("/networks")},
-        {secret["Spec"]["Name"]: secret for secret in client.get("/secrets")},
-        {config["Spec"]["Name"]: config for config in client.get("/configs")},
+        _own_and_named(client, Kind.SECRET, plan.name, secrets),
+        _own_and_named(client, Kind.CONFIG, plan.name, configs),
         frozenset(task["ID"] for task in tasks),
     )
+
+
+def named(client: Client, kind: Kind, names: Iterable[str]) -> dict[str, Object]:
+    """The secrets or configs of these names that are there, by name."""
+    wanted = sorted(set(names))
+    found = client.get(_PATHS[kind], filters={"names": wanted}) if wanted else ()
+    return {_name(kind, item): item for item in found if _name(kind, item) in wanted}
+
+
+def _own_and_named(client: Client, kind: Kind, stack: str, names: Iterable[str]) -> dict[str, Object]:
+    own = {_name(kind, item): item for item in _labelled(client, kind, stack)}
+    return own | named(client, kind, {*names} - own.keys())
 
 
 def carry_out(
@@ -175,16 +190,19 @@ def _with_id(reference: Object, kind: Kind, prefix: str, ids: Mapping[str, str])
 
 
 def remove_stack(client: Client, name: str, say: Say) -> None:
-    """Services first, so that nobody holds the rest. Raises `NotFound` when there is nothing of the stack."""
+    """Services first, so that nobody holds the rest. Raises `NotFound` when there is nothing of the stack, not even
+    a revision: those outlive what others have removed."""
     if not name:
         raise BadRequest("a stack has a name")
     found = [(kind, item) for kind in reversed(Kind) for item in _labelled(client, kind, name)]
-    if not found:
+    if not found and not client.get(f"/stacks/{name}/revisions"):
         raise NotFound(f"nothing found in stack: {name}")
     for kind, item in found:
         client.delete(f"{_PATHS[kind]}/{item['Id' if kind is Kind.NETWORK else 'ID']}")
         say(f"{kind} {_name(kind, item)}", "removed")
     client.delete(f"/stacks/{name}/revisions")
+    if not found:
+        say(f"stack {name}", "revisions removed, nothing else was left of it")
 
 
 def _labelled(client: Client, kind: Kind, stack: str) -> list[Object]:

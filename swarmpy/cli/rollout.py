@@ -9,6 +9,7 @@ import click
 from swarmpy.cli.deploy import Say, carry_out, read_present, take_away
 from swarmpy.cli.revisions import record
 from swarmpy.client import Client
+from swarmpy.errors import SwarmpyError
 from swarmpy.stack.changes import Act, Kind, Operation, operations
 from swarmpy.stack.plan import StackPlan
 
@@ -28,7 +29,7 @@ class Manner:
 
 def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     """The exit code: 0 when all run, 1 when one has failed or something cannot go."""
-    present = read_present(client, plan.name)
+    present = read_present(client, plan)
     found = operations(plan, present, prune=manner.prune or manner.prune_services)
     services, rest = _leaving(found)
     awaited = carry_out(client, plan, found, present, docker_config=manner.docker_config, say=say)
@@ -38,15 +39,23 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
         # Not before the cluster has begun to work.
         from swarmpy.cli.waiting import wait_until_converged
 
-        code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form) or code
+        try:
+            code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form) or code
+        except SwarmpyError:
+            _tell_kept(rest, manner)
+            raise
     if not manner.prune:
         return code
     if code:
-        # What rolls back by itself needs what the former specs refer to.
-        for operation in rest:
-            click.echo(f"swarmpy: {operation.kind} {operation.name} is kept until a deployment succeeds", err=True)
+        _tell_kept(rest, manner)
         return code
     return take_away(client, rest, say)
+
+
+def _tell_kept(rest: Sequence[Operation], manner: Manner) -> None:
+    """What rolls back by itself needs what the former specs refer to."""
+    for operation in rest if manner.prune else ():
+        click.echo(f"swarmpy: {operation.kind} {operation.name} is kept until a deployment succeeds", err=True)
 
 
 def _leaving(found: Sequence[Operation]) -> tuple[list[Operation], list[Operation]]:

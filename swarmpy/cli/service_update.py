@@ -27,6 +27,7 @@ _TRUTHS = {
     "with-registry-auth": "Send along the credentials that docker login left here.",
     "no-resolve-image": "Accepted and without effect: no command resolves images.",
 }
+_REFERENCES = {Kind.SECRET: "Secret", Kind.CONFIG: "Config"}
 _SHORT = {"detach": "-d", "quiet": "-q"}
 
 
@@ -156,18 +157,18 @@ def _with_network_names(client: Client, spec: Object) -> Object:
 
 
 def _with_ids(client: Client, spec: Object) -> Object:
-    from swarmpy.cli.deploy import with_references
+    from swarmpy.cli.deploy import named, with_references
 
     container = spec["TaskTemplate"]["ContainerSpec"]
-    lacking = any("SecretID" not in given for given in container.get("Secrets") or ()) or any(
-        "ConfigID" not in given for given in container.get("Configs") or ()
-    )
-    if not lacking:
+    if not any(
+        f"{prefix}ID" not in given for prefix in _REFERENCES.values() for given in container.get(f"{prefix}s") or ()
+    ):
         return spec
-    kinds = (Kind.SECRET, Kind.CONFIG)
-    return with_references(
-        spec, {kind: {item["Spec"]["Name"]: item["ID"] for item in client.get(f"/{kind}s")} for kind in kinds}
-    )
+    ids = {}
+    for kind, prefix in _REFERENCES.items():
+        wanted = [given[f"{prefix}Name"] for given in container.get(f"{prefix}s") or ()]
+        ids[kind] = {name: str(item["ID"]) for name, item in named(client, kind, wanted).items()}
+    return with_references(spec, ids)
 
 
 def _auth(spec: Object) -> dict[str, str]:

@@ -242,7 +242,7 @@ def _print_changes(plan: "StackPlan", prune: bool, form: str) -> bool:
     from swarmpy.stack.changes import changes_something, operations
 
     with connected() as client:
-        found = operations(plan, read_present(client, plan.name), prune=prune)
+        found = operations(plan, read_present(client, plan), prune=prune)
     lines = map(json_line, change_documents(found)) if form == JSON else change_lines(found)
     for line in lines:
         click.echo(line)

@@ -4,13 +4,14 @@ import base64
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 
 from swarmpy.cli.deploy import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
-from swarmpy.errors import BadRequest, NotFound, SwarmpyError
+from swarmpy.errors import BadRequest, NotFound, SwarmpyError, Unavailable
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees
 
@@ -34,10 +35,14 @@ class ScriptedClient(Client):
         self.lists = lists
         self.refusals: dict[str, SwarmpyError] = {}
         self.calls: list[Call] = []
+        self.asked: list[str] = []
 
     def _call(self, method: str, target: str, body: Any = None, headers: Any = None) -> Any:
         path = target.removeprefix("/v1.45").partition("?")[0]
         if method == "GET":
+            self.asked.append(unquote_plus(target.removeprefix("/v1.45")))
+            if f"GET {path}" in self.refusals:
+                raise self.refusals[f"GET {path}"]
             return self.lists.get(path.strip("/"), [])
         self.calls.append(Call(method, path, body))
         if f"{method} {path}" in self.refusals:
@@ -140,6 +145,32 @@ def test_a_revision_that_cannot_be_kept_is_told_and_no_failure(capsys: pytest.Ca
     client.refusals["POST /stacks/shop/revisions"] = BadRequest("it is too large")
     assert roll_out(client, a_plan(services=(), secrets=(), external_configs=()), DETACHED, Said()) == 0
     assert capsys.readouterr().err == "warning: this deployment is not kept as a revision: it is too large\n"
+
+
+def test_no_more_secrets_and_configs_are_asked_for_than_the_stack_has_or_names() -> None:
+    client = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}])
+    roll_out(client, a_plan(), DETACHED, Said())
+    own = '{"label": ["com.docker.stack.namespace=shop"]}'
+    assert [asked for asked in client.asked if "secrets" in asked or "configs" in asked] == [
+        f"/secrets?filters={own}",
+        '/secrets?filters={"names": ["shop_key"]}',
+        f"/configs?filters={own}",
+        '/configs?filters={"names": ["theirs"]}',
+    ]
+
+
+def test_what_prune_keeps_is_told_also_when_the_waiting_ends_badly(capsys: pytest.CaptureFixture[str]) -> None:
+    client = ScriptedClient(**old_things())
+    client.refusals["GET /nodes"] = Unavailable("no manager answers")
+    manner = Manner(timedelta(0), detach=False, form="table", prune=True)
+    with pytest.raises(Unavailable):
+        roll_out(client, a_plan(services=(), secrets=(), external_configs=()), manner, Said())
+    told = capsys.readouterr().err.splitlines()
+    assert told[-3:] == [
+        "swarmpy: network shop_n is kept until a deployment succeeds",
+        "swarmpy: secret shop_pass is kept until a deployment succeeds",
+        "swarmpy: config shop_file is kept until a deployment succeeds",
+    ]
 
 
 def test_a_stack_goes_whole_services_first() -> None:

@@ -116,7 +116,7 @@ async def test_a_secret_that_others_made_is_compared_by_the_manager(shell: Shell
 
     def differences() -> list[str]:
         with Client(shell.host) as client:
-            found = operations(plan, read_present(client, "shop"), prune=False)
+            found = operations(plan, read_present(client, plan), prune=False)
         return [operation.name for operation in filter(changes_something, found)]
 
     assert await asyncio.to_thread(differences) == []
