@@ -182,7 +182,7 @@ def _other_data(kind: Kind, name: str) -> Conflict:
 
 
 def _services(plan: StackPlan, present: Present) -> Iterator[Operation]:
-    names = _names_by_id(present)
+    names = names_by_id(present)
     for spec in plan.services:
         stored = present.services.get(spec["Name"])
         if stored is None:
@@ -198,7 +198,8 @@ def _services(plan: StackPlan, present: Present) -> Iterator[Operation]:
         yield Operation(act, Kind.SERVICE, spec["Name"], id_of(Kind.SERVICE, stored), version, body, fields)
 
 
-def _names_by_id(present: Present) -> dict[str, str]:
+def names_by_id(present: Present) -> dict[str, str]:
+    """Of all that services refer to."""
     groups: tuple[tuple[Kind, Known], ...] = (
         (Kind.NETWORK, present.networks),
         (Kind.SECRET, present.secrets),

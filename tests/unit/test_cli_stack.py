@@ -131,3 +131,37 @@ async def test_revisions_go_with_their_stack(shell: Shell) -> None:
     await deployed(shell, ONE)
     await shell.ok("stack", "rm", "shop")
     assert shell.api.state.stacks == {}
+
+
+async def test_revisions_that_outlived_their_stack_can_be_removed(shell: Shell) -> None:
+    await shell.api.post("/stacks/shop/revisions", {"Services": [{"Name": "shop_web"}]})
+    assert await shell.ok("stack", "rm", "shop") == "stack shop: revisions removed, nothing else was left of it\n"
+    assert shell.api.state.stacks == {}
+    said = await shell.run("stack", "rm", "shop")
+    assert (said.code, said.err) == (4, "swarmpy: nothing found in stack: shop\n")
+
+
+async def test_after_a_deployment_that_was_refused_half_way_a_rollback_goes_to_the_newest_revision(
+    shell: Shell,
+) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, ONE.replace("web:1", "web:2"))
+    half = ONE.replace("web:1", "web:3").replace("shop/once:1", "no image at all")
+    (shell.folder / "s.yaml").write_text(half)
+    said = await shell.run(*DEPLOY)
+    assert (said.code != 0, image(shell)) == (True, "shop/web:3"), said
+
+    said = await shell.run("stack", "rollback", "-d", "shop")
+    assert (said.code, said.err) == (0, "shop: back to revision 2\n")
+    assert image(shell) == "shop/web:2"
+    # Now that is what runs, and the one before it is next.
+    said = await shell.run("stack", "rollback", "-d", "shop")
+    assert (said.err, image(shell)) == ("shop: back to revision 1\n", "shop/web:1")
+
+
+async def test_what_left_the_files_and_stayed_moves_no_rollback(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, TWO)
+    await deployed(shell, TWO.replace("web:2", "web:3"))
+    said = await shell.run("stack", "rollback", "-d", "shop")
+    assert (said.code, said.err) == (0, "shop: back to revision 2\n")
