@@ -46,14 +46,13 @@ def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
     reading = Reading(environment)
     texts = [(_named(file), _read(file), directory) for file in files]
     try:
-        opened = reading.open_all(texts)
+        layers = [(reading.config_of(file), file.taken_back) for file in reading.open_all(texts)]
     except StackError as error:
         raise StackError([*error.problems, *_hints(reading.filler, directory)]) from None
-    layers = [(reading.config_of(file), file.taken_back) for file in opened]
     config, trees = stacked(layers), tuple(reading.trees)
     gone = left_out(config, profiles)
     config = without_services(config, gone)
-    warnings = [*_unset(reading.filler, directory), *reading.warnings]
+    warnings = _unset(reading.filler, directory)
     for name, wanted in gone.items():
         text = f"left out: it belongs to the profile {' and '.join(wanted)}; take it in with --profile {wanted[0]}"
         warnings.append(str(marked(trees, ("services", name), text)))

@@ -32,7 +32,6 @@ class Reading:
     environment: Mapping[str, str]
     filler: Filler = field(init=False)
     trees: list[Map] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.filler = Filler(self.environment)
@@ -76,11 +75,13 @@ class Reading:
         directory = str(Path(file.directory, str(said.get("project_directory") or Path(paths[0]).parent)))
         inner = Reading(self._with_files(said.get("env_file"), directory, node.mark, where))
         texts = [(path, self._read(path, file, node.mark, where), directory) for path in paths]
-        opened = inner.open_all(texts, file.above)
-        config = stacked([(inner.config_of(one), one.taken_back) for one in opened])
+        try:
+            opened = inner.open_all(texts, file.above)
+            config = stacked([(inner.config_of(one), one.taken_back) for one in opened])
+        finally:
+            # Also when a variable is missing there: where it is set is told at the end.
+            self.filler.take_over(inner.filler)
         self.trees.extend(inner.trees)
-        self.filler.unset |= inner.filler.unset
-        self.filler.left |= inner.filler.left
         return config
 
     def _with_files(self, names: object, directory: str, mark: Mark, where: Where) -> Mapping[str, str]:

@@ -32,6 +32,12 @@ class Filler:
     left: dict[str, None] = field(default_factory=dict)
     demanded: dict[str, None] = field(default_factory=dict)
 
+    def take_over(self, other: "Filler") -> None:
+        """Remembers too what the other remembers."""
+        self.unset |= other.unset
+        self.left |= other.left
+        self.demanded |= other.demanded
+
     def fill(self, text: str) -> str:
         """Raises `BadTemplate`."""
         return self._fill(text, is_word=False)

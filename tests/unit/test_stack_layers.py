@@ -138,6 +138,18 @@ def test_a_demanded_variable_of_such_a_file_is_pointed_to(read: Any) -> None:
     assert "s.yaml:1: services.web.image: the variable TAG must have a value: which" in str(caught.value)
 
 
+def test_a_demanded_variable_of_an_included_file_is_pointed_to(read: Any) -> None:
+    with pytest.raises(StackError) as caught:
+        read(
+            {
+                "s.yaml": "include: [sub/a.yaml]",
+                "sub/a.yaml": "services: {web: {image: 'x:${TAG:?which}'}}",
+                ".env": "TAG=1\n",
+            }
+        )
+    assert ".env sets TAG and is not read: give --env-file " in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("line", "value"),
     [
