@@ -32,7 +32,7 @@ _SHORT = {"detach": "-d", "quiet": "-q"}
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class ChangeOptions:
     """How a change is made, whatever it is."""
 
     limit: timedelta
@@ -42,11 +42,11 @@ class Manner:
     with_auth: bool = False
 
 
-def _manner(given: dict[str, Any]) -> Manner:
+def _change_options(given: dict[str, Any]) -> ChangeOptions:
     """Takes what is not of the table out of what was given."""
     said = {name: given.pop(name.replace("-", "_"), None) for name in _TRUTHS}
     detach, quiet, with_auth, _ = (text is not None and _truth(name, text) for name, text in said.items())
-    return Manner(parse_timeout(given.pop("timeout")), given.pop("form"), detach, quiet, with_auth)
+    return ChangeOptions(parse_timeout(given.pop("timeout")), given.pop("form"), detach, quiet, with_auth)
 
 
 def _truth(name: str, text: str) -> bool:
@@ -93,55 +93,55 @@ def _with_files(given: Given, files: Sequence[str]) -> Given:
 
 def _update(name: str, **values: Any) -> int:
     """Change a service, and wait until its tasks run."""
-    manner = _manner(values)
+    options = _change_options(values)
     given = _truths_of(_given(values), creating=False)
     if given.get("rollback") is not None:
         others = [flag for flag in given if flag != "rollback"]
         if others:
             raise BadRequest(f"--rollback and --{others[0]} exclude each other")
         if _truth("rollback", str(given["rollback"])):
-            return _rolled_back(name, manner)
+            return _rolled_back(name, options)
         given = {}
     given = _with_environment(given, "env-add")
     with connected() as client:
         service = client.get(f"/services/{name}", insertDefaults="false")
         spec = _with_network_names(client, service["Spec"]) if _names_networks(given) else service["Spec"]
         spec = _with_ids(client, edited(spec, given))
-        headers, index = _auth(spec) if manner.with_auth else {}, str(service["Version"]["Index"])
+        headers, index = _auth(spec) if options.with_auth else {}, str(service["Version"]["Index"])
         query = {} if headers else {"registryAuthFrom": "spec"}
-        before = _tasks_of(client, service["ID"], manner)
+        before = _tasks_of(client, service["ID"], options)
         client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query)
-        return _awaited(client, service["ID"], spec["Name"], "updated", before, manner)
+        return _awaited(client, service["ID"], spec["Name"], "updated", before, options)
 
 
-def _rolled_back(name: str, manner: Manner, revision: int | None = None) -> int:
+def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None) -> int:
     with connected() as client:
         service = client.get(f"/services/{name}", insertDefaults="false")
-        before = _tasks_of(client, service["ID"], manner)
+        before = _tasks_of(client, service["ID"], options)
         path, index = f"/services/{service['ID']}", str(service["Version"]["Index"])
         if revision is None:
             client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
         else:
             client.post(f"{path}/rollback", version=index, to=str(revision))
-        return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, manner)
+        return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, options)
 
 
 def _rollback(name: str, to: int | None, **values: Any) -> int:
     """Go back to the wish before the last one, or to any that is kept, and wait until its tasks run."""
-    return _rolled_back(name, _manner(values), to)
+    return _rolled_back(name, _change_options(values), to)
 
 
 def _create(image: str, arguments: Sequence[str], **values: Any) -> int:
     """Make a service, and wait until its tasks run."""
-    manner, files = _manner(values), values.pop("env_file")
+    options, files = _change_options(values), values.pop("env_file")
     given = _truths_of(_given(values), creating=True)
     given = _with_files(_with_environment(given, "env"), files)
     spec = first_spec(image, arguments, given)
     with connected() as client:
         spec = _with_ids(client, spec)
-        headers = _auth(spec) if manner.with_auth else {}
+        headers = _auth(spec) if options.with_auth else {}
         service_id = str(client.post("/services/create", spec, headers=headers)["ID"])
-        return _awaited(client, service_id, spec["Name"] or service_id, "created", frozenset(), manner)
+        return _awaited(client, service_id, spec["Name"] or service_id, "created", frozenset(), options)
 
 
 def _names_networks(given: Given) -> bool:
@@ -177,26 +177,28 @@ def _auth(spec: Object) -> dict[str, str]:
     return auth_header(spec["TaskTemplate"]["ContainerSpec"]["Image"], read_config())
 
 
-def _tasks_of(client: Client, service_id: str, manner: Manner) -> frozenset[str]:
-    if manner.detach:
+def _tasks_of(client: Client, service_id: str, options: ChangeOptions) -> frozenset[str]:
+    if options.detach:
         return frozenset()
     from swarmpy.cli.waiting import tasks_of
 
     return frozenset(task["ID"] for task in tasks_of(client, [service_id]))
 
 
-def _awaited(client: Client, service_id: str, name: str, became: str, before: frozenset[str], manner: Manner) -> int:
+def _awaited(
+    client: Client, service_id: str, name: str, became: str, before: frozenset[str], options: ChangeOptions
+) -> int:
     # docker prints the id of a new service, and the name of one that it has changed.
-    print_became("service", service_id if became == "created" and manner.form != JSON else name, became, manner.form)
-    if manner.detach:
+    print_became("service", service_id if became == "created" and options.form != JSON else name, became, options.form)
+    if options.detach:
         return 0
     from swarmpy.cli.progress import QUIET
     from swarmpy.cli.waiting import wait_until_converged
 
-    form = QUIET if manner.quiet else manner.form
+    form = QUIET if options.quiet else options.form
     # A rollback that is over is no failure of who asked for it.
     changed = frozenset[str]() if became == "rolled back" else frozenset({service_id})
-    return wait_until_converged(client, Awaited({service_id: name}, before, changed), limit=manner.limit, form=form)
+    return wait_until_converged(client, Awaited({service_id: name}, before, changed), limit=options.limit, form=form)
 
 
 def _option(name: str, flag: Flag, *, creating: bool) -> click.Option:
