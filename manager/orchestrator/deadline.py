@@ -6,7 +6,7 @@ from functools import lru_cache
 from swarmpy import labels
 from swarmpy.errors import BadRequest
 from swarmpy.models.service import ServiceSpec
-from swarmpy.stack.units import parse_duration, show_duration
+from swarmpy.stack.units import parse_positive_duration, show_duration
 
 DEFAULT = timedelta(minutes=10)
 
@@ -15,14 +15,9 @@ DEFAULT = timedelta(minutes=10)
 def parse_deadline(text: str) -> timedelta:
     """Raises `BadRequest` that names the label."""
     try:
-        deadline = timedelta(microseconds=parse_duration(text) / 1000)
-    except (ValueError, OverflowError) as error:
-        raise BadRequest(f"label {labels.PROGRESS_DEADLINE}: {error}") from error
-    if deadline <= timedelta(0):
-        raise BadRequest(
-            f"label {labels.PROGRESS_DEADLINE}: {text!r} must be more than nothing; leave the label out for 10m"
-        )
-    return deadline
+        return parse_positive_duration(text)
+    except ValueError as error:
+        raise BadRequest(f"label {labels.PROGRESS_DEADLINE}: {error}; leave the label out for 10m") from error
 
 
 def deadline_of(spec: ServiceSpec) -> timedelta:

@@ -4,17 +4,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from swarmpy.errors import BadRequest
-from swarmpy.stack.units import parse_duration
+from swarmpy.stack.units import parse_positive_duration
 
 
 def parse_timeout(text: str) -> timedelta:
     try:
-        limit = timedelta(microseconds=parse_duration(text) / 1000)
+        return parse_positive_duration(text)
     except ValueError as error:
-        raise BadRequest(f"--timeout: {error}") from error
-    if limit <= timedelta(0):
-        raise BadRequest(f"--timeout {text}: must be more than nothing; --detach does not wait")
-    return limit
+        raise BadRequest(f"--timeout: {error}; --detach does not wait") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Durations, sizes and CPUs as stack files write them. Pure; every parser raises `ValueError` that says why."""
 
 import re
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
 _UNITS = {
@@ -21,6 +22,17 @@ def parse_duration(text: str) -> int:
         raise ValueError(f"{text!r} is no duration; write one like 90s, 1m30s or 500ms")
     total = sum(Decimal(number.rstrip(".")) * _UNITS[unit] for number, unit in parts)
     return int(total) * (-1 if text.startswith("-") else 1)
+
+
+def parse_positive_duration(text: str) -> timedelta:
+    """Of what waits: more than nothing, and no longer than a clock can count."""
+    try:
+        duration = timedelta(microseconds=parse_duration(text) / 1000)
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than anything lasts") from None
+    if duration <= timedelta(0):
+        raise ValueError(f"{text!r} must be more than nothing")
+    return duration
 
 
 def show_duration(nanoseconds: int) -> str:

@@ -1,10 +1,13 @@
 """Durations, sizes, CPUs, and the short forms of ports, volumes, commands and env files."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from swarmpy.cli.awaited import parse_timeout
+from swarmpy.errors import BadRequest
 from swarmpy.stack.shortforms import (
     parse_env_file,
     parse_port,
@@ -13,7 +16,7 @@ from swarmpy.stack.shortforms import (
     split_words,
     volume_options,
 )
-from swarmpy.stack.units import parse_cpus, parse_duration, parse_size, show_duration
+from swarmpy.stack.units import parse_cpus, parse_duration, parse_positive_duration, parse_size, show_duration
 
 SECOND = 10**9
 
@@ -152,3 +155,15 @@ def test_tmpfs_options() -> None:
     assert parse_tmpfs("/run:size=64m,mode=1777,noexec") == {
         "target": "/run", "others": ["noexec"], "size": 64 << 20, "mode": 0o1777,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [("0s", "must be more than nothing"), ("-1s", "must be more than nothing"), (f"{'9' * 20}h", "is longer than")],
+)
+def test_what_waits_waits_for_a_time_that_a_clock_can_count(text: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        parse_positive_duration(text)
+    with pytest.raises(BadRequest, match=f"^--timeout: .* {reason}"):
+        parse_timeout(text)
+    assert parse_positive_duration("1m30s") == timedelta(seconds=90)
