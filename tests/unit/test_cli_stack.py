@@ -165,3 +165,27 @@ async def test_what_left_the_files_and_stayed_moves_no_rollback(shell: Shell) ->
     await deployed(shell, TWO.replace("web:2", "web:3"))
     said = await shell.run("stack", "rollback", "-d", "shop")
     assert (said.code, said.err) == (0, "shop: back to revision 2\n")
+
+
+NETWORK = """
+services: {web: {image: 'shop/web:1', networks: [n]}}
+networks:
+  n:
+    internal: true
+    driver_opts: {com.docker.network.driver.mtu: "1400"}
+    ipam: {config: [{subnet: 10.77.0.0/24, gateway: 10.77.0.1}]}
+"""
+
+
+async def test_a_network_that_was_made_as_the_file_says_is_kept_and_one_that_would_change_refused(shell: Shell) -> None:
+    await deployed(shell, NETWORK)
+    assert await shell.ok("stack", "diff", "-c", "s.yaml", "shop") == ""
+
+    (shell.folder / "s.yaml").write_text(NETWORK.replace("internal: true", "internal: false"))
+    revision = shell.api.state.revision
+    said = await shell.run(*DEPLOY)
+    assert (said.code, shell.api.state.revision) == (5, revision)
+    assert said.err == (
+        "swarmpy: network shop_n is there with other settings (Internal True -> False); networks never change: "
+        "give it another name, or remove it first\n"
+    )

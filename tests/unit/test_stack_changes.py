@@ -146,9 +146,10 @@ def test_other_data_are_refused_with_the_way_out_and_never_shown() -> None:
 )
 def test_another_template_driver_counts_as_other_data(kind: str, before: dict[str, Any], after: dict[str, Any]) -> None:
     there = kept_secret("f") if kind == "secret" else stored(named("f"))
-    present = {f"{kind}s": {"f": there | {"Spec": there["Spec"] | before}}}
+    known = {"f": there | {"Spec": there["Spec"] | before}}
+    present = Present(secrets=known) if kind == "secret" else Present(configs=known)
     with pytest.raises(Conflict, match=f"{kind} f has other data"):
-        operations(a_plan(**{f"{kind}s": (named("f") | after,)}), Present(**present), prune=False)
+        operations(a_plan(**{f"{kind}s": (named("f") | after,)}), present, prune=False)
 
 
 def kept_network(**given: Any) -> Present:
