@@ -24,8 +24,9 @@ def present_revision(service: Service, revisions: list[ServiceRevision]) -> Serv
 
 
 def record(state: State, before: Service | None, after: Service, now: datetime) -> tuple[Write, ...]:
-    """The wish of `after` as the newest revision; the oldest go beyond ten. A service from before there were any
-    begins with the wish it had."""
+    """The wish of `after` as the newest revision; the oldest go beyond ten, but never the one that the service follows
+    until now: after wishes that all failed it is the oldest, and the only one known to be good. A service from before
+    there were any begins with the wish it had."""
     if before is None:
         return (put(_revision(after, 1, now), create=True),)
     if after.spec == before.spec:
@@ -36,7 +37,8 @@ def record(state: State, before: Service | None, after: Service, now: datetime) 
             put(_revision(before, 1, before.updated_at), create=True),
             put(_revision(after, 2, now), create=True),
         )
-    gone = known[: max(0, len(known) + 1 - KEPT)]
+    followed = present_revision(before, known)
+    gone = [revision for revision in known if revision is not followed][: max(0, len(known) + 1 - KEPT)]
     drops = tuple(Delete(key_of(revision), modified=revision.version) for revision in gone)
     return (put(_revision(after, known[-1].number + 1, now), create=True), *drops)
 

@@ -1,5 +1,6 @@
 """A wish about a service, checked and turned into writes: create, update, roll back, remove. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
@@ -20,7 +21,7 @@ from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy import labels
-from swarmpy.errors import BadRequest, Conflict, OutOfSequence, Unsupported
+from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.service import ServiceMode, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
 
@@ -125,6 +126,16 @@ def current_auth(state: State, service: Service, *, previous: bool = False) -> s
     return revision.sealed_auth if revision else None
 
 
+def means_any(state: State, spec: ServiceSpec, stored: Iterable[ServiceSpec]) -> bool:
+    """Whether the wish, were it sent now, would be one of these."""
+    try:
+        meaning = _meaning(_checked(state, spec))
+    except SwarmpyError:
+        # What it needs is gone, so nothing that is there came from it.
+        return False
+    return any(_meaning(kept) == meaning for kept in stored)
+
+
 def is_job(mode: ServiceMode) -> bool:
     return mode.replicated_job is not None or mode.global_job is not None
 
@@ -161,6 +172,11 @@ def _replaced(
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
     return Admitted(after, (Unit((put(after), revision, *held, *record(state, service, after, now))),))
+
+
+def _meaning(wish: ServiceSpec) -> ServiceSpec:
+    template = complete_template(wish.task_template, is_job=is_job(wish.mode))
+    return wish.model_copy(update={"task_template": template})
 
 
 def _revision_write(

@@ -1,24 +1,31 @@
 """Revisions of stacks: which are kept, and which are forgotten. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
-from manager.objects import StackRevision
+from manager.admission.service import means_any
+from manager.objects import Service, StackRevision
 from manager.state import State
 from manager.store.codec import encode, put
 from manager.store.keys import key_of
 from manager.store.port import Delete, Unit
 from swarmpy.errors import BadRequest, NotFound
+from swarmpy.models.service import ServiceSpec, UpdateState
 from swarmpy.models.stack import StackWish
 from swarmpy.stack.names import fault_of_name
 
 KEPT = 10
 LARGEST = 1 << 20
+# The wish from before such an update is not gone back to any more, or is the present one again.
+_SETTLED = frozenset({UpdateState.COMPLETED, UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED,
+                      UpdateState.ROLLBACK_COMPLETED})  # fmt: skip
 
 
 def admit_revision(state: State, stack: str, wish: StackWish, *, now: datetime) -> Admitted[StackRevision]:
-    """The next number; the oldest beyond the newest ten go in the same write. A wish equal to the newest revision's is
-    that revision."""
+    """The next number; the oldest beyond ten go in the same write, but not the one that runs, nor the one that its
+    services would go back to by themselves: after deployments that all failed it is the oldest. A wish equal to the
+    newest revision's is that revision."""
     if (fault := fault_of_name(stack)) is not None:
         raise BadRequest(f"stack name {fault}")
     known = revisions_of(state, stack)
@@ -34,7 +41,7 @@ def admit_revision(state: State, stack: str, wish: StackWish, *, now: datetime) 
             f"the stack {stack} takes {size >> 10} KiB, and a revision takes {LARGEST >> 10} KiB at most: "
             "it is not kept, so nothing can go back to it"
         )
-    return Admitted(revision, (Unit((put(revision, create=True), *_deleted(known[: 1 - KEPT]))),))
+    return Admitted(revision, (Unit((put(revision, create=True), *_deleted(_beyond(state, known)))),))
 
 
 def admit_forgetting(state: State, stack: str) -> Admitted[StackRevision]:
@@ -56,6 +63,36 @@ def revisions_of(state: State, stack: str) -> tuple[StackRevision, ...]:
     """Oldest first."""
     found = (revision for revision in state.stacks.values() if revision.stack == stack)
     return tuple(sorted(found, key=lambda revision: revision.number))
+
+
+def _beyond(state: State, known: Sequence[StackRevision]) -> tuple[StackRevision, ...]:
+    """Those that go when one more comes."""
+    surplus = len(known) + 1 - KEPT
+    if surplus <= 0:
+        return ()
+    needed = {_newest_that_runs(state, known, or_ran=False), _newest_that_runs(state, known, or_ran=True)}
+    return tuple(revision for revision in known if revision.number not in needed)[:surplus]
+
+
+def _newest_that_runs(state: State, known: Sequence[StackRevision], *, or_ran: bool) -> int | None:
+    """The number of the newest revision all of whose services are as it says or, with `or_ran`, were before an update
+    that is not over."""
+    for revision in reversed(known):
+        if revision.wish.services and all(_is_so(state, spec, or_ran=or_ran) for spec in revision.wish.services):
+            return revision.number
+    return None
+
+
+def _is_so(state: State, spec: ServiceSpec, *, or_ran: bool) -> bool:
+    service = state.services.get(state.named("services", spec.name or "") or "")
+    if service is None:
+        return False
+    return means_any(state, spec, (service.spec, *(_fallback(service) if or_ran else ())))
+
+
+def _fallback(service: Service) -> tuple[ServiceSpec, ...]:
+    is_settled = service.update is not None and service.update.state in _SETTLED
+    return () if is_settled or service.previous_spec is None else (service.previous_spec,)
 
 
 def _deleted(revisions: tuple[StackRevision, ...]) -> tuple[Delete, ...]:

@@ -12,7 +12,8 @@ from manager.admission.update_control import admit_continue, admit_pause
 from manager.objects import Service
 from manager.orchestrator.reaper import reap_removed_service, reap_specs
 from manager.state import State
-from manager.store.port import Batch, Change, Delete, Entry, Put
+from manager.store.codec import put
+from manager.store.port import Batch, Change, Delete, Entry, Put, Unit
 from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence
 from swarmpy.labels import PROGRESS_DEADLINE
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
@@ -54,6 +55,15 @@ def back_to(state: State, number: int) -> Service:
     return state.services[ID]
 
 
+def fold_back(state: State) -> None:
+    """As the cluster does it when an update fails."""
+    service = state.services[ID]
+    rolled_back = service.model_copy(
+        update={"spec": service.previous_spec, "spec_version": service.previous_spec_version, "previous_spec": None}
+    )
+    fold(state, Admitted(rolled_back, (Unit((put(rolled_back),)),)))
+
+
 def numbers(state: State) -> list[int]:
     return [revision.number for revision in revisions_of(state, state.services[ID])]
 
@@ -65,6 +75,16 @@ def test_every_wish_is_kept_whole_and_no_more_than_ten() -> None:
 
     assert numbers(state) == list(range(15 - KEPT, 15))
     assert revisions_of(state, state.services[ID])[-1].spec == state.services[ID].spec
+
+
+def test_the_wish_that_runs_is_kept_however_many_after_it_failed() -> None:
+    state = created()
+    for number in range(2, 15):
+        update(state, a_wish(f"web:{number}"))
+        fold_back(state)
+
+    assert numbers(state) == [1, *range(6, 15)]
+    assert state.services[ID].spec_version == back_to(state, 1).spec_version == 1
 
 
 def test_the_same_wish_again_or_another_credential_is_no_new_revision() -> None:
