@@ -31,6 +31,7 @@ Kept = TypeVar("Kept", Secret, Config)
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 _LONGEST_NAME = 64
 _GOLANG = "golang"
+_MAY_TURN_BACK = (UpdateState.UPDATING, UpdateState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +124,13 @@ def referred_ids(container: ContainerSpec | None) -> tuple[str, ...]:
 
 def _uses(service: Service, object_id: str) -> bool:
     """As docker, the present spec alone counts; but an update under way that rolls back by itself needs the one
-    before."""
+    before, and so does a paused one: continued, it may fail yet."""
     if service.removed:
         return False
     specs: tuple[ServiceSpec | None, ...] = (service.spec,)
     config, update = service.spec.update_config, service.update
     turns_back = config is not None and config.failure_action is FailureAction.ROLLBACK
-    if turns_back and update is not None and update.state is UpdateState.UPDATING:
+    if turns_back and update is not None and update.state in _MAY_TURN_BACK:
         specs = (service.spec, service.previous_spec)
     return any(spec is not None and object_id in referred_ids(spec.task_template.container_spec) for spec in specs)
 

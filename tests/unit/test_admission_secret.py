@@ -43,7 +43,9 @@ def test_a_service_holds_what_it_refers_to_until_it_is_to_go() -> None:
     ("action", "state", "free"),
     [
         (FailureAction.ROLLBACK, UpdateState.UPDATING, False),
+        (FailureAction.ROLLBACK, UpdateState.PAUSED, False),
         (FailureAction.ROLLBACK, UpdateState.COMPLETED, True),
+        (FailureAction.PAUSE, UpdateState.PAUSED, True),
         (FailureAction.PAUSE, UpdateState.UPDATING, True),
     ],
 )
