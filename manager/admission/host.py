@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from swarmpy import labels
 from swarmpy.errors import BadRequest, Forbidden, Unsupported
 from swarmpy.models.cluster import ClusterSpec
-from swarmpy.models.container import ContainerSpec, Privileges
+from swarmpy.models.container import ContainerSpec, Privileges, SELinuxContext
 from swarmpy.models.host import WHERE, Device, DeviceRequest, HostOptions, ThrottleDevice, WeightDevice, host_options
 from swarmpy.models.resources import Limits
 from swarmpy.models.task import TaskSpec
@@ -29,8 +29,9 @@ _MODES = {
     "CgroupnsMode": ("host", "private"),
 }
 _LABEL_PARTS = ("user", "role", "type", "level")
-# Types of SELinux policies that confine nothing.
-_FREE_TYPES = ("spc_t", "unconfined_t")
+# Types of SELinux policies that confine a container as the engine's own choice does. Of any other nobody knows what it
+# lets through.
+_CONFINING_TYPES = ("container_t", "container_init_t")
 _DEVICE_RULE = re.compile(r"[acb] ([0-9]+|\*):([0-9]+|\*) [rwm]{1,3}")
 _CPUSET = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 _RUNTIME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -116,7 +117,7 @@ def _weakens(option: str) -> bool:
     name, value = _parts(option)
     if name == "label":
         part, _, chosen = value.partition(":")
-        return value == "disable" or (part == "type" and chosen in _FREE_TYPES)
+        return not (part == "level" or (part == "type" and chosen in _CONFINING_TYPES))
     return (name, value) not in (
         ("no-new-privileges", ""),
         ("no-new-privileges", "true"),
@@ -131,10 +132,15 @@ def _bares(privileges: Privileges | None) -> bool:
         return False
     selinux, seccomp, apparmor = privileges.selinux_context, privileges.seccomp, privileges.apparmor
     return bool(
-        (selinux and (selinux.disable or selinux.type in _FREE_TYPES))
+        (selinux and _frees(selinux))
         or (seccomp and (seccomp.mode or "default") != "default")
         or (apparmor and (apparmor.mode or "default") != "default")
     )
+
+
+def _frees(context: SELinuxContext) -> bool:
+    other_type = bool(context.type) and context.type not in _CONFINING_TYPES
+    return bool(context.disable or context.user or context.role or other_type)
 
 
 def _parts(option: str) -> tuple[str, str]:

@@ -163,6 +163,9 @@ ASKS = [
     ({"SecurityOpt": ["label=disable"]}, "security_opt"),
     ({"SecurityOpt": ["label:disable"]}, "security_opt"),
     ({"SecurityOpt": ["label=type:spc_t"]}, "security_opt"),
+    ({"SecurityOpt": ["label=type:container_runtime_t"]}, "security_opt"),
+    ({"SecurityOpt": ["label:user:unconfined_u"]}, "security_opt"),
+    ({"SecurityOpt": ["label=role:unconfined_r"]}, "security_opt"),
     ({"SecurityOpt": ["systempaths=unconfined"]}, "security_opt"),
     ({"SecurityOpt": ["no-new-privileges=false"]}, "security_opt"),
     ({"PidMode": "host"}, "pid"),
@@ -180,6 +183,9 @@ ASKS = [
     ({"privileges": {"AppArmor": {"Mode": "disabled"}}}, "security_opt"),
     ({"privileges": {"SELinuxContext": {"Disable": True}}}, "security_opt"),
     ({"privileges": {"SELinuxContext": {"Type": "spc_t"}}}, "security_opt"),
+    ({"privileges": {"SELinuxContext": {"Type": "container_runtime_t"}}}, "security_opt"),
+    ({"privileges": {"SELinuxContext": {"User": "unconfined_u"}}}, "security_opt"),
+    ({"privileges": {"SELinuxContext": {"Role": "unconfined_r"}}}, "security_opt"),
 ]  # fmt: skip
 
 
@@ -201,10 +207,11 @@ def test_every_word_lets_something_in() -> None:
         {"ShmSize": 1 << 20, "CpuShares": 512, "CpusetCpus": "0", "BlkioWeight": 100, "Domainname": "example.org"},
         {"Annotations": {"a": "b"}, "StorageOpt": {"size": "1G"}, "MemorySwappiness": 0, "OomScoreAdj": 500},
         {"SecurityOpt": ["no-new-privileges", "no-new-privileges:true", "seccomp=builtin", "apparmor=docker-default"]},
-        {"SecurityOpt": ["label=type:container_t", "label=level:s0:c100", "label:user:u"]},
+        {"SecurityOpt": ["label=type:container_t", "label=level:s0:c100", "label:type:container_init_t"]},
         {"IpcMode": "private", "CgroupnsMode": "private", "PidMode": "", "MacAddress": "02:42:ac:11:00:02"},
         {"Privileged": False, "Devices": [], "OomKillDisable": False, "Runtime": ""},
-        {"privileges": {"Seccomp": {"Mode": "default"}, "NoNewPrivileges": True, "SELinuxContext": {"Type": "t"}}},
+        {"privileges": {"Seccomp": {"Mode": "default"}, "NoNewPrivileges": True}},
+        {"privileges": {"SELinuxContext": {"Type": "container_t", "Level": "s0:c100"}}},
     ],
 )
 def test_what_touches_only_the_container_needs_no_leave(options: dict[str, Any]) -> None:
