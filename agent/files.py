@@ -32,26 +32,21 @@ class Files:
 
     def __init__(self, places: Sequence[Path]) -> None:
         self._places = places
-        self._folder: Path | None = None
         self._known: Known = {}
         self._told = False
-
-    @property
-    def folder(self) -> str:
-        """Where the tasks' folders are, empty before one was needed."""
-        return str(self._folder or "")
 
     def learn(self, assigned: AssignedSet) -> None:
         """What the manager says; what it says no more is forgotten."""
         self._known, self._told = assigned.files, True
 
-    async def furnish(self, task: TaskAssignment, node: NodeFacts) -> None:
-        """The task's files are there when this returns; what is there already stays as it is.
+    async def furnish(self, task: TaskAssignment, node: NodeFacts) -> str:
+        """The task's files are there when this returns; what is there already stays as it is. The answer is the place
+        of the task's folder, empty when it needs none.
 
         Raises `BadRequest` in words for the task's owner, and `Unavailable` for what may come yet."""
         if not wanted_files(task):
-            return
-        await asyncio.to_thread(self._furnish, task, node, self._known, self._told)
+            return ""
+        return str(await asyncio.to_thread(self._furnish, task, node, self._known, self._told))
 
     async def keep_only(self, is_needed: Callable[[str], bool]) -> None:
         """Remove the folders of all other tasks, also those that an earlier agent left. Listed first and judged then:
@@ -61,14 +56,14 @@ class Files:
         if left:
             await asyncio.to_thread(_remove, left)
 
-    def _furnish(self, task: TaskAssignment, node: NodeFacts, known: Known, told: bool) -> None:
+    def _furnish(self, task: TaskAssignment, node: NodeFacts, known: Known, told: bool) -> Path:
         try:
             there = next((place for place in self._places if (place / task.id).is_dir()), None)
             if there is None:
                 files = contents(task, node, known)
                 there = chosen_folder(self._places)
                 write_whole(there / task.id, files)
-            self._folder = there
+            return there
         except NotFound as error:
             if told:
                 raise BadRequest(str(error)) from None

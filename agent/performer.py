@@ -171,8 +171,8 @@ class Performer:
                 raise Conflict(obstacle)
 
     async def _create(self, run: TaskRun) -> Event:
-        await self._files.furnish(run.assignment, self.node)
-        request = create_request(run.assignment, self.node, self._networks, self._files.folder)
+        folder = await self._files.furnish(run.assignment, self.node)
+        request = create_request(run.assignment, self.node, self._networks, folder)
         await self._check_volumes(request)
         try:
             return Created(await self._engine.create(request))

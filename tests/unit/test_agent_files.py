@@ -1,5 +1,6 @@
 """A task's secrets and configs on its node: what is in them, where they lie, and that they lie on no disk."""
 
+import asyncio
 import base64
 import os
 from dataclasses import replace
@@ -147,9 +148,8 @@ async def test_files_are_laid_out_in_memory_for_root_alone_and_removed(place: Pa
     own = ReferenceFile(name="key", uid=str(os.getuid()), gid=str(os.getgid()), mode=0o440)
     files, task = Files((place,)), a_task(secrets=(SecretReference(secret_id="s1", file=own),))
     files.learn(AssignedSet(1, {task.id: task}, {}, {"s1": a_file(), "c1": a_file("c1", b"conf")}))
-    await files.furnish(task, NODE)
 
-    assert files.folder == str(place)
+    assert await files.furnish(task, NODE) == str(place)
     assert oct(place.stat().st_mode)[-3:] == oct((place / task.id).stat().st_mode)[-3:] == "700"
     secret = (place / task.id / "0").stat()
     assert (secret.st_uid, secret.st_gid, oct(secret.st_mode)[-3:]) == (os.getuid(), os.getgid(), "440")
@@ -159,6 +159,25 @@ async def test_files_are_laid_out_in_memory_for_root_alone_and_removed(place: Pa
     assert (place / task.id).is_dir()
     # As an agent that was started anew does it.
     await Files((place,)).keep_only(lambda task_id: False)
+    assert not place.exists()
+
+
+async def test_tasks_furnished_at_once_each_learn_their_own_place(place: Path) -> None:
+    other = place.with_name(f"{place.name}-2")
+    own = ReferenceFile(name="key", uid=str(os.getuid()), gid=str(os.getgid()))
+    one = a_task(secrets=(SecretReference(secret_id="s1", file=own),), configs=())
+    files, tasks = Files((place, other)), [one.model_copy(update={"id": id}) for id in ("old", "new")]
+    files.learn(AssignedSet(1, {}, {}, {"s1": a_file(), "c1": a_file("c1")}))
+    # Laid out by an earlier agent, when the first place was not to be had.
+    write_whole(chosen_folder((other,)) / "old", ())
+    try:
+        assert await asyncio.gather(*(files.furnish(task, NODE) for task in tasks)) == [str(other), str(place)]
+    finally:
+        await files.keep_only(lambda task_id: False)
+
+
+async def test_a_task_without_files_has_no_place(place: Path) -> None:
+    assert await Files((place,)).furnish(a_task(secrets=(), configs=()), NODE) == ""
     assert not place.exists()
 
 
