@@ -76,12 +76,16 @@ def with_node(known: AssignmentSet, state: State, node_id: str) -> AssignmentSet
 def revised(
     known: AssignmentSet, state: State, node_id: str, tasks: Iterable[str], networks: Iterable[str], unseal: Unseal
 ) -> AssignmentSet:
-    """The set with these tasks and networks as they are now. Costs no more than what is named."""
-    now = _amended(known.tasks, {id: _task_on(state, node_id, id, unseal) for id in tasks})
+    """The set with these tasks and networks as they are now. Costs no more than what is named, unless a named task
+    is given secrets or configs."""
+    news = {id: _task_on(state, node_id, id, unseal) for id in tasks}
+    now = _amended(known.tasks, news)
+    touched = [task for id in news for task in (known.tasks.get(id), now.get(id)) if task is not None]
     return replace(
         known,
         tasks=now,
-        files=known.files if now is known.tasks else files_of(now.values()),
+        # Others may need the same, so that all are asked, but only where files come or go at all.
+        files=files_of(now.values()) if now is not known.tasks and files_of(touched) else known.files,
         networks=_amended(known.networks, {id: _network_on(state, node_id, id) for id in networks}),
     )
 

@@ -1,6 +1,7 @@
 """A node is told the secrets and configs that its own tasks need, as long as they do, and no others."""
 
 import base64
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -86,6 +87,16 @@ def test_they_come_with_the_first_task_that_needs_them_and_go_with_the_last() ->
     assert [(len(change.files), change.dropped_files) for change in news if change is not None] == [
         (2, ()), (0, ()), (0, ()), (0, ("c1", "s1")),
     ]  # fmt: skip
+
+
+def test_a_task_without_files_leaves_those_of_others_unasked() -> None:
+    plain = a_wish("plain", template=TaskSpec(container_spec=ContainerSpec(image="app:1")))
+    tasks = a_task(), a_task("t2", service="plain")
+    state = picture(a_node(), a_service(), a_wish(template=GIVEN), plain, SECRET, CONFIG, *tasks)
+    known = replace(assignment_set(picture(a_node()), "n1", no_credential), files=frozenset({"s1"}))
+
+    assert revised(known, state, "n1", ["t2"], [], no_credential).files is known.files
+    assert revised(known, state, "n1", ["t1"], [], no_credential).files == {"s1", "c1"}
 
 
 def test_what_is_gone_or_cannot_be_read_is_left_out() -> None:
