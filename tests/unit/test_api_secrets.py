@@ -3,12 +3,33 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from support.api import Api, running_api
 
+from manager.ca.sealing import Sealer
+
 PLAIN = b"correct horse battery staple"
+
+
+class WatchedSealer(Sealer):
+    """`turns`: of the work beside, during which something was unsealed."""
+
+    def __init__(self, key: bytes) -> None:
+        super().__init__(key)
+        self.turns: set[int] = set()
+        self._turn = 0
+
+    async def work_beside(self) -> None:
+        while True:
+            self._turn += 1
+            await asyncio.sleep(0)
+
+    def unseal(self, sealed: str) -> bytes:
+        self.turns.add(self._turn)
+        return super().unseal(sealed)
 
 
 @pytest.fixture
@@ -65,6 +86,33 @@ async def test_the_data_of_a_secret_are_answered_to_nobody_and_those_of_a_config
         (listed,) = (await api.get(f"/{kind}s")).json
 
         assert listed["Spec"].get("Data") == (await inspect(api, kind))["Spec"].get("Data") == shown
+
+
+async def test_a_config_that_cannot_be_read_is_listed_without_its_data_beside_the_others(api: Api) -> None:
+    await create(api, "config")
+    made = await create(api, "config", "foreign")
+    await api.keep(api.state.configs[made].model_copy(update={"sealed": Sealer(bytes(range(32))).seal(PLAIN)}))
+
+    listed = (await api.get("/configs")).json
+    assert {config["Spec"]["Name"]: config["Spec"].get("Data") for config in listed} == {
+        "key": encoded(PLAIN),
+        "foreign": None,
+    }
+    refused = await api.get("/configs/foreign")
+    assert (refused.status, "sealed with another key" in refused.message) == (503, True)
+
+
+async def test_a_long_list_of_configs_keeps_nobody_waiting(api: Api) -> None:
+    sealer = WatchedSealer(bytes(32))
+    api.app.state.context = replace(api.context, sealer=sealer)
+    for number in range(24):
+        await create(api, "config", f"large-{number}", bytes(1000 << 10))
+    others = asyncio.create_task(sealer.work_beside())
+    try:
+        assert len((await api.get("/configs")).json) == 24
+    finally:
+        others.cancel()
+    assert len(sealer.turns) > 1
 
 
 async def test_the_store_holds_neither_in_clear(api: Api, kind: str) -> None:

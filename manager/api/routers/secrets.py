@@ -3,6 +3,7 @@
 import base64
 import hmac
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,12 +11,14 @@ from starlette.responses import JSONResponse, Response
 
 from manager.admission.secret import CONFIG, SECRET, Kept, Kind, admit_creation, admit_labels, admit_removal, read_data
 from manager.api.context import ApiContext
-from manager.api.dependencies import Context, Picture, carry_out, parse_version
+from manager.api.dependencies import Context, Picture, carry_out, in_portions, parse_version
 from manager.api.filters import Filters, parse_filters
 from manager.api.lookup import find_kept
 from manager.api.problems import read_body
+from manager.api.steps import each
 from manager.api.views.secrets import config_document, secret_document
 from manager.objects import Config, Secret
+from swarmpy.errors import Unavailable
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 
@@ -30,15 +33,29 @@ def _shown_config(context: ApiContext, config: Config) -> dict[str, Any]:
     return config_document(config, base64.b64encode(context.sealer.unseal(config.sealed)).decode())
 
 
+def _listed_config(context: ApiContext, config: Config) -> dict[str, Any]:
+    """One that cannot be read is listed without its data: inspecting it says why, and the others are listed, too."""
+    try:
+        return _shown_config(context, config)
+    except Unavailable:
+        return config_document(config, None)
+
+
 def _router(
-    kind: Kind[Kept], wished: type[SecretSpec] | type[ConfigSpec], shown: Callable[[ApiContext, Kept], dict[str, Any]]
+    kind: Kind[Kept],
+    wished: type[SecretSpec] | type[ConfigSpec],
+    shown: Callable[[ApiContext, Kept], dict[str, Any]],
+    listed: Callable[[ApiContext, Kept], dict[str, Any]],
 ) -> APIRouter:
+    """`shown` makes the document of one, and `listed` that of one among others."""
     router = APIRouter(prefix=f"/{kind.plural}")
 
     @router.get("")
     async def list_all(context: Context, state: Picture, filters: str | None = None) -> JSONResponse:
         wanted = parse_filters(filters, _FILTERS)
-        return JSONResponse([shown(context, kept) for kept in kind.table(state).values() if _passes(kept, wanted)])
+        found = tuple(kept for kept in kind.table(state).values() if _passes(kept, wanted))
+        # Some are large, and decrypting them all at once would keep everybody waiting.
+        return JSONResponse(await in_portions(each(found, partial(listed, context))))
 
     @router.post("/create")
     async def create(request: Request, context: Context, state: Picture) -> JSONResponse:
@@ -92,5 +109,5 @@ def _passes(kept: Secret | Config, wanted: Filters) -> bool:
     )
 
 
-secrets = _router(SECRET, SecretSpec, _shown_secret)
-configs = _router(CONFIG, ConfigSpec, _shown_config)
+secrets = _router(SECRET, SecretSpec, _shown_secret, _shown_secret)
+configs = _router(CONFIG, ConfigSpec, _shown_config, _listed_config)

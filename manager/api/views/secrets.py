@@ -19,8 +19,8 @@ def secret_document(secret: Secret) -> dict[str, Any]:
     ).to_docker()
 
 
-def config_document(config: Config, data: str) -> dict[str, Any]:
-    """`data` in base64."""
+def config_document(config: Config, data: str | None) -> dict[str, Any]:
+    """`data` in base64, absent where they cannot be read."""
     return docker_config.Config(
         id=config.id,
         version=Version(index=config.version),
