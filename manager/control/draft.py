@@ -10,7 +10,17 @@ from datetime import datetime
 
 from manager.allocator.networks import task_networks
 from manager.allocator.ports import host_ports
-from manager.objects import AnyObject, Network, Reason, ReasonCode, Service, ServiceRevision, SpecRevision, Task
+from manager.objects import (
+    AnyObject,
+    Network,
+    Reason,
+    ReasonCode,
+    Service,
+    ServiceRevision,
+    SpecRevision,
+    StackRevision,
+    Task,
+)
 from manager.orchestrator.decision import Decision, NewTask
 from manager.state import State
 from manager.store.codec import put
@@ -71,6 +81,7 @@ class Draft:
         self._deletes += [self._without_network(id) for id in decision.drop_networks]
         self._deletes += [self._without(SpecRevision, id) for id in decision.drop_specs]
         self._deletes += [self._without(ServiceRevision, id) for id in decision.drop_revisions]
+        self._deletes += [self._without(StackRevision, id) for id in decision.drop_stacks]
 
     def set_state(self, task: Task, state: TaskState, message: str, reason: Reason | None) -> Task:
         """The manager's own word on a task."""

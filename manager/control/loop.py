@@ -19,7 +19,7 @@ from manager.ledger import Ledger, Subscription
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.liveness import reconcile_nodes
 from manager.orchestrator.plan import Surroundings, reconcile_service
-from manager.orchestrator.reaper import reap_networks, reap_specs
+from manager.orchestrator.reaper import reap_networks, reap_specs, reap_stacks
 from manager.state import Changed
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
@@ -202,6 +202,7 @@ class ControlLoop:
                 await self._breathe()
         if with_specs:
             draft.add(reap_specs(self._state))
+            draft.add(reap_stacks(self._state, now))
         removed = [network.id for network in self._state.networks.values() if network.removed]
         if removed:
             draft.add(reap_networks(self._state, removed))

@@ -68,8 +68,8 @@ class DropTask:
 class Decision:
     """`replace` holds changed services, networks and nodes whole (same id and version as read).
 
-    `drop_services`, `drop_networks`, `drop_specs` and `drop_revisions` are ids whose records go. `again_at`: look once
-    more then, at the latest.
+    `drop_services`, `drop_networks`, `drop_specs`, `drop_revisions` and `drop_stacks` (revisions of stacks) are ids
+    whose records go. `again_at`: look once more then, at the latest.
     """
 
     create: tuple[NewTask, ...] = ()
@@ -83,6 +83,7 @@ class Decision:
     drop_networks: tuple[str, ...] = ()
     drop_specs: tuple[str, ...] = ()
     drop_revisions: tuple[str, ...] = ()
+    drop_stacks: tuple[str, ...] = ()
     again_at: datetime | None = field(default=None)
 
     def __bool__(self) -> bool:
@@ -90,6 +91,7 @@ class Decision:
         return bool(
             self.create or self.desire or self.states or self.reasons or self.adopt or self.drop or self.replace
             or self.drop_services or self.drop_networks or self.drop_specs or self.drop_revisions
+            or self.drop_stacks
         )  # fmt: skip
 
     def tasks_told(self) -> frozenset[str]:
@@ -120,5 +122,6 @@ def combined(decisions: Iterable[Decision]) -> Decision:
         drop_networks=tuple(x for d in parts for x in d.drop_networks),
         drop_specs=tuple(x for d in parts for x in d.drop_specs),
         drop_revisions=tuple(x for d in parts for x in d.drop_revisions),
+        drop_stacks=tuple(x for d in parts for x in d.drop_stacks),
         again_at=earliest(*(d.again_at for d in parts)),
     )

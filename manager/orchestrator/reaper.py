@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from manager.objects import Cluster, ReasonCode, Service, Task
+from manager.objects import Cluster, Config, Network, ReasonCode, Secret, Service, Task
 from manager.orchestrator.decision import Decision, DropTask, SetDesired, combined
 from manager.orchestrator.keep import DROPS_AT_ONCE, View, policy_of
 from manager.orchestrator.reasons import reason
@@ -12,9 +12,11 @@ from manager.orchestrator.restart import crashes
 from manager.orchestrator.slots import Place, Slot, by_age, is_job, is_out_of_reach, is_placed
 from manager.orchestrator.update import needed_for_update
 from manager.state import State
+from swarmpy.stack.names import STACK_LABEL
 from swarmpy.states import TaskState
 
 HISTORY_LIMIT = 5
+STACK_KEPT = timedelta(days=1)
 
 
 def history_limit(cluster: Cluster | None) -> int | None:
@@ -81,6 +83,19 @@ def reap_specs(state: State) -> Decision:
             revision.id for revision in state.revisions.values() if revision.service_id not in state.services
         ),
     )
+
+
+def reap_stacks(state: State, now: datetime) -> Decision:
+    """Revisions of stacks of which nothing is there any more, as when Docker's own command removed them. One that was
+    deployed not long ago may be about to come."""
+    if not state.stacks:
+        return Decision()
+    kept: tuple[Iterable[Service | Network | Secret | Config], ...] = (
+        state.services.values(), state.networks.values(), state.secrets.values(), state.configs.values(),
+    )  # fmt: skip
+    there = {(value.spec.labels or {}).get(STACK_LABEL) for values in kept for value in values}
+    there |= {revision.stack for revision in state.stacks.values() if now - revision.created_at < STACK_KEPT}
+    return Decision(drop_stacks=tuple(id for id, revision in state.stacks.items() if revision.stack not in there))
 
 
 def reap_networks(state: State, network_ids: Iterable[str]) -> Decision:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from support.cluster import ManagerProcess
 from support.history import HistoryChecker
@@ -13,7 +13,7 @@ from support.stepping import advance, settle
 from manager.control.loop import ControlLoop
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger
-from manager.objects import AnyObject
+from manager.objects import AnyObject, StackRevision
 from manager.store.codec import encode, put
 from manager.store.keys import LEADER
 from manager.store.memory import MemoryDatabase
@@ -23,6 +23,7 @@ from swarmpy.idgen import CountingIds
 from swarmpy.models.node import NodeDescription
 from swarmpy.models.resources import ResourceRequirements, Resources
 from swarmpy.models.service import Global, ServiceMode
+from swarmpy.models.stack import StackWish
 from swarmpy.states import NodeState, TaskState
 
 
@@ -116,6 +117,18 @@ async def test_a_picture_that_lags_behind_makes_the_loop_wait_and_not_spin() -> 
 
             await advance(bench.clock, 2)
             assert not bench.ledger.state.tasks
+
+
+async def test_revisions_of_a_stack_that_is_gone_go_too() -> None:
+    async with leading() as bench:
+        long_ago = bench.clock.now() - timedelta(days=2)
+        await bench.write(
+            StackRevision(
+                id="shop.1", created_at=long_ago, updated_at=long_ago, stack="shop", number=1, wish=StackWish()
+            )
+        )
+        async with running(bench):
+            assert not bench.ledger.state.stacks
 
 
 async def test_a_loop_that_fell_behind_looks_at_everything() -> None:

@@ -16,12 +16,24 @@ from support.builders import (
     at,
 )
 
-from manager.objects import AnyObject, ReasonCode, Service, Task
+from manager.objects import AnyObject, Config, ReasonCode, Secret, Service, StackRevision, Task
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.keep import View
-from manager.orchestrator.reaper import history_limit, reap_networks, reap_removed_service, reap_specs, reap_tasks
+from manager.orchestrator.reaper import (
+    STACK_KEPT,
+    history_limit,
+    reap_networks,
+    reap_removed_service,
+    reap_specs,
+    reap_stacks,
+    reap_tasks,
+)
+from swarmpy.models.config import ConfigSpec
+from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
+from swarmpy.models.stack import StackWish
 from swarmpy.models.task import RestartPolicy
+from swarmpy.stack.names import STACK_LABEL
 from swarmpy.states import NodeState, TaskState
 
 
@@ -164,3 +176,43 @@ def test_a_removed_network_goes_when_no_task_is_on_it() -> None:
 
     assert reap_networks(state, state.networks).drop_networks == ("free",)
     assert not reap_networks(state, ["kept", "unknown"])
+
+
+# stacks
+
+TIMES = {"created_at": T0, "updated_at": T0}
+OF_SHOP = {STACK_LABEL: "shop"}
+
+
+def a_stack(stack: str, number: int = 1, created: float = 0) -> StackRevision:
+    return StackRevision(
+        id=f"{stack}.{number}", created_at=at(created), updated_at=at(created), stack=stack, number=number,
+        wish=StackWish(),
+    )  # fmt: skip
+
+
+def labelled(value: AnyObject) -> AnyObject:
+    spec = value.spec.model_copy(update={"labels": OF_SHOP})  # type: ignore[union-attr]
+    return value.model_copy(update={"spec": spec})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        a_service(),
+        a_network(),
+        Secret(id="s1", spec=SecretSpec(name="key"), sealed="", **TIMES),
+        Config(id="c1", spec=ConfigSpec(name="conf"), sealed="", **TIMES),
+    ],
+)
+def test_revisions_of_a_stack_go_a_day_after_the_last_when_nothing_of_it_is_there(value: AnyObject) -> None:
+    revisions = [a_stack("shop", 1), a_stack("shop", 2), a_stack("blog")]
+
+    assert reap_stacks(a_state(*revisions, value), T0 + STACK_KEPT).drop_stacks == ("shop.1", "shop.2", "blog.1")
+    assert reap_stacks(a_state(*revisions, labelled(value)), T0 + STACK_KEPT).drop_stacks == ("blog.1",)
+
+
+def test_revisions_of_a_stack_that_was_deployed_not_long_ago_stay() -> None:
+    state = a_state(a_stack("shop", 1), a_stack("shop", 2, created=60))
+
+    assert reap_stacks(state, T0 + STACK_KEPT).drop_stacks == ()
