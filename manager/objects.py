@@ -133,7 +133,8 @@ class SpecRevision(Object):
 
 
 class ServiceRevision(Object):
-    """One of the last wishes of a service, whole; `id` is `SERVICE/N`. Its template is `specs/SERVICE/SPEC_VERSION`."""
+    """One of the last wishes of a service; `id` is `SERVICE/N`. Its template is `specs/SERVICE/SPEC_VERSION`, and the
+    spec has none (in older ones it stands twice): see `admission.revisions.wish_of`."""
 
     service_id: str
     number: int

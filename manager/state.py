@@ -27,8 +27,11 @@ from manager.store.keys import LEADER, model_of
 from manager.store.port import Batch, Entry, Revision, Snapshot
 
 Computed = TypeVar("Computed")
+Indexed = TypeVar("Indexed", Task, SpecRevision, ServiceRevision)
 
 _NO_TASKS: Mapping[str, Task] = MappingProxyType({})
+_NO_WISHES: Mapping[str, SpecRevision] = MappingProxyType({})
+_NO_REVISIONS: Mapping[str, ServiceRevision] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,8 @@ class State:
         self._by_service: dict[str, dict[str, Task]] = {}
         self._by_node: dict[str, dict[str, Task]] = {}
         self._by_slot: dict[tuple[str, int], dict[str, Task]] = {}
+        self._specs_by_service: dict[str, dict[str, SpecRevision]] = {}
+        self._revisions_by_service: dict[str, dict[str, ServiceRevision]] = {}
         self._computed: dict[Hashable, Any] = {}
 
     # reading
@@ -88,6 +93,12 @@ class State:
 
     def tasks_of_slot(self, service_id: str, slot: int) -> Iterable[Task]:
         return self._by_slot.get((service_id, slot), _NO_TASKS).values()
+
+    def specs_of_service(self, service_id: str) -> Iterable[SpecRevision]:
+        return self._specs_by_service.get(service_id, _NO_WISHES).values()
+
+    def revisions_of_service(self, service_id: str) -> Iterable[ServiceRevision]:
+        return self._revisions_by_service.get(service_id, _NO_REVISIONS).values()
 
     def spec_of(self, task: Task) -> SpecRevision:
         """The wish a task was made from. It lives as long as any task refers to it."""
@@ -171,9 +182,8 @@ class State:
             table = self._tables[type(value)]
             before = table.get(value.id)
             table[value.id] = value
-            if isinstance(value, Task):
-                self._unindex(before)
-                self._index(value)
+            self._unindex(before)
+            self._index(value)
         return Changed(entry.key, before, value)
 
     def _drop(self, key: str) -> Changed | None:
@@ -203,17 +213,25 @@ class State:
             self.leader = ""
         self.names.pop(key.removeprefix("names/"), None)
 
-    def _index(self, task: Task) -> None:
-        self._by_service.setdefault(task.service_id, {})[task.id] = task
-        self._by_node.setdefault(task.node_id, {})[task.id] = task
-        self._by_slot.setdefault((task.service_id, task.slot), {})[task.id] = task
+    def _index(self, value: AnyObject) -> None:
+        if isinstance(value, Task):
+            self._by_service.setdefault(value.service_id, {})[value.id] = value
+            self._by_node.setdefault(value.node_id, {})[value.id] = value
+            self._by_slot.setdefault((value.service_id, value.slot), {})[value.id] = value
+        elif isinstance(value, SpecRevision):
+            self._specs_by_service.setdefault(value.service_id, {})[value.id] = value
+        elif isinstance(value, ServiceRevision):
+            self._revisions_by_service.setdefault(value.service_id, {})[value.id] = value
 
-    def _unindex(self, task: AnyObject | None) -> None:
-        if not isinstance(task, Task):
-            return
-        _discard(self._by_service, task.service_id, task.id)
-        _discard(self._by_node, task.node_id, task.id)
-        _discard(self._by_slot, (task.service_id, task.slot), task.id)
+    def _unindex(self, value: AnyObject | None) -> None:
+        if isinstance(value, Task):
+            _discard(self._by_service, value.service_id, value.id)
+            _discard(self._by_node, value.node_id, value.id)
+            _discard(self._by_slot, (value.service_id, value.slot), value.id)
+        elif isinstance(value, SpecRevision):
+            _discard(self._specs_by_service, value.service_id, value.id)
+        elif isinstance(value, ServiceRevision):
+            _discard(self._revisions_by_service, value.service_id, value.id)
 
 
 def _net(changes: Iterable[Changed]) -> tuple[Changed, ...]:
@@ -225,8 +243,8 @@ def _net(changes: Iterable[Changed]) -> tuple[Changed, ...]:
     return tuple(change for change in net.values() if change.before != change.after)
 
 
-def _discard(index: dict[Any, dict[str, Task]], key: object, task_id: str) -> None:
+def _discard(index: dict[Any, dict[str, Indexed]], key: object, object_id: str) -> None:
     group = index.get(key, {})
-    group.pop(task_id, None)
+    group.pop(object_id, None)
     if not group:
         index.pop(key, None)

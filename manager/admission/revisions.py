@@ -8,19 +8,27 @@ from manager.store.codec import put
 from manager.store.keys import key_of
 from manager.store.port import Delete, Write
 from swarmpy.errors import NotFound
+from swarmpy.models.service import ServiceSpec
+from swarmpy.models.task import TaskSpec
 
 KEPT = 10
 
 
 def revisions_of(state: State, service: Service) -> list[ServiceRevision]:
     """Oldest first."""
-    own = (revision for revision in state.revisions.values() if revision.service_id == service.id)
-    return sorted(own, key=lambda revision: revision.number)
+    return sorted(state.revisions_of_service(service.id), key=lambda revision: revision.number)
+
+
+def wish_of(state: State, revision: ServiceRevision) -> ServiceSpec:
+    """The whole wish, as it was."""
+    kept = state.specs.get(f"{revision.service_id}/{revision.spec_version}")
+    return revision.spec if kept is None else revision.spec.model_copy(update={"task_template": kept.template})
 
 
 def present_revision(service: Service, revisions: list[ServiceRevision]) -> ServiceRevision | None:
     """The one that the service follows. After a rollback that the cluster made by itself it is not the newest."""
-    return next((revision for revision in reversed(revisions) if revision.spec == service.spec), None)
+    wish = _without_template(service.spec), service.spec_version
+    return next((r for r in reversed(revisions) if (_without_template(r.spec), r.spec_version) == wish), None)
 
 
 def record(state: State, before: Service | None, after: Service, now: datetime) -> tuple[Write, ...]:
@@ -55,6 +63,11 @@ def _revision(service: Service, number: int, now: datetime) -> ServiceRevision:
         updated_at=now,
         service_id=service.id,
         number=number,
-        spec=service.spec,
+        spec=_without_template(service.spec),
         spec_version=service.spec_version,
     )
+
+
+def _without_template(spec: ServiceSpec) -> ServiceSpec:
+    """Templates are most of a wish, and stored once for all tasks and revisions that have the same."""
+    return spec.model_copy(update={"task_template": TaskSpec()})

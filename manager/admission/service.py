@@ -11,7 +11,7 @@ from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.network import find_network_target
 from manager.admission.ports import check_ports
-from manager.admission.revisions import record, revision_not_found
+from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
 from manager.objects import Service, SpecRevision
@@ -95,7 +95,7 @@ def admit_rollback_to(
     known = state.revisions.get(f"{service.id}/{number}")
     if known is None:
         raise revision_not_found(state, service, number)
-    wish = _checked(state, known.spec)
+    wish = _checked(state, wish_of(state, known))
     return _back_to(state, service, wish, known.spec_version, f"manually requested rollback to revision {number}", now)
 
 
@@ -207,7 +207,7 @@ def _next_number(state: State, service: Service) -> int:
 
 
 def _numbers(state: State, service: Service) -> list[int]:
-    return [revision.number for revision in state.specs.values() if revision.service_id == service.id]
+    return [revision.number for revision in state.specs_of_service(service.id)]
 
 
 def _revision(service_id: str, number: int, template: TaskSpec, now: datetime, auth: str | None) -> SpecRevision:

@@ -65,8 +65,8 @@ def reap_removed_service(state: State, service: Service, now: datetime) -> Decis
             if task.desired_state is not TaskState.REMOVE and not has_stopped(state, task)
         )
         return combined([Decision(desire=asked), _dropped(stopped)])
-    specs = tuple(spec.id for spec in state.specs.values() if spec.service_id == service.id)
-    revisions = tuple(kept.id for kept in state.revisions.values() if kept.service_id == service.id)
+    specs = tuple(spec.id for spec in state.specs_of_service(service.id))
+    revisions = tuple(kept.id for kept in state.revisions_of_service(service.id))
     return Decision(drop_services=(service.id,), drop_specs=specs, drop_revisions=revisions)
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.builders import T0, a_job, a_service, a_state, at
 
 from manager.admission.admitted import Admitted
-from manager.admission.revisions import KEPT, present_revision, revisions_of
+from manager.admission.revisions import KEPT, present_revision, revisions_of, wish_of
 from manager.admission.service import admit_rollback, admit_rollback_to, admit_service, admit_update
 from manager.admission.update_control import admit_continue, admit_pause
 from manager.objects import Service
@@ -17,6 +17,7 @@ from manager.store.port import Batch, Change, Delete, Entry, Put, Unit
 from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence
 from swarmpy.labels import PROGRESS_DEADLINE
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
+from swarmpy.models.task import TaskSpec
 
 ID = "web-id"
 
@@ -68,13 +69,21 @@ def numbers(state: State) -> list[int]:
     return [revision.number for revision in revisions_of(state, state.services[ID])]
 
 
+def present_number(state: State) -> int | None:
+    present = present_revision(state.services[ID], revisions_of(state, state.services[ID]))
+    return present.number if present else None
+
+
 def test_every_wish_is_kept_whole_and_no_more_than_ten() -> None:
     state = created()
     for number in range(2, 15):
         update(state, a_wish(f"web:{number}"))
 
     assert numbers(state) == list(range(15 - KEPT, 15))
-    assert revisions_of(state, state.services[ID])[-1].spec == state.services[ID].spec
+    newest = revisions_of(state, state.services[ID])[-1]
+    assert wish_of(state, newest) == state.services[ID].spec
+    # The template, which is most of it, is kept once.
+    assert newest.spec.task_template == TaskSpec()
 
 
 def test_the_wish_that_runs_is_kept_however_many_after_it_failed() -> None:
@@ -100,10 +109,24 @@ def test_a_service_from_before_there_were_revisions_begins_with_the_wish_it_had(
     state = a_state(service)
     update(state, a_wish("web:9"))
 
-    assert [r.spec.task_template.container_spec.image for r in revisions_of(state, state.services[ID])] == [  # type: ignore[union-attr]
+    wishes = [wish_of(state, revision) for revision in revisions_of(state, state.services[ID])]
+    assert [wish.task_template.container_spec.image for wish in wishes] == [  # type: ignore[union-attr]
         "web:1",
         "web:9",
     ]
+
+
+def test_a_revision_that_was_stored_with_its_template_is_known_again() -> None:
+    state = created()
+    first = state.services[ID].spec
+    older = state.revisions[f"{ID}/1"].model_copy(update={"spec": first})
+    fold(state, Admitted(older, (Unit((put(older),)),)))
+
+    present = present_revision(state.services[ID], revisions_of(state, state.services[ID]))
+    assert present is not None
+    assert (present.number, present.spec) == (1, first)
+    update(state, a_wish("web:2"))
+    assert back_to(state, 1).spec == first
 
 
 def test_rolling_back_to_a_revision_brings_its_whole_wish_its_number_and_its_credential() -> None:
@@ -126,12 +149,10 @@ def test_rolling_back_to_a_revision_brings_its_whole_wish_its_number_and_its_cre
 def test_the_present_revision_is_the_newest_with_the_services_wish() -> None:
     state = created()
     update(state, a_wish("web:2"))
-    rolled_back = state.services[ID].model_copy(update={"spec": state.services[ID].previous_spec})
 
-    for service, number in ((state.services[ID], 2), (rolled_back, 1)):
-        present = present_revision(service, revisions_of(state, service))
-        assert present is not None
-        assert present.number == number
+    assert present_number(state) == 2
+    fold_back(state)
+    assert present_number(state) == 1
 
 
 def test_a_revision_that_is_not_kept_is_refused_with_those_that_are() -> None:

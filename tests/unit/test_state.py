@@ -5,9 +5,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.picture import a_node, a_service, a_task, a_wish, picture
+from support.picture import NOW, a_node, a_service, a_task, a_wish, picture
 
-from manager.objects import AnyObject, Cluster, Task
+from manager.objects import AnyObject, Cluster, ServiceRevision, Task
 from manager.state import Changed, State
 from manager.store.codec import encode
 from manager.store.committing import Written
@@ -20,7 +20,7 @@ from swarmpy.models.cluster import ClusterSpec
 
 def shown(state: State) -> dict[str, Any]:
     """All that a reader can see, without the order."""
-    tasks = list(state.tasks.values())
+    tasks, kept = list(state.tasks.values()), state.revisions.values()
     return {
         "objects": {key_of(value): value for value in state.objects()},
         "names": dict(state.names),
@@ -28,6 +28,8 @@ def shown(state: State) -> dict[str, Any]:
         "by service": {task.service_id: ids(state.tasks_of_service(task.service_id)) for task in tasks},
         "by node": {task.node_id: ids(state.tasks_of_node(task.node_id)) for task in tasks},
         "by slot": {task.id: ids(state.tasks_of_slot(task.service_id, task.slot)) for task in tasks},
+        "wishes": {spec.service_id: ids(state.specs_of_service(spec.service_id)) for spec in state.specs.values()},
+        "revisions": {one.service_id: ids(state.revisions_of_service(one.service_id)) for one in kept},
         "versions": {key_of(value): state.version_of(key_of(value)) for value in state.objects()},
     }
 
@@ -37,13 +39,22 @@ def ids(tasks: Any) -> set[str]:
 
 
 def rescanned(state: State) -> dict[str, Any]:
-    """The indexes as a look at every task gives them."""
-    tasks = list(state.tasks.values())
+    """The indexes as a look at every object gives them."""
+    tasks, wishes, revisions = list(state.tasks.values()), list(state.specs.values()), list(state.revisions.values())
     return {
+        "wishes": {a.service_id: {b.id for b in wishes if a.service_id == b.service_id} for a in wishes},
+        "revisions": {a.service_id: {b.id for b in revisions if a.service_id == b.service_id} for a in revisions},
         "by service": {a.service_id: {b.id for b in tasks if a.service_id == b.service_id} for a in tasks},
         "by node": {a.node_id: {b.id for b in tasks if a.node_id == b.node_id} for a in tasks},
         "by slot": {a.id: {b.id for b in tasks if (a.service_id, a.slot) == (b.service_id, b.slot)} for a in tasks},
     }
+
+
+def a_revision(service: str, number: int) -> ServiceRevision:
+    kept, spec = f"{service}/{number}", a_service(service).spec
+    return ServiceRevision(
+        id=kept, created_at=NOW, updated_at=NOW, service_id=service, number=number, spec=spec, spec_version=1
+    )
 
 
 # random histories
@@ -60,7 +71,8 @@ OBJECTS: st.SearchStrategy[AnyObject] = st.one_of(
     TASKS,
     st.builds(a_node, st.sampled_from(["n1", "n2"])),
     st.builds(lambda replicas: a_service("web", replicas=replicas), st.integers(0, 3)),
-    st.builds(a_wish, st.just("web"), st.integers(1, 2)),
+    st.builds(a_wish, st.sampled_from(["web", "db"]), st.integers(1, 2)),
+    st.builds(a_revision, st.sampled_from(["web", "db"]), st.integers(1, 2)),
 )
 WRITES: st.SearchStrategy[Write] = st.one_of(
     OBJECTS.map(lambda value: Put(key_of(value), encode(value))),

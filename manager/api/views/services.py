@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from manager.admission.defaults import with_shown_defaults
-from manager.admission.revisions import present_revision, revisions_of
+from manager.admission.revisions import present_revision, revisions_of, wish_of
 from manager.objects import Service, Task
 from manager.state import State
 from swarmpy.models import service as docker
@@ -41,7 +41,7 @@ def revision_documents(service: Service, state: State) -> list[dict[str, Any]]:
             "CreatedAt": rfc3339(revision.created_at),
             "Current": revision is present,
             "SpecVersion": revision.spec_version,
-            "Spec": revision.spec.to_docker(),
+            "Spec": wish_of(state, revision).to_docker(),
         }
         for revision in reversed(revisions)
     ]
