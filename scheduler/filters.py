@@ -8,6 +8,7 @@ from typing import Protocol
 
 from scheduler.load import NodeLoad
 from scheduler.requirements import Requirements
+from scheduler.volumes import HeldVolume
 from scheduler.words import bytes_text, cpus_text, joined
 from swarmpy.models.node import RUNTIME
 from swarmpy.states import Availability
@@ -48,9 +49,13 @@ class WithVolumes:
     def because(self, node: NodeLoad, asked: Requirements, running: int) -> str:
         lacking = next((volume for volume in asked.held if node.info.id not in volume.nodes), None)
         if lacking is not None:
-            return f"does not have volume {lacking.name}, which is on {joined(sorted(lacking.on))}"
+            return self.elsewhere(lacking)
         name = asked.held[0].name
         return f"volume {name} is on node {node.info.name}, which is {_why_away(node)}; nothing else may take it"
+
+    def elsewhere(self, volume: HeldVolume) -> str:
+        """What all nodes say that do not have it."""
+        return f"does not have volume {volume.name}, which is on {joined(sorted(volume.on))}"
 
     def summary(self, nodes: int) -> str:
         return f"a volume is elsewhere or out of reach on {_on(nodes)}"
@@ -201,8 +206,9 @@ class BelowMaximum:
 
 
 AVAILABLE = Available()
+WITH_VOLUMES = WithVolumes()
 FILTERS: tuple[Filter, ...] = (
-    WithVolumes(), AVAILABLE, PlatformFits(), ConstraintsHold(), ResourcesSuffice(), HostPortsFree(), PluginsPresent(),
+    WITH_VOLUMES, AVAILABLE, PlatformFits(), ConstraintsHold(), ResourcesSuffice(), HostPortsFree(), PluginsPresent(),
     BelowMaximum(),
 )  # fmt: skip
 # Those that judge the node alone, whatever runs there; of them, those that a running task must go on obeying.

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from scheduler.filters import AVAILABLE, FILTERS, KEEPING, LASTING, STANDING, Filter, concerned
+from scheduler.filters import AVAILABLE, FILTERS, KEEPING, LASTING, STANDING, WITH_VOLUMES, Filter, concerned
 from scheduler.load import NodeLoad
 from scheduler.requirements import Requirements
 from scheduler.view import ClusterView
@@ -47,6 +47,8 @@ def feasible_nodes(view: ClusterView, asked: Requirements) -> tuple[str, ...]:
 
 def explain(view: ClusterView, asked: Requirements, service_id: str) -> tuple[str, Mapping[str, str]]:
     """Docker's summary of why none of the nodes is suitable, and each node's own first reason."""
+    if asked.held:
+        return _explain_held(view, asked, service_id)
     refusals: Counter[Filter] = Counter()
     nodes: dict[str, str] = {}
     running = view.running(service_id)
@@ -64,6 +66,23 @@ def explain(view: ClusterView, asked: Requirements, service_id: str) -> tuple[st
             if rule is not None:
                 refusals[rule] += 1
                 nodes[node_id] = rule.because(node, asked, count)
+    return _summary(refusals), nodes
+
+
+def _explain_held(view: ClusterView, asked: Requirements, service_id: str) -> tuple[str, Mapping[str, str]]:
+    """The same where volumes decide: each such task is asked for alone, so that only the few nodes that have its first
+    volume are judged. All others refuse it in the same words."""
+    first, running = asked.held[0], view.running(service_id)
+    rules = concerned(FILTERS, asked)
+    nodes = dict.fromkeys(view.node_ids, WITH_VOLUMES.elsewhere(first))
+    holders = [view.node(node_id) for node_id in sorted(first.nodes) if nodes.pop(node_id, None)]
+    refusals: Counter[Filter] = Counter({WITH_VOLUMES: len(nodes)} if nodes else {})
+    for node in holders:
+        count = running.get(node.info.id, 0)
+        rule = _refusing(node, asked, count, rules)
+        if rule is not None:
+            refusals[rule] += 1
+            nodes[node.info.id] = rule.because(node, asked, count)
     return _summary(refusals), nodes
 
 

@@ -98,4 +98,4 @@ class VolumeMap:
             return frozenset(told)
         claims: Mapping[str, int] = self._claims.get(name, {})
         claimed = frozenset(node_id for node_id in claims if node_id in nodes)
-        return claimed or frozenset({presumed} & set(nodes))
+        return claimed or frozenset({presumed} if presumed in nodes else ())

@@ -1,13 +1,16 @@
 """A task whose volume is on a node goes there, or waits and says why."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pytest
 from support.scheduling import GIB, NOW, cluster, group, node, placed_on, refused, running, wish
 
+from scheduler.classes import NodeClass
+from scheduler.load import NodeLoad
 from scheduler.place import Placed, TaskGroup, place
-from scheduler.view import ClusterView, NodeInfo, PlacedTask, requirements
-from scheduler.volumes import affinity_sources, check_volume_name, volume_name
+from scheduler.view import ClusterView, NodeInfo, PlacedTask, Requirements, requirements
+from scheduler.volumes import VolumeMap, affinity_sources, check_volume_name, volume_name
 from swarmpy.errors import BadRequest
 from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.models.container import ContainerSpec
@@ -153,6 +156,39 @@ def test_when_the_volume_is_out_of_reach_the_task_waits_and_every_node_says_why(
     elsewhere = "does not have volume shop_data, which is on node n2"
     assert refusal.nodes == {"n1": elsewhere, "n2": away, "n3": elsewhere}
     assert refusal.text == f"no suitable node ({away})"
+
+
+class Unread(ClusterView):
+    """`judged`: the nodes that somebody looked at, one by one."""
+
+    judged: tuple[str, ...] = ()
+
+    def node(self, node_id: str) -> NodeLoad:
+        self.judged += (node_id,)
+        return super().node(node_id)
+
+    def classes_for(self, asked: Requirements) -> Iterable[NodeClass]:
+        raise AssertionError("every node of the cluster is looked at")
+
+
+def test_only_the_nodes_that_have_the_volume_are_judged_for_a_task_that_waits_for_it() -> None:
+    view = Unread()
+    for info in (node("n1"), holding(node("n2", ready=False), "data"), node("n3"), node("n4")):
+        view.put_node(info)
+    refusal = refused(view, alone(TaskGroup("db", 1, wish("node.id != n3"), ("db.1",)), "data"))
+
+    assert set(view.judged) == {"n2"}
+    assert refusal.nodes.keys() == {"n1", "n2", "n3", "n4"}
+    assert "does not have volume data" in refusal.nodes["n3"]
+
+
+def test_who_is_presumed_to_have_a_volume_is_known_without_a_walk_over_all_nodes() -> None:
+    class Unwalked(set[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("all nodes are walked over")
+
+    assert VolumeMap().holders("data", Unwalked({"n1"}), "n1") == {"n1"}
+    assert VolumeMap().holders("data", Unwalked({"n1"}), "n2") == VolumeMap().holders("data", Unwalked()) == set()
 
 
 @pytest.mark.parametrize(
