@@ -62,4 +62,5 @@ def _ranges(network: Network) -> tuple[docker.IPAMConfig, ...]:
 
 
 def _options(network: Network) -> dict[str, str]:
-    return {_VNI_OPTION: str(network.vni)} if network.vni else {}
+    allocated = {_VNI_OPTION: str(network.vni)} if network.vni else {}
+    return {**(network.spec.options or {}), **allocated}
