@@ -65,7 +65,7 @@ UPDATES: tuple[tuple[str, ...], ...] = (
 # docker fails where there is none.
 UPDATES_OF_FULL = (("--generic-resource-rm=gpu", "--generic-resource-add=ssd=4"), ("--generic-resource-rm=gpu",))
 # Lists whose order docker draws by lot, or sorts by what the other cannot know.
-_UNORDERED = {"Env", "Networks"}
+_UNORDERED = {"Env", "GenericResources", "Networks"}
 
 
 @pytest.fixture
