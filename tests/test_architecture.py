@@ -45,6 +45,7 @@ PURE = (
     "swarmpy/node/plan.py",
     "swarmpy/node/unit.py",
     "scheduler/*.py",
+    "manager/deadline.py",
     "manager/objects.py",
     "manager/state.py",
     "manager/orchestrator/*.py",

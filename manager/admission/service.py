@@ -14,8 +14,8 @@ from manager.admission.ports import check_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
+from manager.deadline import parse_deadline
 from manager.objects import Service, SpecRevision
-from manager.orchestrator.deadline import parse_deadline
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key

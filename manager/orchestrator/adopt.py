@@ -33,7 +33,8 @@ def same_container(one: TaskSpec, other: TaskSpec) -> bool:
 
 def adopt_tasks(view: "View", slots: Sequence[Slot]) -> tuple[list[Slot], Decision]:
     """The slots as they are once the present wish has taken over what it can, and what is to be written for that."""
-    found = {task.id: task for slot in slots if (task := _candidate(view, slot)) is not None}
+    same: dict[int, bool] = {}
+    found = {task.id: task for slot in slots if (task := _candidate(view, slot, same)) is not None}
     if not found:
         return list(slots), Decision()
     kept = view.have_room(list(found.values()))
@@ -42,8 +43,9 @@ def adopt_tasks(view: "View", slots: Sequence[Slot]) -> tuple[list[Slot], Decisi
     return after, Decision(adopt=tuple(AdoptTask(task.id, task.spec_version) for task in adopted.values()))
 
 
-def _candidate(view: "View", slot: Slot) -> Task | None:
-    """The running task of a slot in which nothing of the present wish was begun, as the wish would have it."""
+def _candidate(view: "View", slot: Slot, same: dict[int, bool]) -> Task | None:
+    """The running task of a slot in which nothing of the present wish was begun, as the wish would have it. `same`
+    remembers what is known of each earlier wish: its tasks are many, and templates are long to compare."""
     service, state = view.service, view.state
     if service.job_iteration is not None or any(is_current(service, task) for task in slot.wanted):
         return None
@@ -52,8 +54,11 @@ def _candidate(view: "View", slot: Slot) -> Task | None:
         return None
     if not same_ports(task.ports, host_ports(service.spec)):
         return None
-    known = state.specs.get(f"{service.id}/{task.spec_version}")
-    if known is None or not same_container(known.template, service.spec.task_template):
+    version = task.spec_version
+    if version not in same:
+        known = state.specs.get(f"{service.id}/{version}")
+        same[version] = known is not None and same_container(known.template, service.spec.task_template)
+    if not same[version]:
         return None
     adopted = task.model_copy(update={"spec_version": service.spec_version})
     return adopted if must_leave(state, adopted, view.now, view.unfit) is None else None

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from manager.deadline import deadline_of, deadline_text
 from manager.objects import ReasonCode, Service, Task
-from manager.orchestrator.deadline import deadline_of, deadline_text
 from manager.orchestrator.decision import earliest
 from manager.orchestrator.depends import Unmet, unmet
 from manager.orchestrator.keep import View, policy_of

@@ -9,7 +9,15 @@ from typing import Any
 
 import click
 
-from swarmpy.cli.options import JSON, connected, parse_filters, print_became, print_inspected, print_rows
+from swarmpy.cli.options import (
+    JSON,
+    connected,
+    parse_filters,
+    parse_labels,
+    print_became,
+    print_inspected,
+    print_rows,
+)
 from swarmpy.cli.render import parse_time
 from swarmpy.cli.views import KEPT_COLUMNS, kept_row
 from swarmpy.errors import BadRequest
@@ -39,7 +47,7 @@ def create(
     form: str,
 ) -> None:
     """The id of what was made, as docker prints it."""
-    spec: dict[str, Any] = {"Name": name, "Labels": parse_labels(labels)}
+    spec: dict[str, Any] = {"Name": name, "Labels": parse_labels(labels, "--label")}
     if template_driver is not None:
         spec["Templating"] = {"Name": template_driver}
     spec["Data"] = base64.b64encode(read_data(source, from_env)).decode()
@@ -66,16 +74,6 @@ def read_data(source: str | None, from_env: str | None) -> bytes:
         return Path(source or "").read_bytes()
     except OSError as error:
         raise BadRequest(f"{source} cannot be read: {error.strerror}") from None
-
-
-def parse_labels(given: Sequence[str]) -> dict[str, str]:
-    labels = {}
-    for item in given:
-        key, _, value = item.partition("=")
-        if not key:
-            raise BadRequest(f"--label {item!r} has no key; write KEY=VALUE")
-        labels[key] = value
-    return labels
 
 
 def print_list(kind: str, filters: Sequence[str], *, quiet: bool, whole: bool, form: str) -> None:

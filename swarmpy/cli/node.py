@@ -12,6 +12,7 @@ from swarmpy.cli.options import (
     format_option,
     no_trunc_option,
     parse_filters,
+    parse_labels,
     print_became,
     print_inspected,
     print_rows,
@@ -96,12 +97,7 @@ def relabelled(
         if key not in after:
             raise BadRequest(f"--label-rm {key}: the {owner} has no such label")
         del after[key]
-    for item in added:
-        key, _, value = item.partition("=")
-        if not key:
-            raise BadRequest(f"--label-add {item!r} has no key; write KEY=VALUE")
-        after[key] = value
-    return after
+    return after | parse_labels(added, "--label-add")
 
 
 @node.command()

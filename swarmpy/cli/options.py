@@ -45,6 +45,17 @@ def parse_filters(given: Iterable[str]) -> dict[str, list[str]]:
     return filters
 
 
+def parse_labels(given: Iterable[str], option: str) -> dict[str, str]:
+    """`KEY=VALUE` of this option; a key alone has an empty value."""
+    labels = {}
+    for item in given:
+        key, _, value = item.partition("=")
+        if not key:
+            raise BadRequest(f"{option} {item!r} has no key; write KEY=VALUE")
+        labels[key] = value
+    return labels
+
+
 def print_rows(columns: Mapping[str, str], rows: Sequence[Row], form: str) -> None:
     if form == JSON:
         for row in rows:

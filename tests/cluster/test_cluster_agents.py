@@ -1,35 +1,13 @@
 """The control plane with the real agents: their sessions, runners and memories; only the engine is a fake."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
-from support.cluster import Cluster, cluster_of
-from support.real_agent import RealAgent
+from support.real_agent import RealAgent, real_cluster
 
 from agent.engine.fake import Behaviour
 from manager.objects import ReasonCode
 from swarmpy.states import Availability, NodeState, TaskState
 from swarmpy.wire import LogOptions
-
-
-@asynccontextmanager
-async def real_cluster(
-    folder: Path, *, agents: int = 2, managers: int = 1
-) -> AsyncIterator[tuple[Cluster, list[RealAgent]]]:
-    async with cluster_of(managers=managers, agents=0) as cluster:
-        nodes = [RealAgent(cluster, f"n{number}", folder) for number in range(1, agents + 1)]
-        try:
-            for node in nodes:
-                node.start()
-            await cluster.advance(3)
-            yield cluster, nodes
-        finally:
-            # One that is paused would never let go of its agents.
-            for process in cluster.managers.values():
-                process.resume()
-            for node in nodes:
-                await node.stop()
 
 
 def containers(nodes: list[RealAgent]) -> int:

@@ -1,11 +1,10 @@
 """Volumes that tasks follow: real agents tell of them, the cluster remembers, the scheduler obeys."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
-from support.cluster import Cluster, cluster_of
-from support.real_agent import RealAgent
+from support.cluster import Cluster
+from support.real_agent import RealAgent, real_cluster
 
 from agent.engine.fake import Behaviour
 from manager.objects import ReasonCode, Task
@@ -18,22 +17,6 @@ from swarmpy.states import Availability, TaskState
 LABELS = {VOLUME_AFFINITY: "true"}
 DATA = "shop_data"
 OF_ITS_SLOT = "{{.Service.Name}}-{{.Task.Slot}}"
-
-
-@asynccontextmanager
-async def real_cluster(
-    folder: Path, *, agents: int = 3, managers: int = 1
-) -> AsyncIterator[tuple[Cluster, list[RealAgent]]]:
-    async with cluster_of(managers=managers, agents=0) as cluster:
-        nodes = [RealAgent(cluster, f"n{number}", folder) for number in range(1, agents + 1)]
-        try:
-            for node in nodes:
-                node.start()
-            await cluster.advance(3)
-            yield cluster, nodes
-        finally:
-            for node in nodes:
-                await node.stop()
 
 
 def template(source: str = DATA, *, image: str = "app:1", follow: bool = True) -> TaskSpec:
@@ -58,7 +41,7 @@ def node_of(nodes: Sequence[RealAgent], cluster: Cluster, name: str = "db") -> R
 
 
 async def test_a_node_tells_of_a_new_volume_within_a_second(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
 
@@ -66,7 +49,7 @@ async def test_a_node_tells_of_a_new_volume_within_a_second(tmp_path: Path) -> N
 
 
 async def test_a_task_waits_for_the_node_that_has_its_volume_and_runs_there_again(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -88,7 +71,7 @@ async def test_a_task_waits_for_the_node_that_has_its_volume_and_runs_there_agai
 
 
 async def test_another_leader_knows_where_the_volume_of_an_absent_node_is(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path, managers=2) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3, managers=2) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -106,7 +89,7 @@ async def test_another_leader_knows_where_the_volume_of_an_absent_node_is(tmp_pa
 
 
 async def test_draining_the_node_stops_the_task_which_waits_for_it(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -123,7 +106,7 @@ async def test_draining_the_node_stops_the_task_which_waits_for_it(tmp_path: Pat
 
 
 async def test_removing_the_node_frees_the_task(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -137,7 +120,7 @@ async def test_removing_the_node_frees_the_task(tmp_path: Path) -> None:
 
 
 async def test_slots_with_volumes_of_their_own_find_them_again_after_scaling(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, _):
+    async with real_cluster(tmp_path, agents=3) as (cluster, _):
         await cluster.deploy("db", replicas=6, template=template(OF_ITS_SLOT))
         await cluster.advance(2)
         before = places(cluster, "db")
@@ -153,7 +136,7 @@ async def test_slots_with_volumes_of_their_own_find_them_again_after_scaling(tmp
 
 
 async def test_slots_that_share_a_volume_are_on_one_node(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, _):
+    async with real_cluster(tmp_path, agents=3) as (cluster, _):
         await cluster.deploy("db", replicas=4, template=template())
         await cluster.advance(2)
 
@@ -162,7 +145,7 @@ async def test_slots_that_share_a_volume_are_on_one_node(tmp_path: Path) -> None
 
 
 async def test_a_task_that_crashes_at_once_finds_its_volume_before_the_node_has_told(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         for node in nodes:
             node.engine.behaviours["app:1"] = Behaviour(exits_after=0.001, exit_code=1)
         await cluster.deploy("db", template=template())
@@ -174,7 +157,7 @@ async def test_a_task_that_crashes_at_once_finds_its_volume_before_the_node_has_
 
 
 async def test_a_task_that_never_made_its_volume_is_tried_elsewhere(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         nodes[0].engine.behaviours["app:1"] = Behaviour(missing=True)
         await cluster.deploy("db", template=template())
         for _ in range(10):
@@ -184,7 +167,7 @@ async def test_a_task_that_never_made_its_volume_is_tried_elsewhere(tmp_path: Pa
 
 
 async def test_a_volume_made_by_hand_draws_the_first_task(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         nodes[2].engine.make_volume(DATA, LABELS)
         await cluster.advance(25)
         await cluster.deploy("db", template=template())
@@ -194,7 +177,7 @@ async def test_a_volume_made_by_hand_draws_the_first_task(tmp_path: Path) -> Non
 
 
 async def test_a_global_service_has_a_volume_on_every_node(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, _):
+    async with real_cluster(tmp_path, agents=3) as (cluster, _):
         await cluster.deploy("log", replicas=None, template=template())
         await cluster.advance(2)
 
@@ -203,7 +186,7 @@ async def test_a_global_service_has_a_volume_on_every_node(tmp_path: Path) -> No
 
 
 async def test_without_the_label_the_rule_is_gone(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -217,7 +200,7 @@ async def test_without_the_label_the_rule_is_gone(tmp_path: Path) -> None:
 
 
 async def test_the_volume_outlives_its_service(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         await cluster.deploy("db", template=template())
         await cluster.advance(1)
         holder = node_of(nodes, cluster)
@@ -230,7 +213,7 @@ async def test_the_volume_outlives_its_service(tmp_path: Path) -> None:
 
 
 async def test_a_volume_from_before_the_label_is_followed_too_and_after_restarts_of_the_agent(tmp_path: Path) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         nodes[1].engine.make_volume(DATA, {})
         for name in ("n1", "n3"):
             await cluster.set_availability(name, Availability.PAUSE)
@@ -257,7 +240,7 @@ async def test_a_volume_from_before_the_label_is_followed_too_and_after_restarts
 async def test_of_two_nodes_with_the_volume_the_task_stays_with_its_own_and_may_move_to_the_other(
     tmp_path: Path,
 ) -> None:
-    async with real_cluster(tmp_path) as (cluster, nodes):
+    async with real_cluster(tmp_path, agents=3) as (cluster, nodes):
         for node in nodes[1:]:
             node.engine.make_volume(DATA, LABELS)
         await cluster.advance(25)

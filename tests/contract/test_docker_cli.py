@@ -6,16 +6,14 @@ The control loop does not run here; a test writes what it and the agents would.
 import asyncio
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.api import NODE_ID, Api, running_api
+from support.api import NODE_ID, Api
 from support.builders import T0, a_cluster, a_node, a_revision, a_task
+from support.served import Said, served_api
 
-from manager.listening import HttpServer, listen_unix
 from manager.objects import Network, Node, Reason, ReasonCode, Service, Task
 from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec, Platform
 from swarmpy.models.resources import Resources
@@ -48,13 +46,6 @@ services:
 secrets: {key: {file: ./data}}
 configs: {conf: {file: ./data}}
 """
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
 
 
 class Swarm:
@@ -134,18 +125,9 @@ def manager_node() -> Node:
 
 @pytest.fixture
 async def swarm(tmp_path: Path) -> AsyncIterator[Swarm]:
-    # Socket paths are short, those of pytest are not.
-    with tempfile.TemporaryDirectory(prefix="swarmpy-") as folder:
-        socket = Path(folder) / "api.sock"
-        async with running_api() as api:
-            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
-            serving = asyncio.create_task(server.run_until_stopped())
-            try:
-                await api.keep(a_cluster(history_limit=5), manager_node())
-                yield Swarm(api, socket, tmp_path)
-            finally:
-                server.stop()
-                await serving
+    async with served_api() as (api, socket):
+        await api.keep(a_cluster(history_limit=5), manager_node())
+        yield Swarm(api, socket, tmp_path)
 
 
 async def test_nodes_are_listed_inspected_and_updated(swarm: Swarm) -> None:

@@ -1,10 +1,11 @@
 """The agent itself, whole, with an engine in memory and a connection in memory to managers of a `Cluster`."""
 
 import asyncio
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from support.cluster import Cluster
+from support.cluster import Cluster, cluster_of
 from support.scripted_agent import MemoryChannel
 
 from agent.channel import Channel, ChannelClosed
@@ -127,3 +128,22 @@ class RealAgent:
     def _forget(self, channel: MemoryChannel, serving: "asyncio.Task[None]") -> None:
         self._serving.discard(serving)
         self._channels.remove(channel)
+
+
+@asynccontextmanager
+async def real_cluster(
+    folder: Path, *, agents: int = 2, managers: int = 1
+) -> AsyncIterator[tuple[Cluster, list[RealAgent]]]:
+    async with cluster_of(managers=managers, agents=0) as cluster:
+        nodes = [RealAgent(cluster, f"n{number}", folder) for number in range(1, agents + 1)]
+        try:
+            for node in nodes:
+                node.start()
+            await cluster.advance(3)
+            yield cluster, nodes
+        finally:
+            # One that is paused would never let go of its agents.
+            for process in cluster.managers.values():
+                process.resume()
+            for node in nodes:
+                await node.stop()

@@ -3,16 +3,14 @@
 import asyncio
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from support.api import NODE_ID, Api, running_api
+from support.api import NODE_ID, Api
 from support.builders import T0, a_cluster, a_node, a_task
+from support.served import Said, served_api
 
-from manager.listening import HttpServer, listen_unix
 from manager.objects import Node, Reason, Service, Task
 from swarmpy.models.node import NodeDescription, NodeSpec
 from swarmpy.models.task import ContainerStatus, TaskStatus
@@ -32,13 +30,6 @@ services:
     image: shop/once:1
     restart: "no"
 """
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
 
 
 class Shell:
@@ -127,15 +118,6 @@ def the_node() -> Node:
 
 @asynccontextmanager
 async def running_shell(folder: Path) -> AsyncIterator[Shell]:
-    # Socket paths are short, those of pytest are not.
-    with tempfile.TemporaryDirectory(prefix="swarmpy-") as place:
-        socket = Path(place) / "api.sock"
-        async with running_api() as api:
-            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
-            serving = asyncio.create_task(server.run_until_stopped())
-            try:
-                await api.keep(a_cluster(history_limit=5), the_node())
-                yield Shell(api, socket, folder)
-            finally:
-                server.stop()
-                await serving
+    async with served_api() as (api, socket):
+        await api.keep(a_cluster(history_limit=5), the_node())
+        yield Shell(api, socket, folder)

@@ -2,19 +2,18 @@
 
 import asyncio
 import json
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from support.api import Api, running_api
+from support.api import Api
 from support.builders import a_cluster, a_service, a_template
 from support.certificates import Authority
+from support.served import served_api
 
 from manager.ca.join_tokens import new_join_secrets
-from manager.listening import HttpServer, listen_unix
 from manager.objects import Cluster
 from swarmpy.cli.cluster import changed, policy, shown
 from swarmpy.cli.main import swarmpy
@@ -48,18 +47,9 @@ class Shell:
 
 @pytest.fixture
 async def shell() -> AsyncIterator[Shell]:
-    # Socket paths are short, those of pytest are not.
-    with tempfile.TemporaryDirectory(prefix="swarmpy-") as folder:
-        socket = Path(folder) / "api.sock"
-        async with running_api() as api:
-            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
-            serving = asyncio.create_task(server.run_until_stopped())
-            try:
-                await api.keep(whole_cluster(api, Path(folder)))
-                yield Shell(api, f"unix://{socket}")
-            finally:
-                server.stop()
-                await serving
+    async with served_api() as (api, socket):
+        await api.keep(whole_cluster(api, socket.parent))
+        yield Shell(api, f"unix://{socket}")
 
 
 def whole_cluster(api: Api, folder: Path) -> Cluster:

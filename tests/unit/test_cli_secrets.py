@@ -4,26 +4,17 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from support.api import Api, running_api
+from support.api import Api
 from support.builders import a_cluster
+from support.served import Said, served_api
 
-from manager.listening import HttpServer, listen_unix
 from manager.objects import Config, Secret
 
 LIMIT = 30
-
-
-@dataclass(frozen=True)
-class Said:
-    code: int
-    out: str
-    err: str
 
 
 class Shell:
@@ -56,18 +47,9 @@ class Shell:
 
 @pytest.fixture
 async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
-    # Socket paths are short, those of pytest are not.
-    with tempfile.TemporaryDirectory(prefix="swarmpy-") as folder:
-        socket = Path(folder) / "api.sock"
-        async with running_api() as api:
-            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
-            serving = asyncio.create_task(server.run_until_stopped())
-            try:
-                await api.keep(a_cluster())
-                yield Shell(api, f"unix://{socket}", tmp_path)
-            finally:
-                server.stop()
-                await serving
+    async with served_api() as (api, socket):
+        await api.keep(a_cluster())
+        yield Shell(api, f"unix://{socket}", tmp_path)
 
 
 async def test_data_come_from_a_file_standard_input_or_the_environment(shell: Shell) -> None:

@@ -4,15 +4,14 @@ import asyncio
 import json
 import os
 import sys
-import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.api import Api, running_api
+from support.api import Api
 from support.builders import a_cluster, a_node, a_task
+from support.served import served_api
 
-from manager.listening import HttpServer, listen_unix
 from manager.objects import Service
 from swarmpy.models.service import UpdateState, UpdateStatus
 
@@ -62,24 +61,16 @@ class Shell:
 @pytest.fixture
 async def shell() -> AsyncIterator[Shell]:
     """A service of three wishes."""
-    async with running_api() as api:
-        with tempfile.TemporaryDirectory() as folder:
-            socket = Path(folder) / "s.sock"
-            server = HttpServer(api.app, [listen_unix(socket, mode=0o600)])
-            serving = asyncio.create_task(server.run_until_stopped())
-            await api.keep(a_cluster(), a_node("n1"))
-            for image in IMAGES:
-                wish = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": image}}}
-                known = list(api.state.services.values())
-                if known:
-                    await api.post(f"/services/{known[0].id}/update", wish, version=known[0].version)
-                else:
-                    await api.post("/services/create", wish)
-            try:
-                yield Shell(api, socket)
-            finally:
-                server.stop()
-                await serving
+    async with served_api() as (api, socket):
+        await api.keep(a_cluster(), a_node("n1"))
+        for image in IMAGES:
+            wish = {"Name": "web", "TaskTemplate": {"ContainerSpec": {"Image": image}}}
+            known = list(api.state.services.values())
+            if known:
+                await api.post(f"/services/{known[0].id}/update", wish, version=known[0].version)
+            else:
+                await api.post("/services/create", wish)
+        yield Shell(api, socket)
 
 
 async def test_an_update_is_paused_and_continued_and_refusals_are_sentences(shell: Shell) -> None:

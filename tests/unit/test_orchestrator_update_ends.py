@@ -17,8 +17,8 @@ from support.builders import (
     at,
 )
 
+from manager.deadline import deadline_of, deadline_text, parse_deadline
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
-from manager.orchestrator.deadline import deadline_of, deadline_text, parse_deadline
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.global_mode import reconcile_global
 from manager.orchestrator.keep import View
