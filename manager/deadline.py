@@ -30,7 +30,7 @@ def deadline_of(spec: ServiceSpec) -> timedelta:
 
 
 def deadline_text(deadline: timedelta) -> str:
-    """`10 minutes`, `90 seconds`, or as the label is written."""
+    """`10 minutes`, or as the label is written: `1m30s`."""
     seconds = deadline.total_seconds()
     if seconds == 60:
         return "1 minute"

@@ -118,6 +118,8 @@ class Service(Object):
     update: UpdateStatus | None = None
     # When the update was last continued by hand.
     update_resumed_at: Timestamp | None = None
+    # Why a rollback was begun that nobody asked for.
+    rollback_cause: str = ""
     job_iteration: int | None = None
     job_started_at: Timestamp | None = None
     removed: bool = False

@@ -54,6 +54,7 @@ def _rolled_back(view: View, message: str) -> Service:
             "previous_spec": None,
             "previous_spec_version": None,
             "update": update,
+            "rollback_cause": message,
         }
     )
 
@@ -62,7 +63,11 @@ def completed(view: View, but: str = "") -> Service:
     """`but` names what did not come to run; failures that do not hold an update up end it all the same."""
     status = view.service.update or UpdateStatus()
     rolling_back = status.state is UpdateState.ROLLBACK_STARTED
-    message = "rollback completed" if rolling_back else "update completed"
+    message = "update completed"
+    if rolling_back:
+        # Who comes later must still see why.
+        cause = view.service.rollback_cause
+        message = f"rollback completed; {cause}" if cause else "rollback completed"
     done = status.model_copy(
         update={
             "state": UpdateState.ROLLBACK_COMPLETED if rolling_back else UpdateState.COMPLETED,

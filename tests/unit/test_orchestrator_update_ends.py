@@ -17,6 +17,7 @@ from support.builders import (
     at,
 )
 
+from manager.admission.update_control import admit_continue, admit_pause
 from manager.deadline import deadline_of, deadline_text, parse_deadline
 from manager.objects import AnyObject, Reason, ReasonCode, Service, Task
 from manager.orchestrator.decision import Decision
@@ -73,6 +74,26 @@ def decide(service: Service, *objects: AnyObject, now: float = 0) -> Decision:
 def decide_global(service: Service, *objects: AnyObject, eligible: set[str], now: float = 0) -> Decision:
     view = View(a_state(a_revision(service, 1, OLD), service, *objects), service, at(now))
     return reconcile_global(view, survey(view, frozenset(eligible)), frozenset(eligible))
+
+
+def test_a_rollback_tells_why_it_was_begun_also_when_it_is_over_or_was_paused() -> None:
+    lack = Reason(code=ReasonCode.NO_NODE, text="no suitable node (2 nodes lack 1 GiB)", since=T0)
+    service = web(1, deadline="90s", failure_action=FailureAction.ROLLBACK)
+    waits = new(1, state=TaskState.PENDING, node="", reason=lack)
+    (begun,) = decide(service, old(1, desired=TaskState.SHUTDOWN), waits, now=91).replace
+    assert isinstance(begun, Service)
+    assert begun.update is not None
+    cause = "update rolled back due to task new1, which does not run after 1m30s: " + lack.text
+    assert (begun.update.state, begun.update.message) == (UpdateState.ROLLBACK_STARTED, cause)
+
+    held = admit_continue(admit_pause(begun, now=at(92)).value, now=at(93)).value
+    back = a_task("back1", slot=1, version=1, created=95, started=96)
+    (over,) = decide(held, back, now=200).replace
+    assert isinstance(over, Service)
+    assert over.update is not None
+    assert (over.update.state, over.update.message) == (
+        UpdateState.ROLLBACK_COMPLETED, f"rollback completed; {cause}"
+    )  # fmt: skip
 
 
 def renewed(decision: Decision) -> list[int]:
