@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
+from manager.admission.changes import asks_for_new_tasks
 from manager.admission.coverage import refuse_unsupported
 from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.depends import check_depends_on
@@ -14,6 +15,7 @@ from manager.admission.ports import check_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
+from manager.admission.update_control import stays_paused
 from manager.deadline import parse_deadline
 from manager.objects import Service, SpecRevision
 from manager.state import State
@@ -79,7 +81,7 @@ def admit_rollback(state: State, service: Service, *, version: int, now: datetim
     if version != service.version:
         raise OutOfSequence()
     if service.previous_spec is None:
-        raise BadRequest(f"service {service.id} does not have a previous spec")
+        raise BadRequest(f"service {service.spec.name} does not have a previous spec")
     return _back_to(
         state, service, service.previous_spec, service.previous_spec_version, "manually requested rollback", now
     )
@@ -149,13 +151,14 @@ def _replaced(
     sealed_auth: str | None,
     update: UpdateStatus | None,
 ) -> Admitted[Service]:
-    # Also of a former spec: it may ask for what was allowed then, and is no more.
-    _check_host(state, wish)
     job = is_job(wish.mode)
     known = _known_revision(state, service, wish.task_template, job=job)
+    number = known.number if known else _next_number(state, service)
+    if asks_for_new_tasks(service, wish, number):
+        # Also of a former spec: it may ask for what was allowed then, and is no more.
+        _check_host(state, wish)
     if known is not None:
         wish = wish.model_copy(update={"task_template": known.template})
-    number = known.number if known else _next_number(state, service)
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
     changed = {
@@ -163,7 +166,8 @@ def _replaced(
         "spec_version": number,
         "previous_spec": service.spec,
         "previous_spec_version": service.spec_version,
-        "update": update,
+        "update": service.update if stays_paused(service, wish, number) else update,
+        "rollback_cause": "",
         "updated_at": now,
     }
     if job and number != service.spec_version:

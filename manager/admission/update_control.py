@@ -3,19 +3,49 @@
 from datetime import datetime
 
 from manager.admission.admitted import Admitted
+from manager.admission.changes import moves_tasks
 from manager.objects import Service
 from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.errors import Conflict
-from swarmpy.models.service import UpdateState
+from swarmpy.models.service import ServiceSpec, UpdateState
 
 PAUSED_BY_HAND = "paused by hand"
 _PAUSES = {UpdateState.UPDATING: UpdateState.PAUSED, UpdateState.ROLLBACK_STARTED: UpdateState.ROLLBACK_PAUSED}
 _RESUMES = {paused: moving for moving, paused in _PAUSES.items()}
+_WHAT = {UpdateState.PAUSED: "update", UpdateState.ROLLBACK_PAUSED: "rollback"}
+
+
+def is_paused_by_hand(service: Service) -> bool:
+    """Only a hand, or another template, takes it up again."""
+    status = service.update
+    return status is not None and status.state in _RESUMES and status.message == PAUSED_BY_HAND
+
+
+def stays_paused(service: Service, wish: ServiceSpec, spec_version: int) -> bool:
+    """What moves nothing new leaves a pause by hand as it is."""
+    return is_paused_by_hand(service) and not moves_tasks(service, wish, spec_version)
+
+
+def lifted(before: Service, after: Service) -> tuple[str, ...]:
+    """What to tell whoever changed a service whose update a hand had paused, and so set it going again."""
+    if not is_paused_by_hand(before) or is_paused_by_hand(after):
+        return ()
+    name = after.spec.name
+    return (
+        f"service {name}: its update was paused by hand, and this change begins another, which is not paused: "
+        f"`swarmpy service pause {name}` holds that one, too",
+    )
 
 
 def admit_pause(service: Service, *, now: datetime) -> Admitted[Service]:
     """What moves already goes on to run; no further slot is begun."""
+    if service.update is not None and service.update.state in _RESUMES:
+        name, what = service.spec.name, _WHAT[service.update.state]
+        raise Conflict(
+            f"service {name}: its {what} is already paused ({service.update.message}); "
+            f"`swarmpy service continue {name}` takes it up again"
+        )
     return _turned(
         service, _PAUSES, PAUSED_BY_HAND, "no update or rollback of it is under way; there is nothing to pause", now
     )

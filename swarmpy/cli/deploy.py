@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from swarmpy.cli.awaited import Awaited
+from swarmpy.cli.options import tell_warnings
 from swarmpy.cli.registry import auth_header
 from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest, NotFound, SwarmpyError
@@ -161,7 +162,7 @@ def _apply_service(
         query = {"version": str(operation.version)}
         if not headers:
             query["registryAuthFrom"] = "spec"
-        client.post(f"/services/{operation.id}/update", wish, headers=headers, **query)
+        tell_warnings(client.post(f"/services/{operation.id}/update", wish, headers=headers, **query))
     say(thing, _became(operation))
     return operation.id
 

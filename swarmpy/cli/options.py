@@ -69,6 +69,12 @@ def print_became(kind: str, name: str, became: str, form: str) -> None:
     click.echo(json_line({"Kind": kind, "Name": name, "Became": became}) if form == JSON else name)
 
 
+def tell_warnings(answer: Any) -> None:
+    """What the manager has to say about a change that it has carried out."""
+    for warning in (answer or {}).get("Warnings") or ():
+        click.echo(f"warning: {warning}", err=True)
+
+
 def print_inspected(objects: Sequence[Any], form: str) -> None:
     """Whole documents of the API: a list as docker prints it, or one object a line."""
     if form == JSON:

@@ -14,7 +14,7 @@ import click
 
 from swarmpy.cli.awaited import Awaited, parse_timeout
 from swarmpy.cli.docker_command import DockerCommand
-from swarmpy.cli.options import JSON, connected, format_option, print_became
+from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
 from swarmpy.cli.service_flag_values import truth
 from swarmpy.cli.service_flags import Flag, Given, edited, first_spec, flags_of
 from swarmpy.client import Client, Object
@@ -110,7 +110,7 @@ def _update(name: str, **values: Any) -> int:
         headers, index = _auth(spec) if options.with_auth else {}, str(service["Version"]["Index"])
         query = {} if headers else {"registryAuthFrom": "spec"}
         before = _tasks_of(client, service["ID"], options)
-        client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query)
+        tell_warnings(client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query))
         return _awaited(client, service["ID"], spec["Name"], "updated", before, options)
 
 
@@ -120,9 +120,10 @@ def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None)
         before = _tasks_of(client, service["ID"], options)
         path, index = f"/services/{service['ID']}", str(service["Version"]["Index"])
         if revision is None:
-            client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
+            answer = client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
         else:
-            client.post(f"{path}/rollback", version=index, to=str(revision))
+            answer = client.post(f"{path}/rollback", version=index, to=str(revision))
+        tell_warnings(answer)
         return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, options)
 
 

@@ -8,7 +8,7 @@ from support.builders import T0, a_job, a_service, a_state, at
 from manager.admission.admitted import Admitted
 from manager.admission.revisions import KEPT, present_revision, revisions_of, wish_of
 from manager.admission.service import admit_rollback, admit_rollback_to, admit_service, admit_update
-from manager.admission.update_control import admit_continue, admit_pause
+from manager.admission.update_control import PAUSED_BY_HAND, admit_continue, admit_pause, lifted
 from manager.objects import Service
 from manager.orchestrator.reaper import reap_removed_service, reap_specs
 from manager.state import State
@@ -230,7 +230,7 @@ def test_what_moves_is_paused_by_hand_and_continued(moving: UpdateState, paused:
     assert goes_on.update_resumed_at == at(9)
 
 
-@pytest.mark.parametrize("state", [None, UpdateState.COMPLETED, UpdateState.PAUSED, UpdateState.ROLLBACK_COMPLETED])
+@pytest.mark.parametrize("state", [None, UpdateState.COMPLETED, UpdateState.ROLLBACK_COMPLETED])
 def test_pausing_when_nothing_moves_is_refused_with_a_sentence(state: UpdateState | None) -> None:
     with pytest.raises(Conflict, match="service web: no update or rollback of it is under way"):
         admit_pause(updating(state), now=T0)
@@ -240,6 +240,61 @@ def test_pausing_when_nothing_moves_is_refused_with_a_sentence(state: UpdateStat
 def test_continuing_what_is_not_paused_is_refused_with_a_sentence(state: UpdateState | None) -> None:
     with pytest.raises(Conflict, match="service web: no update or rollback of it is paused"):
         admit_continue(updating(state), now=T0)
+
+
+@pytest.mark.parametrize(("state", "what"), [(UpdateState.PAUSED, "update"), (UpdateState.ROLLBACK_PAUSED, "rollback")])
+def test_pausing_what_is_paused_says_so_and_names_the_way_on(state: UpdateState, what: str) -> None:
+    with pytest.raises(
+        Conflict, match=rf"service web: its {what} is already paused \(m\); `swarmpy service continue web`"
+    ):
+        admit_pause(updating(state), now=T0)
+
+
+def paused_by_hand(message: str = PAUSED_BY_HAND) -> State:
+    state = created()
+    update(state, a_wish("web:2"))
+    status = UpdateStatus(state=UpdateState.PAUSED, started_at=T0, message=message)
+    held = state.services[ID].model_copy(update={"update": status})
+    fold(state, Admitted(held, (Unit((put(held),)),)))
+    return state
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"Labels": {"team": "shop"}}, {"Mode": {"Replicated": {"Replicas": 5}}}, {"UpdateConfig": {"Parallelism": 2}}],
+)
+def test_a_pause_by_hand_outlives_changes_that_move_nothing_new(change: dict[str, Any]) -> None:
+    state = paused_by_hand()
+    before = state.services[ID]
+    update(state, a_wish("web:2", **change))
+    after = state.services[ID]
+    assert after.spec != before.spec
+    assert after.update == before.update
+    assert lifted(before, after) == ()
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        a_wish("web:3"),
+        a_wish("web:2", EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 80, "PublishMode": "host"}]}),
+    ],
+)
+def test_what_moves_tasks_begins_another_update_and_says_that_the_pause_is_over(wish: ServiceSpec) -> None:
+    state = paused_by_hand()
+    before = state.services[ID]
+    update(state, wish)
+    assert state.services[ID].update is None
+    (warning,) = lifted(before, state.services[ID])
+    assert warning.startswith("service web: its update was paused by hand, and this change begins another")
+
+
+def test_an_update_that_failures_paused_is_over_with_the_next_change() -> None:
+    state = paused_by_hand("update paused due to failure or early termination of task t")
+    before = state.services[ID]
+    update(state, a_wish("web:2", Labels={"team": "shop"}))
+    assert state.services[ID].update is None
+    assert lifted(before, state.services[ID]) == ()
 
 
 def test_a_job_has_nothing_to_pause() -> None:

@@ -212,7 +212,7 @@ def test_a_job_that_is_rolled_back_runs_anew_and_waits_for_no_rollback_to_end() 
 def test_there_must_be_something_to_roll_back_to() -> None:
     state = a_state()
     create(state, a_wish())
-    with pytest.raises(BadRequest, match=f"service {ID} does not have a previous spec"):
+    with pytest.raises(BadRequest, match="service web does not have a previous spec"):
         roll_back(state)
 
 

@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 from support.assignments import an_assignment
-from support.builders import T0, a_cluster, a_service, a_state, a_template, at
+from support.builders import T0, a_cluster, a_revision, a_service, a_state, a_template, at
 
 from agent.task.container import create_request
 from agent.task.templates import NodeFacts
 from manager.admission.cluster import admit_cluster_update, services_beyond
+from manager.admission.defaults import with_stored_defaults
 from manager.admission.host import WORDS, allowed_words, check_host, words_needed
 from manager.admission.service import admit_rollback, admit_service, admit_update
+from manager.objects import Service
+from manager.state import State
 from scheduler.requirements import requirements
 from swarmpy.errors import BadRequest, Forbidden, SwarmpyError, Unsupported
 from swarmpy.labels import ALLOW, HOST
@@ -19,7 +22,7 @@ from swarmpy.models.cluster import ClusterSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.host import LARGEST, NO_HOST_OPTIONS, HostOptions, host_options
 from swarmpy.models.resources import Limits, ResourceRequirements
-from swarmpy.models.service import ServiceSpec
+from swarmpy.models.service import Replicated, ReplicatedJob, ServiceMode, ServiceSpec, UpdateConfig
 from swarmpy.models.task import TaskSpec
 
 EVERYTHING = frozenset(WORDS)
@@ -254,6 +257,49 @@ def test_an_update_and_a_rollback_to_what_is_allowed_no_more_are_refused() -> No
         admit_rollback(a_state(tame, a_cluster()), tame, version=0, now=at(1))
     admit_rollback(a_state(tame, allowing("privileged")), tame, version=0, now=at(1))
     admit_update(a_state(bare, a_cluster()), bare, tame.spec, version=0, now=at(1), sealed_auth=None)
+
+
+def bare_service(spec: dict[str, Any], **fields: Any) -> tuple[State, Service]:
+    """With a word that the cluster does not allow any more."""
+    service = a_service(template=a_wish(Privileged=True), **fields)
+    stored = with_stored_defaults(service.spec.model_copy(update=spec))
+    service = service.model_copy(update={"spec": stored})
+    return a_state(service, a_revision(service), a_cluster()), service
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mode": ServiceMode(replicated=Replicated(replicas=0))},
+        {"labels": {"team": "shop"}},
+        {"update_config": UpdateConfig(parallelism=2)},
+    ],
+)
+def test_what_asks_for_no_further_task_needs_no_leave_any_more(change: dict[str, Any]) -> None:
+    state, service = bare_service({}, replicas=2)
+    wish = service.spec.model_copy(update=change)
+    assert admit_update(state, service, wish, version=0, now=at(1), sealed_auth=None).value.spec != service.spec
+
+
+@pytest.mark.parametrize(
+    ("mode", "more"),
+    [
+        (ServiceMode(replicated=Replicated(replicas=2)), ServiceMode(replicated=Replicated(replicas=3))),
+        (
+            ServiceMode(replicated_job=ReplicatedJob(total_completions=2)),
+            ServiceMode(replicated_job=ReplicatedJob(total_completions=3)),
+        ),
+        (
+            ServiceMode(replicated_job=ReplicatedJob(total_completions=9, max_concurrent=2)),
+            ServiceMode(replicated_job=ReplicatedJob(total_completions=9, max_concurrent=3)),
+        ),
+    ],
+)
+def test_what_asks_for_further_tasks_needs_it(mode: ServiceMode, more: ServiceMode) -> None:
+    state, service = bare_service({"mode": mode})
+    wish = service.spec.model_copy(update={"mode": more})
+    with pytest.raises(Forbidden, match="privileged: touches the machine"):
+        admit_update(state, service, wish, version=0, now=at(1), sealed_auth=None)
 
 
 def test_a_word_that_is_unknown_is_refused_with_the_words() -> None:

@@ -1,5 +1,6 @@
 """/services, except their logs."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -14,7 +15,7 @@ from manager.admission.service import (
     admit_update,
     current_auth,
 )
-from manager.admission.update_control import admit_continue, admit_pause
+from manager.admission.update_control import admit_continue, admit_pause, lifted
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture, carry_out, parse_version
 from manager.api.filters import Filters, parse_filters, parse_flag
@@ -83,15 +84,13 @@ async def update_service(
         raise BadRequest(f"unrecognized rollback option {rollback!r}: the only one is previous")
     spec = None if rollback == "previous" else await read_body(request, ServiceSpec)
 
-    def admit() -> Admitted[Service]:
-        service = find_service(state, wanted)
+    def admit(service: Service) -> Admitted[Service]:
         if spec is None:
             return admit_rollback(state, service, version=index, now=now)
         sealed = _chosen_auth(context, state, service, registry_auth, auth_from)
         return admit_update(state, service, spec, version=index, now=now, sealed_auth=sealed)
 
-    await carry_out(context, admit)
-    return JSONResponse({"Warnings": None})
+    return await _changed(context, state, wanted, admit)
 
 
 @router.post("/{wanted}/update/pause")
@@ -123,10 +122,9 @@ async def roll_back(
     if not (to or "").isascii() or not (to or "").isdecimal():
         raise BadRequest("rollback needs to=N, the number of one of the service's revisions")
     number = int(to or "")
-    await carry_out(
-        context, lambda: admit_rollback_to(state, find_service(state, wanted), number, version=index, now=now)
+    return await _changed(
+        context, state, wanted, lambda service: admit_rollback_to(state, service, number, version=index, now=now)
     )
-    return JSONResponse({"Warnings": None})
 
 
 @router.delete("/{wanted}")
@@ -134,6 +132,22 @@ async def remove_service(wanted: str, context: Context, state: Picture) -> Respo
     now = context.clock.now()
     await carry_out(context, lambda: admit_removal(state, find_service(state, wanted), now=now))
     return Response()
+
+
+async def _changed(
+    context: ApiContext, state: State, wanted: str, admit: Callable[[Service], Admitted[Service]]
+) -> JSONResponse:
+    warnings: tuple[str, ...] = ()
+
+    def admit_and_compare() -> Admitted[Service]:
+        nonlocal warnings
+        before = find_service(state, wanted)
+        admitted = admit(before)
+        warnings = lifted(before, admitted.value)
+        return admitted
+
+    await carry_out(context, admit_and_compare)
+    return JSONResponse({"Warnings": list(warnings) or None})
 
 
 def _passes(service: Service, wanted: Filters) -> bool:
