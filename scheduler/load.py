@@ -13,9 +13,9 @@ from swarmpy.models.resources import GenericResource
 class PlacedTask:
     """A task that holds room on a node: one that is not finished.
 
-    A task that is `leaving` (asked to stop) still holds its room but no longer counts as one of its service's, so
-    its successor may well get the same node. `generic` is what it was given; when empty, the view chooses. `name`
-    is for people (`web.1`). `volumes` are those that its successor must be with, by name.
+    A task that is `leaving` (asked to stop) still holds its room but no longer counts as one of its service's, nor of
+    its node's, so its successor may well get the same node. `generic` is what it was given; when empty, the view
+    chooses. `name` is for people (`web.1`). `volumes` are those that its successor must be with, by name.
     """
 
     id: str
@@ -32,7 +32,7 @@ class PlacedTask:
         return self.name or f"task {self.id}"
 
 
-# How nodes that are equal to a service compare: reserved share, number of tasks, id. The load comes along.
+# How nodes that are equal to a service compare: reserved share, number of tasks that stay, id. The load comes along.
 Entry = tuple[float, int, str, "NodeLoad"]
 
 
@@ -40,7 +40,7 @@ class NodeLoad:
     """Room is the capacity less the reservations of its tasks; it is negative where tasks came first and the machine
     shrank. Only a `ClusterView` changes a load."""
 
-    __slots__ = ("cpus", "free_cpus", "free_memory", "generic", "info", "memory", "ports", "tasks")
+    __slots__ = ("cpus", "free_cpus", "free_memory", "generic", "info", "memory", "ports", "staying", "tasks")
 
     def __init__(self, info: NodeInfo) -> None:
         self.info = info
@@ -49,6 +49,8 @@ class NodeLoad:
         self.generic = GenericPool(info.capacity.generic_resources or ())
         self.ports: dict[HostPort, list[PlacedTask]] = {}
         self.tasks: dict[str, PlacedTask] = {}
+        # How many of them are not leaving.
+        self.staying = 0
 
     @property
     def share(self) -> float:
@@ -58,7 +60,7 @@ class NodeLoad:
         return cpus if cpus > memory else memory
 
     def entry(self) -> Entry:
-        return (self.share, len(self.tasks), self.info.id, self)
+        return (self.share, self.staying, self.info.id, self)
 
     def add(self, task: PlacedTask) -> PlacedTask:
         """Reserve the task's room; the answer is the task with the generic resources it holds."""
@@ -73,10 +75,12 @@ class NodeLoad:
         for port in asked.host_ports:
             self.ports.setdefault(port, []).append(task)
         self.tasks[task.id] = task
+        self.staying += not task.leaving
         return task
 
     def remove(self, task_id: str) -> PlacedTask:
         task = self.tasks.pop(task_id)
+        self.staying -= not task.leaving
         asked = task.requirements
         self.free_cpus += asked.nano_cpus
         self.free_memory += asked.memory_bytes
@@ -97,8 +101,11 @@ class NodeLoad:
         resources."""
         copy = NodeLoad(self.info)
         copy.free_cpus, copy.free_memory, copy.tasks = self.free_cpus, self.free_memory, dict(self.tasks)
+        copy.staying = self.staying
         for task_id in task_ids:
-            asked = copy.tasks.pop(task_id).requirements
+            task = copy.tasks.pop(task_id)
+            copy.staying -= not task.leaving
+            asked = task.requirements
             copy.free_cpus += asked.nano_cpus
             copy.free_memory += asked.memory_bytes
         return copy

@@ -154,6 +154,7 @@ class ControlLoop:
         draft = Draft(self._state, self._mint, now)
         networks = self._dirty.take_networks()
         services = await self._decide(draft, now, changes, with_specs=is_resync)
+        self._keeper.release(draft.changed.values())
         if is_retry or networks:
             self._next_retry = tick + self.RETRY_EVERY
             waiting = [*self._keeper.take_waiting(), *draft.new]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Node, Service, Task
@@ -122,6 +123,14 @@ class ViewKeeper:
             task = self._state.tasks.get(one.task_id)
             if task is not None and self.view.task(task.id) is not None:
                 self.view.add_task(self.placed(task.model_copy(update={"spec_version": one.spec_version})))
+
+    def release(self, changed: Iterable[Task]) -> None:
+        """Of tasks as they are about to be written: those that are to stop count for their services no more, or what
+        takes their place would be kept away from their nodes. Should it not be written after all: `restore`."""
+        for task in changed:
+            placed = self.view.task(task.id)
+            if placed is not None and not placed.leaving and task.desired_state > TaskState.RUNNING:
+                self.view.add_task(replace(placed, leaving=True))
 
     def _takes(self, task: Task, beside: int) -> bool:
         try:

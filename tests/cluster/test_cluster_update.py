@@ -23,7 +23,7 @@ from swarmpy.models.service import (
     UpdateOrder,
     UpdateState,
 )
-from swarmpy.states import TaskState
+from swarmpy.states import Availability, TaskState
 from swarmpy.wire import TaskAssignment
 
 SECOND = 10**9
@@ -179,6 +179,37 @@ async def test_a_global_job_runs_once_on_each_node_and_once_more_in_each_iterati
 
 
 STUCK: dict[str, Change] = {}
+
+
+@pytest.mark.parametrize("order", list(UpdateOrder))
+async def test_updates_spread_replicas_over_the_nodes_however_slowly_the_old_ones_stop(order: UpdateOrder) -> None:
+    """What is being stopped is not one of the service's any more, wherever it still is, and from the same pass on."""
+    config = UpdateConfig(parallelism=1, monitor=SECOND, order=order)
+
+    async with cluster_of(agents=2) as cluster:
+        await cluster.set_availability("n2", Availability.PAUSE)
+        await cluster.deploy("web", replicas=3, update_config=config)
+        await cluster.set_availability("n2", Availability.ACTIVE)
+        for agent in cluster.agents.values():
+            agent.is_stubborn = True
+        for number in range(4):
+            await cluster.update("web", image=f"app:{number}")
+            for _ in range(60):
+                if state_of(cluster) is UpdateState.COMPLETED:
+                    break
+                await cluster.advance(5)
+                if order is UpdateOrder.STOP_FIRST:
+                    stop_slowly(cluster)
+
+            assert state_of(cluster) is UpdateState.COMPLETED
+            counts = Counter(task.node_id for task in cluster.running("web"))
+            assert sorted(counts.values()) == [1, 2], (number, counts)
+
+
+def stop_slowly(cluster: Cluster) -> None:
+    for agent in cluster.agents.values():
+        agent.release()
+        agent.is_stubborn = True
 
 
 def stuck(test: Change) -> Change:

@@ -56,8 +56,10 @@ class NaiveCluster:
     def rank(self, node: NodeInfo, group: TaskGroup, now: datetime) -> tuple[object, ...]:
         branches = tuple(self._in_branch(node, group, depth) for depth in range(1, len(group.requirements.spread) + 1))
         here = [task for task in self.tasks if task.node_id == node.id]
-        of_service = [task for task in here if task.service_id == group.service_id and not task.leaving]
-        return (self._is_failing(node, group, now), *branches, len(of_service), share(node, here), len(here), node.id)
+        staying = [task for task in here if not task.leaving]
+        of_service = [task for task in staying if task.service_id == group.service_id]
+        failing = self._is_failing(node, group, now)
+        return (failing, *branches, len(of_service), share(node, here), len(staying), node.id)
 
     def _in_branch(self, node: NodeInfo, group: TaskGroup, depth: int) -> int:
         """The service's tasks on nodes that have the same values of the first `depth` attributes."""

@@ -57,6 +57,16 @@ def test_a_task_that_is_to_stop_holds_its_room_but_counts_no_more_for_its_servic
     assert not keeper.view.running("web")
 
 
+def test_what_a_pass_is_about_to_stop_counts_no_more_unless_that_is_not_written() -> None:
+    keeper = keeper_of(a_task("a"), a_task("b"))
+    keeper.release([a_task("a", desired_state=TaskState.SHUTDOWN), a_task("b"), a_task("new", node="")])
+    assert room(keeper) == 2
+    assert keeper.view.running("web") == {"n1": 1}
+
+    keeper.restore(["a"])
+    assert keeper.view.running("web") == {"n1": 2}
+
+
 def test_tasks_without_a_node_wait_in_order_of_arrival() -> None:
     keeper = keeper_of(
         a_task("b", node="", state=TaskState.PENDING),

@@ -55,6 +55,17 @@ def test_a_task_that_is_leaving_keeps_its_room_but_does_not_drive_its_successor_
     assert fits(view, "n1", wish(cpus=3)) == "lacks 1 CPU: 3 asked, 2 of 4 reserved"
 
 
+def test_tasks_that_are_leaving_are_none_of_their_node_s_when_equal_nodes_are_ranked() -> None:
+    view = cluster(node("n1"), node("n2"))
+    for number in range(3):
+        view.add_task(PlacedTask(f"old{number}", "web", 1, "n1", wish(), leaving=True))
+    view.add_task(PlacedTask("other", "db", 1, "n2", wish()))
+
+    assert placed_on(view, group("web", 1)) == ["n1"]
+    view.remove_task("old0")
+    assert view.node("n1").entry()[:3] == (0.0, 1, "n1")
+
+
 def test_spreading_evens_the_branches_before_the_nodes() -> None:
     view = cluster(node("n1", labels={"zone": "a"}), node("n2", labels={"zone": "a"}), node("n3", labels={"zone": "b"}))
 
