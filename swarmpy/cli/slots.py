@@ -37,18 +37,27 @@ class Slot:
 def titled(name: str, task: Object, node: str) -> str:
     """`node` is a host's name, which the tasks of global services have in their own."""
     state = str(task["Status"]["State"])
-    is_told = bool(node and task.get("Slot")) and LABELS[state] > TaskState.PENDING
+    is_told = bool(node and slot_of(task)) and LABELS[state] > TaskState.PENDING
     return f"{name} {state} on {node}" if is_told else f"{name} {state}"
 
 
 def name_of(service: Object, task: Object, names: Mapping[str, str]) -> str:
     """`web.2`; of a global service `web.node-1`."""
-    where = task.get("Slot") or names.get(task.get("NodeID", ""), task.get("NodeID", ""))
+    where = slot_of(task) or names.get(task.get("NodeID", ""), task.get("NodeID", ""))
     return f"{service['Spec']['Name']}.{where}"
 
 
 def place_of(task: Object) -> str:
-    return f"{task.get('ServiceID')}/{task.get('Slot') or task.get('NodeID', '')}"
+    return f"{task.get('ServiceID')}/{slot_of(task) or task.get('NodeID', '')}"
+
+
+def slot_of(task: Object) -> int:
+    """As its container's name has it: counted from 1, and 0 for a task that is bound to its node. The API counts the
+    slots of jobs from 0, as Docker's does."""
+    slot: int | None = task.get("Slot")
+    if slot is None:
+        return 0
+    return slot + 1 if "JobIteration" in task else slot
 
 
 def slots_of(service: Object, tasks: Sequence[Object], names: Mapping[str, str], down: frozenset[str]) -> list[Slot]:
@@ -67,7 +76,7 @@ def slots_of(service: Object, tasks: Sequence[Object], names: Mapping[str, str],
         if _counts(task) and not (is_away and LABELS[task["Status"]["State"]].is_live):
             node_id = task.get("NodeID", "")
             slots.append(Slot(name_of(service, task, names), task, names.get(node_id, node_id)))
-    return sorted(slots, key=lambda slot: (slot.task.get("Slot") or 0, slot.name))
+    return sorted(slots, key=lambda slot: (slot_of(slot.task), slot.name))
 
 
 def _counts(task: Object) -> bool:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from swarmpy.cli.render import ago, clipped, parse_time, plural, short_id
+from swarmpy.cli.slots import slot_of
 
 Object = Mapping[str, Any]
 
@@ -74,7 +75,7 @@ def _image(template: Object) -> str:
 def task_name(task: Object, services: Mapping[str, str]) -> str:
     """`web.2`, of a global service `web.NODE`; the service's id where its name is gone."""
     service = services.get(task.get("ServiceID", ""), task.get("ServiceID", ""))
-    return f"{service}.{task.get('Slot') or task.get('NodeID') or '-'}"
+    return f"{service}.{slot_of(task) or task.get('NodeID') or '-'}"
 
 
 def task_rows(
@@ -99,7 +100,8 @@ def task_rows(
 def _slot_order(task: Object, services: Mapping[str, str], nodes: Mapping[str, str]) -> tuple[str, int, str]:
     service = services.get(task.get("ServiceID", ""), "")
     node = task.get("NodeID", "")
-    return service, task.get("Slot") or 0, "" if task.get("Slot") else f"{nodes.get(node, '')} {node}"
+    slot = slot_of(task)
+    return service, slot, "" if slot else f"{nodes.get(node, '')} {node}"
 
 
 def _task_row(

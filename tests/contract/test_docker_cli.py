@@ -213,6 +213,32 @@ async def test_waiting_for_convergence_ends_when_the_tasks_run(swarm: Swarm) -> 
     assert "converged" in said.out
 
 
+async def test_waiting_for_a_job_ends_when_each_of_its_runs_is_complete(swarm: Swarm) -> None:
+    """The client waits for a run in each slot, and counts these from 0."""
+    creating = asyncio.create_task(
+        swarm.docker("service", "create", "--name", "job", "--mode", "replicated-job", "--replicas", "3", "shop/job:1")
+    )
+    changes = swarm.api.ledger.subscribe()
+    while swarm.api.state.named("services", "job") is None:
+        await changes.wait()
+        changes.take()
+    swarm.api.ledger.unsubscribe(changes)
+    job = swarm.service("job")
+    tasks = [
+        a_task(f"job{slot}".rjust(25, "0"), job, slot=slot, node=NODE_ID, state=TaskState.COMPLETE, job_iteration=0)
+        for slot in (1, 2, 3)
+    ]
+    await swarm.api.keep(*(task.model_copy(update={"service_name": "job"}) for task in tasks))
+
+    said = await creating
+    assert said.code == 0, said.err
+    assert "job complete" in said.out
+    assert "3/3 completed" in await swarm.ok("service", "ls")
+    # By its client a slot that is 0 is none, and the task goes by its node.
+    names = await swarm.ok("service", "ps", "--format", "{{.Name}}", "job")
+    assert sorted(names.split()) == ["job.1", "job.2", f"job.{NODE_ID}"]
+
+
 async def test_logs_are_printed_with_the_task_and_node_they_come_from(swarm: Swarm) -> None:
     await swarm.ok("service", "create", "-d", "--name", "web", "shop/web:1")
     (task,) = await swarm.run_tasks("web")

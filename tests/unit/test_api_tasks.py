@@ -5,7 +5,17 @@ from typing import Any
 
 import pytest
 from support.api import NODE_ID, Api, running_api
-from support.builders import T0, a_global_service, a_network, a_node, a_revision, a_service, a_task
+from support.builders import (
+    T0,
+    a_global_job,
+    a_global_service,
+    a_job,
+    a_network,
+    a_node,
+    a_revision,
+    a_service,
+    a_task,
+)
 
 from manager.objects import Reason, ReasonCode, TaskNetwork
 from swarmpy.models.node import NodeSpec
@@ -77,6 +87,14 @@ async def test_a_global_task_has_no_slot_and_an_unplaced_one_no_node(api: Api) -
     shown = (await api.get("/tasks/a1")).json
     assert "Slot" not in shown
     assert "NodeID" not in shown
+
+
+async def test_slots_of_jobs_are_counted_from_0_as_in_a_swarm(api: Api) -> None:
+    job, everywhere = a_job("job", total=2), a_global_job("everywhere")
+    runs = [a_task(f"j{slot}", job, slot=slot, job_iteration=0) for slot in (1, 2)]
+    await api.keep(job, everywhere, *runs, a_task("e1", everywhere, slot=0, job_iteration=0))
+    shown = {task["ID"]: task.get("Slot") for task in (await api.get("/tasks")).json}
+    assert shown == {"j1": 0, "j2": 1, "e1": None}
 
 
 @pytest.mark.parametrize(

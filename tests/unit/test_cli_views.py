@@ -7,7 +7,8 @@ import pytest
 from support.builders import T0
 
 from swarmpy.cli.render import ago, clipped, memory, parse_time, table
-from swarmpy.cli.views import node_reasons, node_row, service_row, task_rows
+from swarmpy.cli.slots import place_of
+from swarmpy.cli.views import node_reasons, node_row, service_row, task_name, task_rows
 
 Document = dict[str, Any]
 
@@ -86,6 +87,15 @@ def test_earlier_attempts_stand_below_the_newest() -> None:
     assert rows[0]["CurrentState"] == "Running 5 seconds ago"
     assert rows[0]["Node"] == "host"
     assert (len(rows[1]["Error"]), rows[1]["Error"][-1]) == (60, "…")
+
+
+def test_runs_of_a_job_go_by_the_names_of_their_containers() -> None:
+    job = {"JobIteration": {"Index": 0}}
+    on_a_node = a_task("c", 0, "complete", "2030-01-01T00:00:01Z", **job)
+    del on_a_node["Slot"]
+    tasks = [on_a_node, *(a_task("ab"[slot], slot, "complete", "2030-01-01T00:00:01Z", **job) for slot in (0, 1))]
+    assert [task_name(task, {"s": "job"}) for task in tasks] == ["job.n", "job.1", "job.2"]
+    assert len({place_of(task) for task in tasks}) == 3
 
 
 def test_a_waiting_task_shows_its_reason_where_others_show_errors() -> None:

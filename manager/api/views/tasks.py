@@ -48,7 +48,7 @@ class TaskViews:
             "DesiredState": task.desired_state.label,
         }
         if task.slot:
-            document["Slot"] = task.slot
+            document["Slot"] = shown_slot(task)
         if task.node_id:
             document["NodeID"] = task.node_id
         if task.networks:
@@ -75,6 +75,12 @@ class TaskViews:
             self._networks[joined.network_id] = attached_network(joined.network_id, network)
         shown: dict[str, Any] = {"Network": self._networks[joined.network_id]}
         return {**shown, "Addresses": [joined.address]} if joined.address else shown
+
+
+def shown_slot(task: Task) -> int:
+    """Of a task that has a slot. Docker counts those of jobs from 0, and its client waits for just these; where it
+    leaves a 0 out, we say it, for a global job has no slot at all."""
+    return task.slot if task.job_iteration is None else task.slot - 1
 
 
 def status_of(task: Task) -> docker.TaskStatus:
