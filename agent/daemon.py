@@ -1,5 +1,6 @@
 """Composition root of the agent: builds its parts, and runs them until the first of them fails."""
 
+import math
 from datetime import timedelta
 from pathlib import Path
 
@@ -31,8 +32,9 @@ log = logger("agent")
 FIRST_PAUSE = timedelta(milliseconds=250)
 LONGEST_PAUSE = timedelta(seconds=5)
 SAY_AGAIN_EVERY = 30.0
-# A node that leaves gives its tasks this long, in seconds, to end.
+# A node that leaves gives its tasks this long, in seconds, to end, and its engine as long to answer at all.
 LEAVES_WITHIN = 60.0
+FOR_EVER = math.inf
 
 
 async def run(
@@ -48,7 +50,8 @@ async def run(
 
 
 async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect: Connect) -> None:
-    info = await wait_until_engine_answers(engine, clock)
+    patience = LEAVES_WITHIN if settings.is_leaving else FOR_EVER
+    info = await wait_until_engine_answers(engine, clock, patience)
     log.info("engine.found", host=settings.docker_host, version=info.version)
     cache = Cache(settings.data_dir, settings.node_id, clock)
     runner = Runner(engine, clock, settings.node_id, Files(places_of_files(settings)))
@@ -64,7 +67,7 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
 
     memory = cache.load()
     runner.kept_volumes.update(memory.volumes)
-    await _adopt(runner, memory, clock)
+    await _adopt(runner, memory, clock, patience)
     if settings.is_leaving:
         await together(runner.run(), watcher.run(), _leave(runner, engine, settings.node_id, clock))
         return
@@ -81,8 +84,9 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
         await cache.save(memory_of(settings.node_id, runner.assigned, runner.records(), runner.kept_volumes))
 
 
-async def wait_until_engine_answers(engine: Engine, clock: Clock) -> EngineInfo:
-    pause, said_at = FIRST_PAUSE, -SAY_AGAIN_EVERY + clock.monotonic()
+async def wait_until_engine_answers(engine: Engine, clock: Clock, patience: float = FOR_EVER) -> EngineInfo:
+    """Raises `TimedOut` when it does not within so many seconds."""
+    pause, said_at, give_up_at = FIRST_PAUSE, -SAY_AGAIN_EVERY + clock.monotonic(), clock.monotonic() + patience
     while True:
         try:
             return await engine.describe()
@@ -90,17 +94,29 @@ async def wait_until_engine_answers(engine: Engine, clock: Clock) -> EngineInfo:
             if clock.monotonic() - said_at >= SAY_AGAIN_EVERY:
                 log.error("engine.not_reachable", error=str(error))
                 said_at = clock.monotonic()
+            if clock.monotonic() >= give_up_at:
+                raise _not_cleared(error, patience) from error
         await clock.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
-async def _adopt(runner: Runner, memory: Memory, clock: Clock) -> None:
+def _not_cleared(error: SwarmpyError, patience: float) -> TimedOut:
+    return TimedOut(
+        f"the engine was waited for {patience:g} s, and what ran here is not removed; see to it and run this again:"
+        f" {error}"
+    )
+
+
+async def _adopt(runner: Runner, memory: Memory, clock: Clock, patience: float) -> None:
     records = {record.task_id: record for record in memory.records}
+    give_up_at = clock.monotonic() + patience
     while True:
         try:
             return await runner.adopt(memory.assigned(), records)
         except SwarmpyError as error:
             log.warning("engine.away", error=str(error))
+            if clock.monotonic() >= give_up_at:
+                raise _not_cleared(error, patience) from error
             await clock.sleep(FIRST_PAUSE)
 
 
@@ -108,13 +124,21 @@ async def _leave(runner: Runner, engine: Engine, node_id: str, clock: Clock) -> 
     """Stop and remove all that this node runs, its networks too."""
     runner.apply(NOTHING_YET, full=True)
     deadline = clock.monotonic() + LEAVES_WITHIN
-    while left := [*(found.id[:12] for found in await engine.containers(node_id)), *await engine.networks(node_id)]:
+    while left := await _left(engine, node_id):
         if clock.monotonic() > deadline:
             raise TimedOut(f"not all that ran here could be stopped within {LEAVES_WITHIN:g} s: {', '.join(left)}")
         runner.look_again.set()
         await clock.sleep(FIRST_PAUSE)
     await runner.part_with_files()
     log.info("node.cleared")
+
+
+async def _left(engine: Engine, node_id: str) -> list[str]:
+    """What is still to be removed; of an engine that does not answer, its trouble."""
+    try:
+        return [*(found.id[:12] for found in await engine.containers(node_id)), *await engine.networks(node_id)]
+    except (Unavailable, TimedOut) as error:
+        return [str(error)]
 
 
 async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> None:

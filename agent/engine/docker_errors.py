@@ -1,5 +1,7 @@
 """The Docker SDK's errors in our words. Keeps the engine's sentence, drops the SDK's wrapping (which holds URLs)."""
 
+from http.client import ImproperConnectionState
+
 from docker.errors import APIError, DockerException
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RequestException, Timeout
@@ -25,6 +27,9 @@ def translated(error: Exception, host: str) -> SwarmpyError:
 
 def unreachable(host: str, cause: BaseException) -> Unavailable:
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    if isinstance(cause, ImproperConnectionState):
+        # Its text is the name of a state in the library's own books.
+        reason = "the connection broke off"
     return Unavailable(f"the Docker engine at {host} is not reachable ({reason}): is it running?")
 
 
