@@ -1,12 +1,13 @@
 """A wish becomes a write: admitted against the picture, committed, and admitted anew when somebody wrote first."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
 from manager.admission.admitted import Admitted, Value
 from manager.ledger import Ledger
 from manager.store.errors import CommitConflict
+from manager.store.port import Unit
 from swarmpy.clock import Clock, within
 from swarmpy.errors import Conflict, LeadershipLost, Unavailable
 from swarmpy.models.base import rfc3339
@@ -21,15 +22,29 @@ async def carry_out(ledger: Ledger, clock: Clock, admit: Callable[[], Admitted[V
 
     Raises `Unavailable` with the reason when nothing can be written, and whatever `admit` raises.
     """
+    admitted: list[Admitted[Value]] = []
+
+    def units() -> Sequence[Unit]:
+        admitted.append(admit())
+        return admitted[-1].units
+
+    await write(ledger, clock, units)
+    return admitted[-1].value
+
+
+async def write(ledger: Ledger, clock: Clock, decide: Callable[[], Sequence[Unit]]) -> None:
+    """The same, for whoever has nothing to answer. No units: nothing is written, and nothing need be writable."""
     news = ledger.subscribe()
     try:
         for _ in range(_ATTEMPTS):
             news.take()
-            admitted = admit()
+            units = decide()
+            if not units:
+                return
             _check_writable(ledger)
             try:
-                await ledger.commit(admitted.units)
-                return admitted.value
+                await ledger.commit(units)
+                return
             except CommitConflict:
                 with suppress(TimeoutError):
                     await within(clock, _NEWS_WITHIN, news.wait())

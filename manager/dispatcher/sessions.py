@@ -5,7 +5,7 @@ runs.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from manager.ca.sealing import Sealer
@@ -17,10 +17,10 @@ from manager.dispatcher.session import Session
 from manager.ledger import Ledger
 from manager.objects import Node
 from manager.store.codec import put
-from manager.store.errors import CommitConflict
 from manager.store.port import Unit
+from manager.writing import write
 from swarmpy.clock import Clock, within
-from swarmpy.errors import BadRequest, LeadershipLost, Unavailable
+from swarmpy.errors import BadRequest, Conflict, LeadershipLost, Unavailable
 from swarmpy.idgen import Mint
 from swarmpy.logs import logger
 from swarmpy.settings import ManagerSettings
@@ -54,7 +54,6 @@ class Sessions:
     # Above this many beats a second in all, each node beats slower.
     BEATS_PER_SECOND = 500
     HELLO_WITHIN = timedelta(seconds=10)
-    NEWS_AFTER = timedelta(milliseconds=5)
 
     def __init__(
         self, ledger: Ledger, clock: Clock, mint: Mint, settings: ManagerSettings, reports: ReportWriter, sealer: Sealer
@@ -174,7 +173,7 @@ class Sessions:
         except _Removed as error:
             await channel.send(Refused(reason=str(error), retry=False, removed=True))
             return None
-        except Unavailable as error:
+        except (Unavailable, Conflict) as error:
             await channel.send(Refused(reason=str(error), retry=True, leader=self._leader_elsewhere()))
             return None
         return hello
@@ -248,20 +247,17 @@ class Sessions:
         node_id = session.node_id
         try:
             await self._write_node(lambda: described(self._known(node_id), news, self._clock.now()))
-        except Unavailable as error:
-            # The term ends with the store; the agent tells the next leader, in its hello.
+        except (Unavailable, Conflict) as error:
+            # The term ends with the store, or others keep writing; the agent tells the next leader, in its hello.
             log.info("node.not_described", node=node_id, reason=str(error))
             await session.channel.close()
 
     async def _write_node(self, decide: Callable[[], Node | None]) -> None:
-        while (node := decide()) is not None:
-            try:
-                await self._ledger.commit([Unit((put(node),))])
-            except CommitConflict:
-                # What was written first is known soon.
-                await self._clock.sleep(self.NEWS_AFTER)
-                continue
-            return
+        def units() -> Sequence[Unit]:
+            node = decide()
+            return () if node is None else (Unit((put(node),)),)
+
+        await write(self._ledger, self._clock, units)
 
     def _unseal(self, sealed: str) -> bytes | None:
         """Without the credential the pull may still succeed; if not, its error says more than ours could. A task that

@@ -3,12 +3,16 @@
 import socketserver
 import threading
 from collections.abc import Iterator
+from http.client import CannotSendRequest
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from requests.exceptions import ConnectionError
+from urllib3.exceptions import ProtocolError
 
 from agent.engine.docker import DockerEngine
+from agent.engine.docker_errors import translated
 from swarmpy.errors import NotFound, Unavailable
 
 _ANSWERS = {"/version": (200, b'{"ApiVersion": "1.41"}')}
@@ -66,6 +70,16 @@ async def test_an_engine_that_ends_during_a_pull_is_asked_again_later(host: str,
             await engine.ensure_image("app:1", None, lambda progress: None)
     finally:
         await engine.close()
+
+
+def test_a_connection_that_broke_off_is_told_in_words() -> None:
+    """Of the library's own its text is the name of a state, such as Request-sent."""
+    error = ConnectionError(ProtocolError("Connection aborted.", CannotSendRequest("Request-sent")))
+    error.__cause__ = CannotSendRequest("Request-sent")
+    told = translated(error, "unix:///run/docker.sock")
+    assert str(told) == (
+        "the Docker engine at unix:///run/docker.sock is not reachable (the connection broke off): is it running?"
+    )
 
 
 async def test_what_the_registry_says_is_the_images_trouble(host: str, handler: type[_Handler]) -> None:

@@ -14,6 +14,8 @@ from manager.objects import Node
 from manager.store.codec import put
 from manager.store.keys import LEADER
 from manager.store.port import Delete, Put, Unit
+from manager.writing import write
+from swarmpy.errors import Conflict
 from swarmpy.models.service import UpdateState, UpdateStatus
 from swarmpy.states import TaskState
 
@@ -96,8 +98,8 @@ async def test_an_update_needs_a_version(api: Api, version: str | None) -> None:
 async def test_a_leader_that_was_replaced_does_not_say_of_a_wish_that_it_holds_already(api: Api) -> None:
     await create(api, a_wish())
     index = (await inspect(api, "web"))["Version"]["Index"]
-    for write in (Delete(LEADER), Put(LEADER, b"another")):
-        await api.store.commit([Unit((write,))])
+    for taking in (Delete(LEADER), Put(LEADER, b"another")):
+        await api.store.commit([Unit((taking,))])
     answer = await api.post("/services/web/update", a_wish(), version=index)
     assert answer.status == 503, answer.body
 
@@ -233,6 +235,21 @@ async def test_a_wish_that_meets_another_write_looks_again_and_repeats(api: Api)
     assert "n1" in api.state.nodes
 
 
+async def test_what_meets_another_write_each_time_is_given_up(api: Api) -> None:
+    old, looks = a_node("n1").model_copy(update={"version": 99}), asyncio.Queue[None]()
+
+    def decide() -> tuple[Unit, ...]:
+        looks.put_nowait(None)
+        return (Unit((put(old),)),)
+
+    writing = asyncio.create_task(write(api.ledger, api.clock, decide))
+    for number in range(5):
+        await looks.get()
+        await api.keep(a_node(f"other{number}"))
+    with pytest.raises(Conflict, match="others keep writing to the same objects; try again"):
+        await writing
+
+
 async def test_revisions_are_listed_newest_first_and_rolled_back_to(api: Api) -> None:
     await create(api, a_wish())
     for image in ("web:2", "web:3"):
@@ -264,5 +281,17 @@ async def test_an_update_is_paused_and_continued_by_hand(api: Api) -> None:
     await api.keep(service)
     assert (await api.post("/services/web/update/pause", {})).status == 200
     assert (await inspect(api, "web"))["UpdateStatus"]["Message"] == "paused by hand"
+    paused = api.state.services[service_id]
+
+    scaled = a_wish(image="web:2", Mode={"Replicated": {"Replicas": 3}})
+    answer = await api.post("/services/web/update", scaled, version=str(paused.version))
+    assert answer.json == {"Warnings": None}
+    assert (await inspect(api, "web"))["UpdateStatus"]["Message"] == "paused by hand"
+    version = api.state.services[service_id].version
+    answer = await api.post("/services/web/update", a_wish(image="web:3"), version=str(version))
+    assert answer.json["Warnings"][0].startswith("service web: its update was paused by hand, and this change begins")
+    assert "UpdateStatus" not in await inspect(api, "web")
+
+    await api.keep(paused.model_copy(update={"version": api.state.services[service_id].version}))
     assert (await api.post("/services/web/update/continue", {})).status == 200
     assert (await inspect(api, "web"))["UpdateStatus"]["State"] == "updating"
