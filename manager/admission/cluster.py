@@ -61,7 +61,7 @@ def admit_cluster_update(
 
 
 def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tuple[str, ...]:
-    """A sentence for each service that asks for what is allowed no more: it runs on, but cannot be updated as it is."""
+    """A sentence for each service that asks for what is allowed no more: it runs on, but nothing starts further tasks of it."""
     taken = allowed_words(before) - allowed_words(after)
     if not taken:
         return ()
@@ -72,7 +72,7 @@ def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tu
         used = taken & _words_of(service)
         if used:
             what = ", ".join(sorted(used))
-            sentences.append(f"service {service.spec.name} uses {what}: it runs on, but its updates are refused")
+            sentences.append(f"service {service.spec.name} uses {what}: it runs on, but updates that start tasks of it are refused")
     return tuple(sentences)
 
 

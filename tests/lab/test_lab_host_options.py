@@ -33,7 +33,7 @@ def test_a_service_gets_what_the_cluster_lets_it_ask_for(node: Node) -> None:
     assert {name: host[name] for name in HOST} == HOST
 
     taken = node.must("cluster", "update", "--allow", "none")
-    assert taken.err == "warning: service near uses pid: it runs on, but its updates are refused\n"
+    assert taken.err == "warning: service near uses pid: it runs on, but updates that start tasks of it are refused\n"
     assert node.containers("near") == {container}
     refused = node.swarmpy("service", "scale", "--detach", "near=2")
     assert (refused.code, "pid: touches the machine" in refused.err) == (7, True), refused.all

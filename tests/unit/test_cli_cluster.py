@@ -99,7 +99,7 @@ async def test_services_that_use_what_is_taken_away_are_named(shell: Shell) -> N
     template = a_template().model_copy(update={"container_spec": container})
     await shell.api.keep(a_service("web", template=template))
     said = await shell.run("update", "--allow", "none")
-    assert said.stderr == "warning: service web uses pid: it runs on, but its updates are refused\n"
+    assert said.stderr == "warning: service web uses pid: it runs on, but updates that start tasks of it are refused\n"
 
 
 @pytest.mark.parametrize(

@@ -320,8 +320,8 @@ def test_taking_a_word_away_names_the_services_that_use_it() -> None:
     ]
     before, after = (ClusterSpec(labels={ALLOW: words}) for words in ("devices,pid,privileged", "devices"))
     assert services_beyond(a_state(*services), before, after) == (
-        "service a uses pid, privileged: it runs on, but its updates are refused",
-        "service b uses pid: it runs on, but its updates are refused",
+        "service a uses pid, privileged: it runs on, but updates that start tasks of it are refused",
+        "service b uses pid: it runs on, but updates that start tasks of it are refused",
     )
     assert services_beyond(a_state(*services), after, before) == ()
 
