@@ -61,7 +61,7 @@ def admit_cluster_update(
 
 
 def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tuple[str, ...]:
-    """A sentence for each service that asks for what is allowed no more: it runs on, but nothing starts further tasks of it."""
+    """A sentence for each service that asks for what is allowed no more: it runs on, but no update starts its tasks."""
     taken = allowed_words(before) - allowed_words(after)
     if not taken:
         return ()
@@ -72,7 +72,8 @@ def services_beyond(state: State, before: ClusterSpec, after: ClusterSpec) -> tu
         used = taken & _words_of(service)
         if used:
             what = ", ".join(sorted(used))
-            sentences.append(f"service {service.spec.name} uses {what}: it runs on, but updates that start tasks of it are refused")
+            name = service.spec.name
+            sentences.append(f"service {name} uses {what}: it runs on, but updates that start tasks of it are refused")
     return tuple(sentences)
 
 

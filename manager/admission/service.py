@@ -166,10 +166,10 @@ def _replaced(
         "spec_version": number,
         "previous_spec": service.spec,
         "previous_spec_version": service.spec_version,
-        "update": service.update if stays_paused(service, wish, number) else update,
-        "rollback_cause": "",
         "updated_at": now,
     }
+    if not stays_paused(service, wish, number):
+        changed |= {"update": update, "rollback_cause": ""}
     if job and number != service.spec_version:
         changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
     after = service.model_copy(update=changed)
