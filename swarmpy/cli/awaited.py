@@ -3,8 +3,13 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+import click
+
 from swarmpy.errors import BadRequest
 from swarmpy.stack.units import parse_positive_duration
+
+# So many services are named; `service ps` takes any number.
+_MOST_NAMES = 5
 
 
 def parse_timeout(text: str) -> timedelta:
@@ -16,8 +21,25 @@ def parse_timeout(text: str) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """`services` are names by id; `before` the tasks there were before the change; `changed` the services changed."""
+    """`services` are names by id; `before` the tasks there were before the change, of whatever wish; `changed` the
+    services changed. `is_rollback` when a rollback is what was asked for, so that its end is no failure; `from_file`
+    when a mended wish comes from a file, and not from a command's flags."""
 
     services: dict[str, str]
     before: frozenset[str]
     changed: frozenset[str]
+    is_rollback: bool = False
+    from_file: bool = False
+
+
+def how_to_look(awaited: Awaited) -> str:
+    """What to do when one did not wait to the end."""
+    names = sorted(awaited.services.values())
+    shown = " ".join(names[:_MOST_NAMES]) + (" ..." if len(names) > _MOST_NAMES else "")
+    return f"`swarmpy service ps {shown}` shows what their tasks are at"
+
+
+def tell_detached(awaited: Awaited) -> None:
+    """On standard error: what a command prints is read by scripts."""
+    if awaited.services:
+        click.echo(f"not waited for; {how_to_look(awaited)}", err=True)

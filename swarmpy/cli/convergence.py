@@ -10,19 +10,21 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from swarmpy.cli.failures import (
+    Asked,
     End,
     Failures,
     earlier_attempts,
     failures_of,
+    in_a_row,
     joined,
     of_service,
     reasons,
     under_way,
     why_it_ends,
 )
-from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, slots_of, wanted_of
+from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, place_of, slots_of, wanted_of
 from swarmpy.cli.views import names_of_nodes
-from swarmpy.states import TaskState
+from swarmpy.states import LABELS, TaskState
 
 # Without a health check, running for so long counts as well. Docker's default for watching an update.
 STEADY = timedelta(seconds=5)
@@ -30,6 +32,7 @@ STEADY = timedelta(seconds=5)
 NO_NODE_AFTER = timedelta(seconds=5)
 
 _UNDER_WAY = ("updating", "rollback_started")
+_WATCHED = ("completed", "rollback_completed")
 
 
 class Phase(StrEnum):
@@ -72,14 +75,46 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """`names` are the services waited for, by id; `before` the tasks that were there before anything was changed;
-    `changed` the services that were. The rest is what looks have seen."""
+    `changed` the services that were; `is_rollback` and `from_file` as in `awaited.Awaited`. The rest is what looks have
+    seen."""
 
     started: datetime
     names: Mapping[str, str]
     before: frozenset[str] = frozenset()
     changed: frozenset[str] = frozenset()
+    is_rollback: bool = False
+    from_file: bool = False
     failures: Failures = field(default_factory=dict)
     steady: Mapping[str, tuple[frozenset[str], datetime]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One service as one look sees it. `failed` are all failures that the manager still shows, `row` the newest ones
+    of the present spec; `old` the places where a task of a former spec runs and is to run on."""
+
+    service: Object
+    slots: Sequence[Slot]
+    good: Sequence[Slot]
+    failed: Failures
+    row: Failures
+    old: frozenset[str]
+    names: Mapping[str, str]
+
+    @property
+    def update(self) -> str:
+        return str((self.service.get("UpdateStatus") or {}).get("State", ""))
+
+    @property
+    def is_moving(self) -> bool:
+        return self.update in _UNDER_WAY
+
+    @property
+    def wanted(self) -> int:
+        """A global service has no task of its present spec yet where it is not renewed."""
+        if kind_of(self.service) == "Global":
+            return len({place_of(slot.task) for slot in self.slots} | self.old)
+        return wanted_of(self.service, self.slots)
 
 
 def look(
@@ -92,7 +127,7 @@ def look(
     former: Sequence[Object] = (),
 ) -> tuple[Memory, Verdict]:
     """One look. `tasks` are those made from the services' present specs, earlier attempts included; `former` those of
-    services that roll back whatever they were made from: what failed is among them."""
+    services that change or roll back, whatever they were made from: what runs on, and what failed, is among them."""
     found = {service["ID"]: service for service in services}
     names = names_of_nodes(nodes)
     down = frozenset(node["ID"] for node in nodes if node["Status"]["State"] == "down")
@@ -103,12 +138,26 @@ def look(
             continue
         service = found[service_id]
         own = [task for task in tasks if task.get("ServiceID") == service_id]
-        others = [task for task in former if task.get("ServiceID") == service_id]
-        seen = failures_of(service, [*own, *others], names)
-        memory = _with_failures(memory, seen)
-        memory, verdict = _look_at(memory, service, slots_of(service, own, names, down), seen, names, down, now)
+        known = {task["ID"] for task in own}
+        others = [task for task in former if task.get("ServiceID") == service_id and task["ID"] not in known]
+        slots = slots_of(service, own, names, down)
+        seen = _Seen(
+            service=service,
+            slots=slots,
+            good=[slot for slot in slots if is_good(service, slot, down)],
+            failed=failures_of(service, [*own, *others], names),
+            row=in_a_row(service, own, names),
+            old=frozenset(place_of(task) for task in others if _runs_on(task, down)),
+            names=names,
+        )
+        memory, verdict = _look_at(_with_failures(memory, seen.failed), seen, now)
         verdicts.append(verdict)
     return memory, Verdict(tuple(verdicts))
+
+
+def _runs_on(task: Object, down: frozenset[str]) -> bool:
+    states = LABELS[task["Status"]["State"]], LABELS[task["DesiredState"]]
+    return states == (TaskState.RUNNING, TaskState.RUNNING) and task.get("NodeID") not in down
 
 
 def _with_failures(memory: Memory, seen: Failures) -> Memory:
@@ -120,39 +169,39 @@ def _with_failures(memory: Memory, seen: Failures) -> Memory:
     return replace(memory, failures=joined(memory.failures, new))
 
 
-def _look_at(
-    memory: Memory,
-    service: Object,
-    slots: Sequence[Slot],
-    seen: Failures,
-    names: Mapping[str, str],
-    down: frozenset[str],
-    now: datetime,
-) -> tuple[Memory, ServiceVerdict]:
-    since = of_service(memory.failures, service)
-    good = [slot for slot in slots if is_good(service, slot, down)]
-    missing = [slot for slot in slots if slot not in good]
-    wanted = wanted_of(service, slots)
+def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, ServiceVerdict]:
+    service, good, wanted = seen.service, seen.good, seen.wanted
+    missing = [slot for slot in seen.slots if slot not in good]
+    since, asked = _counting(memory, seen), _asked(memory, service)
     verdict = ServiceVerdict(
         service_id=service["ID"],
         name=service["Spec"]["Name"],
         phase=Phase.WAITING,
         done=min(len(good), wanted),
         wanted=wanted,
-        text=_progress(service, good, wanted),
-        reasons=reasons(missing, names),
+        text=_progress(seen),
+        reasons=reasons(missing, seen.names, frozenset(memory.names.values())),
         under_way=under_way(missing),
     )
-    end = why_it_ends(service, slots, since, seen, is_changed=service["ID"] in memory.changed)
+    end = why_it_ends(service, seen.slots, since, seen.failed, asked)
     if end is not None:
         return memory, _failed(verdict, end)
     verdict = replace(verdict, reasons=verdict.reasons + earlier_attempts(missing, since))
-    update = (service.get("UpdateStatus") or {}).get("State")
-    if update in _UNDER_WAY or len(good) < wanted:
-        return _forgotten(memory, service), replace(verdict, text=_waiting_text(verdict.text, service, slots, good))
-    if not slots and kind_of(service) == "Global" and now - memory.started < NO_NODE_AFTER:
+    if seen.is_moving or len(good) < wanted:
+        return _forgotten(memory, service), replace(verdict, text=_waiting_text(verdict.text, seen))
+    if not seen.slots and kind_of(service) == "Global" and now - memory.started < NO_NODE_AFTER:
         return memory, replace(verdict, text="waiting for tasks")
     return _steadied(memory, service, good, verdict, now)
+
+
+def _counting(memory: Memory, seen: _Seen) -> Failures:
+    """The failures since the change. Of what was not changed also those before: it fails still, not again."""
+    since = of_service(memory.failures, seen.service)
+    return since if seen.service["ID"] in memory.changed else joined(since, seen.row)
+
+
+def _asked(memory: Memory, service: Object) -> Asked:
+    return Asked(service["ID"] in memory.changed, memory.is_rollback, memory.from_file)
 
 
 def _failed(verdict: ServiceVerdict, end: End) -> ServiceVerdict:
@@ -162,18 +211,24 @@ def _failed(verdict: ServiceVerdict, end: End) -> ServiceVerdict:
     return replace(failed, failing=end.failing, advice=end.advice)
 
 
-def _progress(service: Object, good: Sequence[Slot], wanted: int) -> str:
-    """One-shot tasks that have all ended are not said to run."""
+def _progress(seen: _Seen) -> str:
+    """One-shot tasks that have all ended are not said to run. While tasks are renewed, what runs and what is new are
+    two counts."""
+    good, wanted = seen.good, seen.wanted
     ended = bool(good) and all(slot.state is TaskState.COMPLETE for slot in good)
-    return f"{len(good)}/{wanted} {'complete' if ended or is_job(service) else 'running'}"
+    if ended or is_job(seen.service) or not (seen.is_moving or seen.old):
+        return f"{len(good)}/{wanted} {'complete' if ended or is_job(seen.service) else 'running'}"
+    running = len({place_of(slot.task) for slot in good} | seen.old)
+    renewed = "rolled back" if seen.update == "rollback_started" else "updated"
+    return f"{min(running, wanted)}/{wanted} running, {len(good)}/{wanted} {renewed}"
 
 
-def _waiting_text(text: str, service: Object, slots: Sequence[Slot], good: Sequence[Slot]) -> str:
-    states = sorted({slot.state for slot in slots if slot not in good})
-    update = (service.get("UpdateStatus") or {}).get("State")
+def _waiting_text(text: str, seen: _Seen) -> str:
+    good = seen.good
+    states = sorted({slot.state for slot in seen.slots if slot not in good})
     parts = [text, *(state.label for state in states)]
-    if update in _UNDER_WAY:
-        parts.append("updating" if update == "updating" else "rolling back")
+    if seen.is_moving:
+        parts.append("updating" if seen.update == "updating" else "rolling back")
     return ", ".join(parts)
 
 
@@ -201,7 +256,7 @@ def _watch_for(memory: Memory, service: Object, good: Sequence[Slot]) -> timedel
     """Nothing where nothing was changed, where all have ended well, or where an update was watched already."""
     spec = service["Spec"]
     running = any(slot.state is TaskState.RUNNING for slot in good)
-    was_watched = (service.get("UpdateStatus") or {}).get("State") == "completed"
+    was_watched = (service.get("UpdateStatus") or {}).get("State") in _WATCHED
     if service["ID"] not in memory.changed or not running or was_watched:
         return timedelta(0)
     monitor = (spec.get("UpdateConfig") or {}).get("Monitor")

@@ -79,11 +79,11 @@ def carry_out(
         if operation.kind is Kind.SERVICE:
             service_id = _apply_service(client, operation, ids, headers[operation.name], say)
             names[service_id] = operation.name
-            if operation.act is not Act.KEEP:
+            if operation.act is not Act.KEEP or _has_new_version(client, operation, headers[operation.name]):
                 changed.add(service_id)
         else:
             ids[operation.kind][operation.name] = _apply(client, operation, say)
-    return Awaited(names, present.tasks, frozenset(changed))
+    return Awaited(names, present.tasks, frozenset(changed), from_file=True)
 
 
 def take_away(client: Client, operations: Sequence[Operation], say: Say) -> int:
@@ -165,6 +165,13 @@ def _apply_service(
         tell_warnings(client.post(f"/services/{operation.id}/update", wish, headers=headers, **query))
     say(thing, _became(operation))
     return operation.id
+
+
+def _has_new_version(client: Client, operation: Operation, headers: Mapping[str, str]) -> bool:
+    """Credentials that were sent along may be new ones for the same wish: what failed for them starts afresh."""
+    if not headers:
+        return False
+    return bool(client.get(f"/services/{operation.id}")["Version"]["Index"] != operation.version)
 
 
 def _became(operation: Operation) -> str:

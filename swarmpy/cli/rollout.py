@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import click
 
+from swarmpy.cli.awaited import tell_detached
 from swarmpy.cli.deploy import Say, carry_out, read_present, take_away
 from swarmpy.cli.revisions import record
 from swarmpy.client import Client
@@ -35,7 +36,9 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     awaited = carry_out(client, plan, found, present, docker_config=manner.docker_config, say=say)
     code = take_away(client, services, say)
     record(client, plan)
-    if not manner.detach:
+    if manner.detach:
+        tell_detached(awaited)
+    else:
         # Not before the cluster has begun to work.
         from swarmpy.cli.waiting import wait_until_converged
 

@@ -96,8 +96,8 @@ def inspect(names: Sequence[str], form: str) -> None:
 @format_option
 def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
     """Set how many replicas services shall have, and wait until they run."""
-    from swarmpy.cli.awaited import Awaited, parse_timeout
-    from swarmpy.cli.waiting import tasks_of, wait_until_converged
+    from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
+    from swarmpy.cli.waiting import has_new_version, tasks_before, wait_until_converged
 
     wanted = parse_scale(wishes)
     limit = parse_timeout(timeout)
@@ -107,14 +107,16 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
         for item, _ in found:
             _check_scalable(item["Spec"])
         names = {item["ID"]: item["Spec"]["Name"] for item, _ in found}
-        before = frozenset(task["ID"] for task in tasks_of(client, list(names)))
+        before = tasks_before(client, list(names))
         for item, count in found:
             spec, version = _scaled(item["Spec"], count), str(item["Version"]["Index"])
             client.post(f"/services/{item['ID']}/update", spec, version=version, registryAuthFrom="spec")
             click.echo(f"{item['Spec']['Name']} scaled to {count}", err=form == JSON)
         if detach:
+            tell_detached(Awaited(names, before, frozenset(names)))
             return 0
-        return wait_until_converged(client, Awaited(names, before, frozenset(names)), limit=limit, form=form)
+        changed = frozenset(item["ID"] for item, _ in found if has_new_version(client, item))
+        return wait_until_converged(client, Awaited(names, before, changed), limit=limit, form=form)
 
 
 def _check_scalable(spec: Object) -> None:

@@ -5,14 +5,14 @@ Owns what the flags cannot know by themselves: ids of networks, secrets and conf
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import click
 
-from swarmpy.cli.awaited import Awaited, parse_timeout
+from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
 from swarmpy.cli.docker_command import DockerCommand
 from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
 from swarmpy.cli.service_flag_values import truth
@@ -111,7 +111,7 @@ def _update(name: str, **values: Any) -> int:
         query = {} if headers else {"registryAuthFrom": "spec"}
         before = _tasks_of(client, service["ID"], options)
         tell_warnings(client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query))
-        return _awaited(client, service["ID"], spec["Name"], "updated", before, options)
+        return _awaited(client, service, "updated", before, options)
 
 
 def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None) -> int:
@@ -124,7 +124,7 @@ def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None)
         else:
             answer = client.post(f"{path}/rollback", version=index, to=str(revision))
         tell_warnings(answer)
-        return _awaited(client, service["ID"], service["Spec"]["Name"], "rolled back", before, options)
+        return _awaited(client, service, "rolled back", before, options)
 
 
 def _rollback(name: str, to: int | None, **values: Any) -> int:
@@ -142,7 +142,8 @@ def _create(image: str, arguments: Sequence[str], **values: Any) -> int:
         spec = _with_ids(client, spec)
         headers = _auth(spec) if options.with_auth else {}
         service_id = str(client.post("/services/create", spec, headers=headers)["ID"])
-        return _awaited(client, service_id, spec["Name"] or service_id, "created", frozenset(), options)
+        made = {"ID": service_id, "Spec": {"Name": spec["Name"] or service_id}}
+        return _awaited(client, made, "created", frozenset(), options)
 
 
 def _names_networks(given: Given) -> bool:
@@ -181,25 +182,28 @@ def _auth(spec: Object) -> dict[str, str]:
 def _tasks_of(client: Client, service_id: str, options: ChangeOptions) -> frozenset[str]:
     if options.detach:
         return frozenset()
-    from swarmpy.cli.waiting import tasks_of
+    from swarmpy.cli.waiting import tasks_before
 
-    return frozenset(task["ID"] for task in tasks_of(client, [service_id]))
+    return tasks_before(client, [service_id])
 
 
-def _awaited(
-    client: Client, service_id: str, name: str, became: str, before: frozenset[str], options: ChangeOptions
-) -> int:
+def _awaited(client: Client, service: Object, became: str, before: frozenset[str], options: ChangeOptions) -> int:
+    """`service` is as it was before; of one that was made just now, its id and name."""
+    service_id, name = service["ID"], service["Spec"]["Name"]
     # docker prints the id of a new service, and the name of one that it has changed.
     print_became("service", service_id if became == "created" and options.form != JSON else name, became, options.form)
+    awaited = Awaited({service_id: name}, before, frozenset({service_id}), is_rollback=became == "rolled back")
     if options.detach:
+        if not options.quiet:
+            tell_detached(awaited)
         return 0
     from swarmpy.cli.progress import QUIET
-    from swarmpy.cli.waiting import wait_until_converged
+    from swarmpy.cli.waiting import has_new_version, wait_until_converged
 
+    if became == "updated" and not has_new_version(client, service):
+        awaited = replace(awaited, changed=frozenset())
     form = QUIET if options.quiet else options.form
-    # A rollback that is over is no failure of who asked for it.
-    changed = frozenset[str]() if became == "rolled back" else frozenset({service_id})
-    return wait_until_converged(client, Awaited({service_id: name}, before, changed), limit=options.limit, form=form)
+    return wait_until_converged(client, awaited, limit=options.limit, form=form)
 
 
 def _option(name: str, flag: Flag, *, creating: bool) -> click.Option:

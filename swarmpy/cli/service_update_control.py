@@ -34,24 +34,26 @@ def pause(name: str, form: str) -> None:
 @format_option
 def continue_(name: str, detach: bool, timeout: str, form: str) -> int:
     """Take up a paused update again, also one that failures have paused: they do not count any more."""
-    from swarmpy.cli.awaited import Awaited, parse_timeout
-    from swarmpy.cli.waiting import tasks_of, wait_until_converged
+    from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
+    from swarmpy.cli.waiting import tasks_before, wait_until_converged
 
     limit = parse_timeout(timeout)
     with connected() as client:
         found = client.get(f"/services/{name}")
         service_id = found["ID"]
-        before = frozenset(task["ID"] for task in tasks_of(client, [service_id]))
+        # A rollback that is over is no failure of what rolls back.
+        awaited = Awaited(
+            {service_id: found["Spec"]["Name"]},
+            tasks_before(client, [service_id]),
+            frozenset({service_id}),
+            is_rollback=(found.get("UpdateStatus") or {}).get("State") != "paused",
+        )
         client.post(f"/services/{service_id}/update/continue")
         print_became("service", name, "continued", form)
         if detach:
+            tell_detached(awaited)
             return 0
-        # A rollback that is over is no failure of what rolls back.
-        is_update = (found.get("UpdateStatus") or {}).get("State") == "paused"
-        changed = frozenset({service_id}) if is_update else frozenset[str]()
-        return wait_until_converged(
-            client, Awaited({service_id: found["Spec"]["Name"]}, before, changed), limit=limit, form=form
-        )
+        return wait_until_converged(client, awaited, limit=limit, form=form)
 
 
 @click.command()

@@ -1,12 +1,12 @@
 """Watching services until they have converged, failed, or the time is up; the exit code says which."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 
 import click
 
-from swarmpy.cli.awaited import Awaited
+from swarmpy.cli.awaited import Awaited, how_to_look
 from swarmpy.cli.convergence import Memory, Phase, ServiceVerdict, Verdict, look
 from swarmpy.cli.logs import last_lines
 from swarmpy.cli.progress import Progress, progress_for
@@ -25,28 +25,40 @@ _LOG_LINES = 10
 def wait_until_converged(client: Client, awaited: Awaited, *, limit: timedelta, form: str) -> int:
     """0 when all run, 1 when one has failed. Raises `TimedOut` with the reasons when the time is up."""
     clock = SystemClock()
-    memory = Memory(clock.now(), awaited.services, awaited.before, awaited.changed)
+    memory = Memory(
+        started=clock.now(),
+        names=awaited.services,
+        before=awaited.before,
+        changed=awaited.changed,
+        is_rollback=awaited.is_rollback,
+        from_file=awaited.from_file,
+    )
     try:
         with progress_for(form) as progress:
             verdict = _watch(client, memory, clock.now() + limit, progress)
     except KeyboardInterrupt:
         click.echo("swarmpy: interrupted; the deployment goes on in the cluster", err=True)
+        click.echo(f"  {how_to_look(awaited)}", err=True)
         return INTERRUPTED
     for service in verdict.failed:
         _tell_failure(client, service)
     if verdict.failed:
         return FAILED
     if not verdict.is_over:
-        raise TimedOut(_late(verdict, limit))
+        raise TimedOut(_late(verdict, limit, how_to_look(awaited)))
     return 0
 
 
-def tasks_of(client: Client, service_ids: Sequence[str]) -> list[Object]:
-    """Tasks made from the services' present specs."""
-    if not service_ids:
-        return []
-    tasks: list[Object] = client.get("/tasks", filters={"service": service_ids, "_up-to-date": ["true"]})
-    return tasks
+def tasks_before(client: Client, service_ids: Sequence[str]) -> frozenset[str]:
+    """Ids of the tasks that the services have, of whatever wish."""
+    tasks = client.get("/tasks", filters={"service": list(service_ids)}) if service_ids else ()
+    return frozenset(task["ID"] for task in tasks)
+
+
+def has_new_version(client: Client, before: Object) -> bool:
+    """Whether the service has been written since: a wish equal to the last one changes nothing."""
+    after = client.get(f"/services/{before['ID']}")
+    return bool(after["Version"]["Index"] != before["Version"]["Index"])
 
 
 def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progress) -> Verdict:
@@ -56,7 +68,7 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
         began = time.monotonic()
         try:
             seen = _seen(client, memory)
-            former = _former(client, seen[0])
+            former = _former(client, seen[0], memory.changed)
         except Unavailable as error:
             # Another manager takes over, or this one comes back; the deployment itself goes on.
             if clock.now() >= deadline:
@@ -71,15 +83,25 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
 
 
 def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], list[Object]]:
+    """Services, the tasks made from their present specs, nodes."""
     ids = list(memory.names)
-    return client.get("/services", filters={"id": ids}), tasks_of(client, ids), client.get("/nodes")
+    tasks = client.get("/tasks", filters={"service": ids, "_up-to-date": ["true"]}) if ids else []
+    return client.get("/services", filters={"id": ids}), tasks, client.get("/nodes")
 
 
-def _former(client: Client, services: Sequence[Object]) -> list[Object]:
-    """Tasks of what is, or was, rolled back: those that failed were not made from the present spec."""
-    ids = [one["ID"] for one in services if (one.get("UpdateStatus") or {}).get("State", "").startswith("rollback")]
+def _former(client: Client, services: Sequence[Object], changed: Container[str]) -> list[Object]:
+    """All tasks of what is updated, and of what is, or was, rolled back: some that run on were not made from the
+    present spec, nor were those that failed."""
+    ids = [one["ID"] for one in services if _has_others(one, changed)]
     tasks: list[Object] = client.get("/tasks", filters={"service": ids}) if ids else []
     return tasks
+
+
+def _has_others(service: Object, changed: Container[str]) -> bool:
+    state = (service.get("UpdateStatus") or {}).get("State", "")
+    # The update of what was changed just now may not have begun.
+    is_new = not state and service["ID"] in changed and bool(service.get("PreviousSpec"))
+    return is_new or state == "updating" or state.startswith("rollback")
 
 
 def _tell_failure(client: Client, service: ServiceVerdict) -> None:
@@ -100,10 +122,11 @@ def _tell_failure(client: Client, service: ServiceVerdict) -> None:
         click.echo(f"  {service.advice}", err=True)
 
 
-def _late(verdict: Verdict, limit: timedelta) -> str:
+def _late(verdict: Verdict, limit: timedelta, advice: str) -> str:
     missing = [service for service in verdict.services if service.phase is not Phase.CONVERGED]
     lines = [f"not there after {limit.total_seconds():g} s; what was asked for stays asked for"]
     for service in missing:
         lines.append(f"  {service.name}: {service.text}")
         lines.extend(f"    {line}" for line in (*service.reasons, *service.under_way))
+    lines.append(f"  {advice}")
     return "\n".join(lines)

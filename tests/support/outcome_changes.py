@@ -225,16 +225,28 @@ FAILING = (
     ),
 )  # fmt: skip
 
-# What is built elsewhere; a row moves up when its part is there.
-LATER = (
+LATE = with_deadline("2s", healthcheck=health("false", start_period="60s"))
+
+DEADLINES = (
     Outcome(
         "an update does not get on by its deadline",
         FAILED,
-        with_deadline("2s", healthcheck=health("false", start_period="60s")),
+        LATE,
         earlier=((with_deadline("2s"), OK),),
-        says=(r"_web failed: update paused: .*does not run after",),
+        says=(r"_web failed: update paused: .*waiting to be healthy", "deploy a mended file to go on"),
         after=keeps_one_of_two,
     ),
 )
 
-CHANGES = (*SAME, *FAILING)
+AGAIN = (
+    Outcome(
+        "a service that keeps failing is deployed again",
+        FAILED,
+        crashing(),
+        options=("--timeout", "4s"),
+        earlier=((crashing(), FAILED),),
+        says=("_web: unchanged$", r"_web\.\d keeps failing: 5 attempts, the last one: .*\(5\)", r"^  \| no licence$"),
+    ),
+)
+
+CHANGES = (*SAME, *FAILING, *DEADLINES, *AGAIN)

@@ -87,7 +87,13 @@ async def test_interrupting_leaves_the_deployment_going(shell: Shell) -> None:
             pass
     process.send_signal(2)
     said = await shell.finished(process)
-    assert (said.code, said.err) == (130, "swarmpy: interrupted; the deployment goes on in the cluster\n")
+    assert (said.code, said.err.splitlines()) == (
+        130,
+        [
+            "swarmpy: interrupted; the deployment goes on in the cluster",
+            "  `swarmpy service ps shop_once shop_web` shows what their tasks are at",
+        ],
+    )
     assert shell.service("shop_web")
 
 

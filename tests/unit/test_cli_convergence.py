@@ -1,79 +1,16 @@
 """When a deployment is over, and how it went: a table of outcomes, each a few looks at a cluster."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
+from support.looks import BOTH, GAVE_UP, Document, Watch, node, service, task
 
-from swarmpy.cli.convergence import STEADY, Memory, Phase, ServiceVerdict, look
+from swarmpy.cli.convergence import STEADY, Phase
 from swarmpy.cli.failures import MOST_FAILURES
 
-START = datetime(2030, 1, 1, tzinfo=UTC)
-Document = dict[str, Any]
-
-HEALTHCHECK = {"Test": ["CMD", "true"]}
-
-
-def service(
-    mode: Document | None = None, *, restart: str = "", update: str = "", health: bool = False, **fields: Any
-) -> Document:
-    template: Document = {"ContainerSpec": {"Image": "web:1"} | ({"Healthcheck": HEALTHCHECK} if health else {})}
-    if restart:
-        template["RestartPolicy"] = {"Condition": restart}
-    spec = {"Name": "web", "Mode": mode or {"Replicated": {"Replicas": 2}}, "TaskTemplate": template}
-    status = {"UpdateStatus": {"State": update, "Message": "so it is"}} if update else {}
-    return {"ID": "web", "Spec": spec, **status, **fields}
-
-
-def task(
-    slot: int, state: str = "running", *, attempt: int = 1, desired: str = "running", node: str = "n1", **fields: Any
-) -> Document:
-    """A later attempt is a newer one."""
-    status = {"State": state} | ({"Err": fields.pop("err")} if "err" in fields else {})
-    place = {"Slot": slot} if slot else {}
-    created = (START + timedelta(seconds=attempt)).isoformat()
-    return {
-        "ID": f"web-{slot or node}-{attempt}",
-        "ServiceID": "web",
-        "NodeID": node,
-        "CreatedAt": created,
-        "DesiredState": desired,
-        "Status": status,
-        **place,
-        **fields,
-    }
-
-
-def node(node_id: str = "n1", state: str = "ready") -> Document:
-    return {"ID": node_id, "Description": {"Hostname": f"host-{node_id}"}, "Status": {"State": state}}
-
-
-class Watch:
-    """Looks at a cluster, one after the other."""
-
-    def __init__(self, *, changed: bool = True, before: Sequence[str] = ()) -> None:
-        names = {"web": "web"}
-        self.memory = Memory(START, names, frozenset(before), frozenset(names) if changed else frozenset())
-
-    def look(
-        self,
-        seconds: float,
-        of: Document | None,
-        tasks: Sequence[Document],
-        nodes: Sequence[Document] = (node(),),
-        former: Sequence[Document] = (),
-    ) -> ServiceVerdict:
-        now = START + timedelta(seconds=seconds)
-        self.memory, verdict = look(self.memory, [of] if of else [], tasks, nodes, now, former=former)
-        return verdict.services[0]
-
-
-BOTH = [task(1), task(2)]
 JOB_OVER: Document = {"JobStatus": {"JobIteration": {"Index": 3}}}
 TWO_JOBS: Document = {"ReplicatedJob": {"TotalCompletions": 2, "MaxConcurrent": 1}}
 THIS_RUN: Document = {"JobIteration": {"Index": 3}}
-GAVE_UP: Document = {"Reason": {"Code": "gave-up", "Text": "no attempts left"}}
 SCALED_DOWN: Document = {"Reason": {"Code": "scaled-down", "Text": "fewer are wished"}}
 
 # What there is -> what it means at once, on the first look after a change.
