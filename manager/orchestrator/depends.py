@@ -222,6 +222,9 @@ class _Look:
                 if task.state is TaskState.COMPLETE:
                     return "it has ended"
                 if task.reason is not None:
+                    if task.reason.code is ReasonCode.WAITING_DEPENDENCY:
+                        # Why that is not there yet, its own tasks tell.
+                        return task.reason.text.partition(":")[0]
                     return "" if task.reason.code in _USUAL else task.reason.text
                 return task.status.err or ""
         return ""

@@ -89,6 +89,15 @@ def test_the_cause_of_the_delay_is_told() -> None:
     assert waits(HEALTHY, a_service("db"), db) == expected
 
 
+def test_of_a_dependency_that_waits_itself_it_is_told_for_what_and_no_more() -> None:
+    text = "waits until service one is healthy: 0/1 running: no node; and until service two has started: 0/1 started"
+    wait = Reason(code=ReasonCode.WAITING_DEPENDENCY, text=text, since=T0)
+    db = a_task("d1", "db", state=TaskState.READY, reason=wait)
+
+    told = waits(HEALTHY, a_service("db"), db)
+    assert told == "waits until service db is healthy: 0/1 running: waits until service one is healthy"
+
+
 def test_a_container_that_runs_and_is_not_healthy_yet_has_started() -> None:
     assert waits(STARTED, a_service("db"), checking()) == ""
     assert waits(HEALTHY, a_service("db"), checking()) != ""
