@@ -35,6 +35,7 @@ PURE = (
     "swarmpy/cli/failures.py",
     "swarmpy/cli/render.py",
     "swarmpy/cli/service_flag*.py",
+    "swarmpy/cli/service_pretty.py",
     "swarmpy/cli/slots.py",
     "swarmpy/cli/views.py",
     "swarmpy/lab/commands.py",

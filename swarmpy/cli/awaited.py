@@ -36,7 +36,7 @@ def how_to_look(awaited: Awaited) -> str:
     """What to do when one did not wait to the end."""
     names = sorted(awaited.services.values())
     shown = " ".join(names[:_MOST_NAMES]) + (" ..." if len(names) > _MOST_NAMES else "")
-    return f"`swarmpy service ps {shown}` shows what their tasks are at"
+    return f"`swarmpy service ps {shown}` shows how it gets on"
 
 
 def tell_detached(awaited: Awaited) -> None:

@@ -1,12 +1,13 @@
 """What was deployed of a stack: recorded, listed, and taken up again as a plan."""
 
 from collections.abc import Sequence, Set
+from datetime import datetime
 from typing import Any
 
 import click
 
 from swarmpy.cli.deploy import named, read_present
-from swarmpy.cli.render import parse_time
+from swarmpy.cli.render import ago, parse_time
 from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest, NotFound, SwarmpyError
 from swarmpy.stack.changes import Kind, Present, names_by_id, of_stack
@@ -40,7 +41,12 @@ def list_revisions(client: Client, name: str, *, whole: bool) -> list[dict[str, 
     rows: list[dict[str, Any]] = client.get(f"/stacks/{name}/revisions")
     if not rows:
         raise _nothing(name)
-    return rows if whole else [_row(row) for row in rows]
+    if whole:
+        return rows
+    from swarmpy.clock import SystemClock
+
+    now = SystemClock().now()
+    return [_row(row, now) for row in rows]
 
 
 def plan_of(client: Client, name: str, number: int | None) -> tuple[int, StackPlan]:
@@ -102,10 +108,9 @@ def _nothing(name: str) -> NotFound:
     return NotFound(f"stack {name} has no revisions: `swarmpy stack deploy` makes them")
 
 
-def _row(revision: Object) -> dict[str, Any]:
-    created = parse_time(revision["CreatedAt"])
+def _row(revision: Object, now: datetime) -> dict[str, Any]:
     return {
         "Number": revision["Number"],
-        "CreatedAt": f"{created:%Y-%m-%d %H:%M:%S} UTC",
+        "CreatedAt": ago(parse_time(revision["CreatedAt"]), now),
         "Services": ", ".join(revision["Services"]),
     }

@@ -82,11 +82,23 @@ def list_tasks(names: Sequence[str], filters: Sequence[str], no_trunc: bool, qui
 
 @service.command()
 @click.argument("names", nargs=-1, required=True, metavar="SERVICE...")
+@click.option("--pretty", is_flag=True, help="For people.")
 @format_option
-def inspect(names: Sequence[str], form: str) -> None:
+def inspect(names: Sequence[str], pretty: bool, form: str) -> None:
     """Show services whole, as the API has them."""
+    if pretty and form == JSON:
+        raise BadRequest("--pretty and --format json exclude each other")
     with connected() as client:
-        print_inspected([client.get(f"/services/{name}", insertDefaults="true") for name in names], form)
+        found = [client.get(f"/services/{name}", insertDefaults="true") for name in names]
+        networks = {network["Id"]: network["Name"] for network in client.get("/networks")} if pretty else {}
+    if not pretty:
+        print_inspected(found, form)
+        return
+    from swarmpy.cli.service_pretty import pretty_lines
+    from swarmpy.clock import SystemClock
+
+    now = SystemClock().now()
+    click.echo("\n\n".join("\n".join(pretty_lines(item, networks, now)) for item in found))
 
 
 @service.command()

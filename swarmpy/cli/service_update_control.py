@@ -1,8 +1,11 @@
 """`swarmpy service pause|continue|revisions`: updates held and taken up again, and what there was before."""
 
+from datetime import datetime
+
 import click
 
 from swarmpy.cli.options import JSON, Decorated, connected, format_option, print_became, print_inspected, print_rows
+from swarmpy.cli.render import ago, parse_time
 from swarmpy.cli.views import mode_of
 from swarmpy.client import Object
 
@@ -65,11 +68,14 @@ def revisions(name: str, form: str) -> None:
         found = client.get(f"/services/{name}/revisions")
     if form == JSON:
         print_inspected(found, form)
-    else:
-        print_rows(REVISION_COLUMNS, [_revision_row(item) for item in found], form)
+        return
+    from swarmpy.clock import SystemClock
+
+    now = SystemClock().now()
+    print_rows(REVISION_COLUMNS, [_revision_row(item, now) for item in found], form)
 
 
-def _revision_row(revision: Object) -> dict[str, str]:
+def _revision_row(revision: Object, now: datetime) -> dict[str, str]:
     spec = revision["Spec"]
     image: str = (spec["TaskTemplate"].get("ContainerSpec") or {}).get("Image", "")
     mode = spec.get("Mode") or {}
@@ -77,7 +83,7 @@ def _revision_row(revision: Object) -> dict[str, str]:
     return {
         "Revision": str(revision["Number"]),
         "Current": "*" if revision["Current"] else "",
-        "Created": revision["CreatedAt"],
+        "Created": ago(parse_time(revision["CreatedAt"]), now),
         "Image": image.partition("@")[0],
         "Replicas": mode_of(spec) if count is None else str(count),
     }

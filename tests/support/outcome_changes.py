@@ -97,7 +97,7 @@ SAME = (
         OK,
         two(environment={"COLOUR": "red"}),
         earlier=((two(), OK),),
-        says=(r"_web: updated \(TaskTemplate\.ContainerSpec\.Env\)$", "updating", "_web: 2/2 running$"),
+        says=(r"_web: updated \(TaskTemplate\.ContainerSpec\.Env\)$", "1/2 updated, .*updating", "_web: 2/2 running$"),
         after=is_replaced,
     ),
     Outcome(

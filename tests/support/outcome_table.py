@@ -188,7 +188,12 @@ PLACES = (
         TIMED_OUT,
         stack(SLEEP, deploy={"resources": {"reservations": {"memory": "4T"}}}),
         options=SHORT,
-        says=(r"^swarmpy: not there after 8 s", r"_web\.1 pending: no suitable node", r"1 node \(node-1\): .*memory"),
+        says=(
+            r"^swarmpy: not there after 8 s",
+            r"_web\.1 pending: no suitable node",
+            r"1 node \(node-1\): .*memory",
+            r"^  `swarmpy service ps \S+_web` shows",
+        ),
     ),
     Outcome(
         "no node meets a constraint",
@@ -281,7 +286,7 @@ COMMANDS = (
         OK,
         stack(["false"]),
         options=("--detach",),
-        says=("_web: created$",),
+        says=("_web: created$", r"^not waited for; `swarmpy service ps \S+_web` shows"),
         never=("running",),
     ),
     Outcome("it is removed meanwhile", FAILED, stack(SLEEP, monitor=LONG),

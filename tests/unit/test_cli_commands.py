@@ -91,7 +91,7 @@ async def test_interrupting_leaves_the_deployment_going(shell: Shell) -> None:
         130,
         [
             "swarmpy: interrupted; the deployment goes on in the cluster",
-            "  `swarmpy service ps shop_once shop_web` shows what their tasks are at",
+            "  `swarmpy service ps shop_once shop_web` shows how it gets on",
         ],
     )
     assert shell.service("shop_web")

@@ -95,6 +95,7 @@ async def test_revisions_are_listed_and_gone_back_to(shell: Shell) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert [(row[0], row[-2]) for row in rows[1:]] == [("3", "web:3"), ("2", "web:2"), ("1", "web:1")]
     assert rows[1][1] == "*"
+    assert " ago " in out
     lines = (await shell.run("revisions", "--format", "json", "web"))[1].splitlines()
     assert json.loads(lines[0])["Spec"]["Name"] == "web"
 
@@ -104,6 +105,38 @@ async def test_revisions_are_listed_and_gone_back_to(shell: Shell) -> None:
     assert container.image == "web:1"
     code, _, err = await shell.run("rollback", "-d", "--to", "77", "web")
     assert (code, err) == (4, "swarmpy: service web has no revision 77; kept are 1, 2, 3, 4\n")
+
+
+async def test_a_service_is_shown_for_people(shell: Shell) -> None:
+    code, out, _ = await shell.run("inspect", "--pretty", "web")
+    lines = out.splitlines()
+    assert (code, lines[1:3]) == (0, ["Name: web", "Service Mode: replicated, 1 replica"])
+    assert "  Image: web:3" in lines
+    code, _, err = await shell.run("inspect", "--pretty", "--format", "json", "web")
+    assert (code, err) == (2, "swarmpy: --pretty and --format json exclude each other\n")
+
+
+async def test_an_update_that_changes_nothing_is_not_failed_by_a_rollback_before_it(shell: Shell) -> None:
+    await shell.all_run()
+    await shell.stands(UpdateState.ROLLBACK_COMPLETED)
+    code, _, err = await shell.run("update", "--image", "web:3", "web")
+    assert (code, err) == (0, "")
+
+
+async def test_what_to_do_about_a_paused_update_is_said_in_commands(shell: Shell) -> None:
+    await shell.stands(UpdateState.PAUSED)
+    code, _, err = await shell.run("update", "--image", "web:3", "web")
+    assert code == 1
+    assert "`swarmpy service continue web`" in err
+
+
+async def test_what_is_not_waited_for_is_said_where_no_script_reads(shell: Shell) -> None:
+    assert await shell.run("update", "-d", "--image", "web:4", "web") == (
+        0,
+        "web\n",
+        "not waited for; `swarmpy service ps web` shows how it gets on\n",
+    )
+    assert await shell.run("update", "-d", "-q", "--image", "web:5", "web") == (0, "web\n", "")
 
 
 async def test_a_rollback_waits_until_it_is_over_and_that_is_no_failure(shell: Shell) -> None:
