@@ -22,7 +22,7 @@ from swarmpy.cli.failures import (
     under_way,
     why_it_ends,
 )
-from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, place_of, slots_of, wanted_of
+from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, name_of, place_of, slots_of, wanted_of
 from swarmpy.cli.views import names_of_nodes
 from swarmpy.states import LABELS, TaskState
 
@@ -90,10 +90,12 @@ class Memory:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One service as one look sees it. `failed` are all failures that the manager still shows, `row` the newest ones
-    of the present spec; `old` the places where a task of a former spec runs and is to run on."""
+    """One service as one look sees it; `tasks` are all of it that it sees. `failed` are all failures that the manager
+    still shows, `row` the newest ones of the present spec; `old` the places where a task of a former spec runs and is
+    to run on."""
 
     service: Object
+    tasks: Sequence[Object]
     slots: Sequence[Slot]
     good: Sequence[Slot]
     failed: Failures
@@ -143,6 +145,7 @@ def look(
         slots = slots_of(service, own, names, down)
         seen = _Seen(
             service=service,
+            tasks=[*own, *others],
             slots=slots,
             good=[slot for slot in slots if is_good(service, slot, down)],
             failed=failures_of(service, [*own, *others], names),
@@ -185,7 +188,7 @@ def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, Servic
     )
     end = why_it_ends(service, seen.slots, since, seen.failed, asked)
     if end is not None:
-        return memory, _failed(verdict, end)
+        return memory, _failed(verdict, replace(end, text=_with_names(end.text, seen)))
     verdict = replace(verdict, reasons=verdict.reasons + earlier_attempts(missing, since))
     if seen.is_moving or len(good) < wanted:
         return _forgotten(memory, service), replace(verdict, text=_waiting_text(verdict.text, seen))
@@ -202,6 +205,14 @@ def _counting(memory: Memory, seen: _Seen) -> Failures:
 
 def _asked(memory: Memory, service: Object) -> Asked:
     return Asked(service["ID"] in memory.changed, memory.is_rollback, memory.from_file)
+
+
+def _with_names(text: str, seen: _Seen) -> str:
+    """The manager names tasks by their ids."""
+    for task in seen.tasks:
+        if task["ID"] in text:
+            text = text.replace(task["ID"], name_of(seen.service, task, seen.names))
+    return text
 
 
 def _failed(verdict: ServiceVerdict, end: End) -> ServiceVerdict:

@@ -75,8 +75,8 @@ def crashing(**keys: Any) -> Document:
     return two(["sh", "-c", "echo no licence; exit 5"], monitor=LONG, **keys)
 
 
-def with_deadline(deadline: str, **keys: Any) -> Document:
-    file = two(healthcheck=health("true"))
+def with_deadline(deadline: str, action: str = "", **keys: Any) -> Document:
+    file = two(healthcheck=health("true"), action=action)
     file["services"]["web"]["deploy"]["labels"] = {PROGRESS_DEADLINE: deadline}
     file["services"]["web"].update(keys)
     return file
@@ -225,16 +225,27 @@ FAILING = (
     ),
 )  # fmt: skip
 
-LATE = with_deadline("2s", healthcheck=health("false", start_period="60s"))
+NEVER_HEALTHY = health("false", start_period="60s")
 
 DEADLINES = (
     Outcome(
         "an update does not get on by its deadline",
         FAILED,
-        LATE,
+        with_deadline("2s", healthcheck=NEVER_HEALTHY),
         earlier=((with_deadline("2s"), OK),),
-        says=(r"_web failed: update paused: .*waiting to be healthy", "deploy a mended file to go on"),
+        says=(
+            r"_web failed: update paused: task \S+_web\.\d, .*waiting to be healthy",
+            "deploy a mended file to go on",
+        ),
         after=keeps_one_of_two,
+    ),
+    Outcome(
+        "an update is rolled back at its deadline",
+        FAILED,
+        with_deadline("2s", "rollback", healthcheck=NEVER_HEALTHY),
+        earlier=((with_deadline("2s", "rollback"), OK),),
+        says=(r"_web failed: update rolled back: task \S+_web\.\d, .*waiting to be healthy",),
+        after=runs_two,
     ),
 )
 

@@ -243,7 +243,7 @@ def test_a_paused_update_whose_task_never_ran_says_what_the_manager_says() -> No
     of["UpdateStatus"]["Message"] = "update paused due to task web-1-1, which does not run after 10 minutes: no node"
     earlier = task(2, "failed", err="no disk")
     verdict = Watch(before=[earlier["ID"]]).look(1, of, [task(1, "pending"), task(2, attempt=2), earlier])
-    assert verdict.text == "update paused: task web-1-1, which does not run after 10 minutes: no node"
+    assert verdict.text == "update paused: task web.1, which does not run after 10 minutes: no node"
     assert verdict.failing == ()
 
 
