@@ -20,12 +20,14 @@ MAY_IMPORT = {
 }
 
 PURE = (
+    "swarmpy/container_values.py",
     "swarmpy/dependencies.py",
     "swarmpy/errors.py",
     "swarmpy/ids.py",
     "swarmpy/labels.py",
     "swarmpy/states.py",
     "swarmpy/membership.py",
+    "swarmpy/templating.py",
     "swarmpy/tokens.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",

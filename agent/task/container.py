@@ -13,11 +13,12 @@ from agent.task.mounts import engine_mount, require_api
 from agent.task.names import container_labels, container_name, network_name
 from agent.task.run import DEFAULT_GRACE
 from agent.task.security import security_options
-from agent.task.templates import NodeFacts, Value, expand, fields_of
+from agent.task.templates import NodeFacts, fields_of
 from swarmpy.errors import BadRequest, Unsupported
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.resources import ResourceRequirements
+from swarmpy.templating import Value, expand
 from swarmpy.wire import NetworkAssignment, TaskAssignment
 
 # Networks every engine has; a task joins one of them by its name and then no other.

@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from agent.task.templates import NodeFacts, expand, fields_of
+from agent.task.templates import NodeFacts, fields_of
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.container import CONFIG_FOLDER, SECRET_FOLDER, ConfigReference, ReferenceFile, SecretReference
+from swarmpy.templating import expand
 from swarmpy.wire import FileAssignment, TaskAssignment
 
 Known = Mapping[str, FileAssignment]

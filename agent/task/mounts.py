@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.task.templates import NodeFacts, Value, expand, fields_of
+from agent.task.templates import NodeFacts, fields_of
 from swarmpy.errors import Unsupported
 from swarmpy.models.mount import Mount, MountType, has_affinity
+from swarmpy.templating import Value, expand
 from swarmpy.wire import TaskAssignment
 
 

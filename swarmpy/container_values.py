@@ -1,0 +1,96 @@
+"""Texts of a container's wish that no engine takes: signals, capabilities, kernel settings, hosts, paths. Pure.
+
+Each check raises `BadRequest` that says what is wrong with the text and how one looks that is right, not where it
+stands: that is for the caller, who knows whether it was a stack file or a request.
+"""
+
+import re
+from difflib import get_close_matches
+from ipaddress import ip_address
+
+from swarmpy.errors import BadRequest
+
+_SIGNALS = """
+    ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP
+    TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX
+"""
+# Every name that an engine on Linux knows, without SIG.
+SIGNALS = frozenset(
+    _SIGNALS.split() + [f"RTMIN+{number}" for number in range(1, 16)] + [f"RTMAX-{number}" for number in range(1, 15)]
+)
+_HIGHEST_SIGNAL = 64
+
+_CAPABILITIES = """
+    AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH
+    FOWNER FSETID IPC_LOCK IPC_OWNER KILL LEASE LINUX_IMMUTABLE MAC_ADMIN MAC_OVERRIDE MKNOD NET_ADMIN
+    NET_BIND_SERVICE NET_BROADCAST NET_RAW PERFMON SETFCAP SETGID SETPCAP SETUID SYSLOG SYS_ADMIN SYS_BOOT SYS_CHROOT
+    SYS_MODULE SYS_NICE SYS_PACCT SYS_PTRACE SYS_RAWIO SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG WAKE_ALARM
+"""
+# Every capability of Linux, without CAP_.
+CAPABILITIES = frozenset(_CAPABILITIES.split())
+ALL_CAPABILITIES = "ALL"
+
+_SYSCTL = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)+")
+# An address that the engine itself finds out.
+_HOST_GATEWAY = "host-gateway"
+# Templates in mounts are filled in by the node.
+_TEMPLATE = "{{"
+
+
+def check_signal(text: str) -> None:
+    """A name with or without SIG, or a number."""
+    if text.isascii() and text.isdecimal():
+        if not 1 <= int(text[:4]) <= _HIGHEST_SIGNAL:
+            raise BadRequest(f"{text} is no signal; their numbers go from 1 to {_HIGHEST_SIGNAL}")
+        return
+    name = text.upper().removeprefix("SIG")
+    if name not in SIGNALS:
+        raise BadRequest(f"{text!r} is no signal; {_near(name, SIGNALS, 'SIG') or 'write one like SIGTERM or SIGINT'}")
+
+
+def check_capability(text: str) -> None:
+    """A name with or without CAP_, in any case; or ALL."""
+    name = text.upper().removeprefix("CAP_")
+    if text.upper() != ALL_CAPABILITIES and name not in CAPABILITIES:
+        near = _near(name, CAPABILITIES, "") or "write one like NET_ADMIN, or ALL"
+        raise BadRequest(f"{text!r} is no capability; {near}")
+
+
+def check_sysctl(key: str) -> None:
+    if _SYSCTL.fullmatch(key) is None:
+        raise BadRequest(f"{key!r} is no kernel setting; write one like net.core.somaxconn")
+
+
+def check_extra_host(text: str) -> None:
+    """As a hosts file and Docker's service spec have it: `address name [name ...]`."""
+    address, _, names = text.partition(" ")
+    if not names.strip() or not address:
+        raise BadRequest(f"{text!r} is not of the form `address name [name ...]`")
+    check_host_address(address)
+
+
+def check_host_address(text: str) -> None:
+    """Of an extra host."""
+    try:
+        ip_address(text)
+    except ValueError:
+        if text != _HOST_GATEWAY:
+            raise BadRequest(f"{text!r} is no IP address") from None
+
+
+def check_working_dir(text: str) -> None:
+    if not text.startswith("/"):
+        raise BadRequest(f"{text!r} is no absolute path; a working directory begins with /")
+
+
+def check_target(text: str) -> None:
+    """Where in the container a mount stands."""
+    if not text.startswith(("/", _TEMPLATE)):
+        raise BadRequest(f"{text!r} is no absolute path in the container")
+    if not text.rstrip("/"):
+        raise BadRequest("a mount cannot stand at /, where the image is")
+
+
+def _near(name: str, known: frozenset[str], prefix: str) -> str:
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    return f"did you mean {prefix}{near[0]}?" if near else ""

@@ -1,0 +1,102 @@
+"""Placeholders such as `{{.Task.Slot}}` in env, hostname, mounts and files: the part of Go templates that services use.
+
+Fields and `index` of the label map are filled in; in files also functions of one text. Other functions, pipes and
+control words are refused by name. Whoever takes a template in checks it by the rules that will fill it in. Pure.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from swarmpy.errors import BadRequest
+
+Value = str | Mapping[str, str]
+Functions = Mapping[str, Callable[[str], str]]
+
+LABELS = ".Service.Labels"
+FIELDS = (
+    ".Service.ID",
+    ".Service.Name",
+    LABELS,
+    ".Node.ID",
+    ".Node.Hostname",
+    ".Node.Platform.OS",
+    ".Node.Platform.Architecture",
+    ".Task.ID",
+    ".Task.Name",
+    ".Task.Slot",
+)
+# In the files of secrets and configs only.
+FILE_FUNCTIONS = ("env", "secret", "config")
+
+_NO_FUNCTIONS: Functions = {}
+_ANY: Mapping[str, Value] = {name: {} if name == LABELS else "" for name in FIELDS}
+_ANY_FUNCTION: Functions = dict.fromkeys(FILE_FUNCTIONS, lambda _: "")
+
+_ACTION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_FIELD = re.compile(r"\.(Service\.Labels)\.([A-Za-z_][A-Za-z0-9_]*)|(\.[A-Za-z]+(?:\.[A-Za-z]+)*)")
+_TEXT = r'(?:"((?:[^"\\]|\\.)*)"|`([^`]*)`)'
+_INDEX = re.compile(rf"index\s+(\.[A-Za-z.]+)\s+{_TEXT}")
+_CALL = re.compile(rf"([a-z]+)\s+{_TEXT}")
+
+
+def check_template(text: str, *, in_file: bool = True) -> None:
+    """Raise `BadRequest` for a text that no node could fill in. The sentence gives the line and never the text, which
+    may be a secret's. `in_file` says that it is what a secret or config holds: there is more to ask for there."""
+    functions = _ANY_FUNCTION if in_file else _NO_FUNCTIONS
+    line = 1
+    for part in re.split(r"(?<=\}\})", text):
+        try:
+            expand(part, _ANY, "", functions)
+        except BadRequest:
+            at = line + part[: part.rindex("{{")].count("\n")
+            known = ", ".join((*FIELDS, "an index of the labels", *functions))
+            raise BadRequest(
+                f"the template's line {at} holds a {{{{...}}}} that cannot be filled in; there are {known}"
+                if "}}" in part
+                else f"the template's line {at} has a {{{{ that no }}}} ends"
+            ) from None
+        line += part.count("\n")
+
+
+def expand(text: str, fields: Mapping[str, Value], where: str, functions: Functions = _NO_FUNCTIONS) -> str:
+    """The text with its placeholders filled in; `where` names it in errors."""
+    if "{{" not in text:
+        return text
+    expanded = _ACTION.sub(lambda action: _value(action.group(1), fields, where, functions), text)
+    if "{{" in _ACTION.sub("", text):
+        # Not the text itself: it may be a password.
+        raise BadRequest(f"{where}: a template begins with {{{{ and does not end")
+    return expanded
+
+
+def _value(action: str, fields: Mapping[str, Value], where: str, functions: Functions) -> str:
+    inner = action.strip()
+    if index := _INDEX.fullmatch(inner):
+        name, quoted, raw = index.groups()
+        return _labels(name, fields, where).get(_text(quoted, raw), "")
+    if (call := _CALL.fullmatch(inner)) and call.group(1) in functions:
+        return functions[call.group(1)](_text(call.group(2), call.group(3)))
+    if field := _FIELD.fullmatch(inner):
+        labels, key, name = field.groups()
+        if labels:
+            return _labels(f".{labels}", fields, where).get(key, "<no value>")
+        value = fields.get(name)
+        if value is None:
+            raise BadRequest(f"{where}: the template {{{{{inner}}}}} is unknown; there are {', '.join(sorted(fields))}")
+        return value if isinstance(value, str) else _as_go_prints(value)
+    raise BadRequest(f"{where}: the template {{{{{inner}}}}} is more than a field or an index of labels")
+
+
+def _text(quoted: str, raw: str | None) -> str:
+    return raw if raw is not None else re.sub(r"\\(.)", r"\1", quoted)
+
+
+def _labels(name: str, fields: Mapping[str, Value], where: str) -> Mapping[str, str]:
+    value = fields.get(name)
+    if value is None or isinstance(value, str):
+        raise BadRequest(f"{where}: {name} is no map of labels; {LABELS} is")
+    return value
+
+
+def _as_go_prints(labels: Mapping[str, str]) -> str:
+    return "map[" + " ".join(f"{key}:{labels[key]}" for key in sorted(labels)) + "]"
