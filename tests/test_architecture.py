@@ -24,6 +24,7 @@ PURE = (
     "swarmpy/dependencies.py",
     "swarmpy/errors.py",
     "swarmpy/ids.py",
+    "swarmpy/image_reference.py",
     "swarmpy/labels.py",
     "swarmpy/states.py",
     "swarmpy/membership.py",

@@ -7,6 +7,9 @@ keeps a container from its machine; capabilities and bind mounts are not, as Doc
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+from manager.admission.faults import at
+from manager.admission.names import check_domain
+from manager.admission.texts import check_texts
 from swarmpy import labels
 from swarmpy.errors import BadRequest, Forbidden, Unsupported
 from swarmpy.models.cluster import ClusterSpec
@@ -50,6 +53,10 @@ _RANGES = {
 }
 
 
+# Microseconds.
+_LEAST_QUOTA = 1000
+
+
 def allowed_words(spec: ClusterSpec | None) -> frozenset[str]:
     """What services of the cluster may ask for."""
     text = ((spec.labels if spec else None) or {}).get(labels.ALLOW, "")
@@ -67,6 +74,7 @@ def check_host(template: TaskSpec, allowed: frozenset[str]) -> None:
     what the cluster does not let services ask for."""
     container = template.container_spec or ContainerSpec()
     options = host_options(container.labels)
+    check_texts(options, WHERE)
     _check_ranges(options)
     _check_modes(options)
     _check_devices(options)
@@ -182,6 +190,10 @@ def _check_ranges(options: HostOptions) -> None:
         if value is not None and (value or name == "ShmSize") and not least <= value <= most:
             span = f"between {least} and {most}" if most < 2**62 else f"at least {least}"
             raise BadRequest(f"{WHERE}: {name} must be {span}, and {value} is not")
+    if 0 < (options.cpu_quota or 0) < _LEAST_QUOTA:
+        raise BadRequest(
+            f"{WHERE}: CpuQuota must be at least {_LEAST_QUOTA} microseconds, and {options.cpu_quota} is not"
+        )
     weights = [options.blkio_weight, *(device.weight for device in options.blkio_weight_device or ())]
     if any(weight is not None and weight != 0 and not 10 <= weight <= 1000 for weight in weights):
         raise BadRequest(f"{WHERE}: a BlkioWeight must be 0 or between 10 and 1000")
@@ -247,6 +259,9 @@ def _check_texts(options: HostOptions) -> None:
     ):
         if value and not pattern.fullmatch(value):
             raise BadRequest(f"{WHERE}: {name} must look like {example}, and {value!r} does not")
+    if options.domainname:
+        with at(f"{WHERE}: Domainname"):
+            check_domain(options.domainname)
 
 
 def _check_limits(options: HostOptions, limits: Limits) -> None:

@@ -1,21 +1,23 @@
-"""Names that people give: of services, networks and images. Pure."""
+"""Names that people give: of services, networks, images, hosts and users. Pure."""
 
 import re
 
+from manager.admission.faults import at
 from swarmpy.errors import BadRequest
+from swarmpy.image_reference import check_image_reference
 
 _COMPONENT = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?")
 _NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 _LONGEST = 63
 _LONGEST_NETWORK = 128
 
-_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"(?:(?:{_DOMAIN}|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/)?{_PART}(?:/{_PART})*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
-    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
-)
+# The kernel's limit, in bytes.
+_LONGEST_HOSTNAME = 64
+_LONGEST_DOMAIN = 253
+# RFC 1123, and _, which is in use and which engines take.
+_HOST_LABEL = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?")
+_TEMPLATE = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+_HIGHEST_ID = 2**31 - 1
 
 
 def check_service_name(name: str | None) -> str:
@@ -38,11 +40,50 @@ def check_network_name(name: str) -> str:
     return name
 
 
-def check_image(image: str | None) -> str:
-    """An image reference: `[registry[:port]/]path[:tag][@digest]`."""
+def check_image(image: str | None) -> None:
     if not image:
         raise BadRequest("ContainerSpec: image reference must be provided")
-    if _IMAGE.fullmatch(image) is None:
-        hint = ": the path of an image is lower case" if image != image.lower() else ""
-        raise BadRequest(f"ContainerSpec: {image!r} is not a valid image reference{hint}")
-    return image
+    with at("ContainerSpec"):
+        check_image_reference(image)
+
+
+def check_hostname(text: str) -> None:
+    """Of a container. What the node fills in may be any part of it."""
+    if "{{" in text:
+        _check_labels(_TEMPLATE.sub("x", text))
+        return
+    _check_labels(text)
+    if len(text) > _LONGEST_HOSTNAME:
+        raise BadRequest(f"a host name has {_LONGEST_HOSTNAME} characters or fewer, and {text!r} has {len(text)}")
+
+
+def check_domain(text: str) -> None:
+    """A name of DNS, whole or in part."""
+    _check_labels(text)
+    if len(text) > _LONGEST_DOMAIN:
+        raise BadRequest(f"a name has {_LONGEST_DOMAIN} characters or fewer, and this one {len(text)}")
+
+
+def check_search_domain(text: str) -> None:
+    """A dot alone is: none."""
+    if text != ".":
+        check_domain(text.rstrip("."))
+
+
+def check_user(text: str) -> None:
+    """`name` or `id`, or two of them with a colon between. Which names there are is the image's to say."""
+    if not text.isprintable() or not text.strip():
+        raise BadRequest(f"{text!r} is no name of a user or group; write one such as app, 1000 or 1000:1000")
+    for part in text.split(":", 1):
+        digits = part.removeprefix("-")
+        if digits.isascii() and digits.isdecimal() and (digits != part or int(digits[:11]) > _HIGHEST_ID):
+            raise BadRequest(f"{part[:32]} is no id; they go from 0 to {_HIGHEST_ID}")
+
+
+def _check_labels(text: str) -> None:
+    for label in text.split("."):
+        if _HOST_LABEL.fullmatch(label) is None:
+            raise BadRequest(
+                f"{text!r} is no host name: use parts of at most 63 letters, digits, - and _, with dots between them "
+                "and no - at an end"
+            )

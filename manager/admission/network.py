@@ -7,6 +7,7 @@ from ipaddress import IPv4Address, IPv4Network
 from manager.admission.admitted import Admitted
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.names import check_network_name
+from manager.admission.texts import check_texts
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
@@ -23,6 +24,7 @@ _LONGEST_PREFIX = 28
 
 def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: datetime) -> Admitted[Network]:
     refuse_unsupported(wish)
+    check_texts(wish)
     name = check_network_name(wish.name)
     if name in _OF_THE_ENGINE:
         raise BadRequest(f"network {name} is the engine's own; choose another name")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import refuse_unsupported
+from manager.admission.texts import check_texts
 from manager.members.port import Member
 from manager.members.reconcile import why_not_fewer_managers
 from manager.objects import Node
@@ -31,6 +32,7 @@ def admit_node_update(
     if version != node.version:
         raise OutOfSequence()
     refuse_unsupported(spec)
+    check_texts(spec)
     is_demoted = node.is_manager and spec.role is Role.WORKER
     if is_demoted and (obstacle := why_not_fewer_managers(state, node.id, members)):
         raise BadRequest(obstacle)

@@ -14,6 +14,8 @@ from typing import Generic, TypeVar
 
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty, refuse_unsupported
+from manager.admission.faults import at
+from manager.admission.texts import check_texts
 from manager.objects import Config, Secret, Service
 from manager.state import State
 from manager.store.codec import put
@@ -25,6 +27,7 @@ from swarmpy.models.config import ConfigSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateState
+from swarmpy.templating import check_template
 
 Kept = TypeVar("Kept", Secret, Config)
 
@@ -57,7 +60,8 @@ CONFIG = Kind("config", Config, 1000 << 10)
 
 
 def read_data(kind: Kind[Kept], wish: SecretSpec | ConfigSpec) -> bytes:
-    """The bytes that a wish carries. Raises `BadRequest`, which never quotes them."""
+    """The bytes that a wish carries; a template is one that a node can fill in. Raises `BadRequest`, which never quotes
+    them."""
     try:
         data = base64.b64decode(wish.data or "", validate=True)
     except (binascii.Error, ValueError):
@@ -65,6 +69,8 @@ def read_data(kind: Kind[Kept], wish: SecretSpec | ConfigSpec) -> bytes:
         raise BadRequest("Data must be base64 (RFC 4648, with padding)") from None
     if not 1 <= len(data) <= kind.largest:
         raise BadRequest(f"Data of a {kind.word} must be 1 to {kind.largest} bytes, and this one has {len(data)}")
+    if wish.templating is not None and wish.templating.name == _GOLANG:
+        _check_filling(kind, data)
     return data
 
 
@@ -73,6 +79,7 @@ def admit_creation(
 ) -> Admitted[Kept]:
     """`sealed` are the wish's data, encrypted."""
     refuse_unsupported(wish)
+    check_texts(wish)
     name = _checked_name(wish.name)
     _check_templating(wish.templating)
     if state.named(kind.plural, name) is not None:
@@ -92,6 +99,7 @@ def admit_labels(
     if version != known.version:
         raise OutOfSequence()
     refuse_unsupported(wish)
+    check_texts(wish)
     same_templating = is_empty(wish.templating) or wish.templating == known.spec.templating
     if not same_data or not same_templating or (wish.name or "") != known.spec.name:
         raise BadRequest("only updates to Labels are allowed; for other data make a new one under another name")
@@ -151,3 +159,12 @@ def _check_templating(templating: Driver | None) -> None:
         raise Unsupported(f"Templating.Name {templating.name}: the only template driver is {_GOLANG}")
     if templating.options:
         raise Unsupported(f"Templating.Options: the template driver {_GOLANG} has none")
+
+
+def _check_filling(kind: Kind[Kept], data: bytes) -> None:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError:
+        raise BadRequest(f"Data of a {kind.word} with Templating must be UTF-8 text, and these are not") from None
+    with at(f"Data of a {kind.word} with Templating"):
+        check_template(text)

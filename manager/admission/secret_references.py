@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TypeVar
 
+from manager.admission.mounts import clean_target
 from manager.admission.secret import CONFIG, SECRET, Kept, Kind, referred_ids
 from manager.objects import Config, Secret
 from manager.state import State
@@ -81,8 +82,11 @@ def _check_targets(container: ContainerSpec) -> None:
         *_targets("secret", SECRET_FOLDER, ((item.secret_name, item.file) for item in container.secrets or ())),
         *_targets("config", CONFIG_FOLDER, ((item.config_name, item.file) for item in container.configs or ())),
     ]
-    taken = Counter(str(PurePosixPath(mount.target or "")) for mount in container.mounts or ())
+    taken = Counter(clean_target(mount.target or "") for mount in container.mounts or ())
+    files = frozenset(target for _, target in targets)
     for what, target in targets:
+        if above := next((str(folder) for folder in PurePosixPath(target).parents if str(folder) in files), ""):
+            raise BadRequest(f"{what}: its target {target} lies in {above}, which is another secret or config, a file")
         if taken[target]:
             raise BadRequest(f"{what}: its target {target} is taken by another secret, config or mount")
         taken[target] += 1

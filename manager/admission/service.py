@@ -15,6 +15,7 @@ from manager.admission.ports import check_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding, with_found_files
 from manager.admission.template import check_template
+from manager.admission.texts import check_texts
 from manager.admission.update_control import stays_paused
 from manager.deadline import parse_deadline
 from manager.objects import Service, SpecRevision
@@ -131,7 +132,8 @@ def current_auth(state: State, service: Service, *, previous: bool = False) -> s
 def means_any(state: State, spec: ServiceSpec, stored: Iterable[ServiceSpec]) -> bool:
     """Whether the wish, were it sent now, would be one of these."""
     try:
-        meaning = _meaning(_checked(state, spec))
+        # Not judged: what was admitted once may be refused today, and runs all the same.
+        meaning = _meaning(_with_found(state, with_stored_defaults(spec)))
     except SwarmpyError:
         # What it needs is gone, so nothing that is there came from it.
         return False
@@ -233,6 +235,7 @@ def _name_taken(name: str) -> Conflict:
 def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     """The spec as it may be stored: whole, sound, its networks, secrets and configs named by id."""
     refuse_unsupported(spec)
+    check_texts(spec)
     _check_mode(spec.mode)
     if (deadline := (spec.labels or {}).get(labels.PROGRESS_DEADLINE)) is not None:
         parse_deadline(deadline)
@@ -242,6 +245,10 @@ def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     check_depends_on(state, wish.name or "", wish.labels or {})
     for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
         _check_update_config(name, config, is_job=is_job(wish.mode))
+    return _with_found(state, wish)
+
+
+def _with_found(state: State, wish: ServiceSpec) -> ServiceSpec:
     return wish.model_copy(update={"task_template": _resolved(state, wish.task_template)})
 
 

@@ -1,13 +1,19 @@
 """Is a task template something that could ever run? Says field and cause when not. Pure."""
 
 from manager.admission.container import check_container
+from manager.admission.faults import at
+from manager.admission.names import check_domain
 from scheduler.requirements import requirements
 from swarmpy.errors import BadRequest
 from swarmpy.models.resources import GenericResource, ResourceRequirements
 from swarmpy.models.task import Placement, RestartPolicy, TaskSpec
 
-_LEAST_MEMORY = 4 * 1024 * 1024
+# What engines make a limit, or a soft limit, of at least.
+_LEAST_MEMORY = 6 << 20
+# The kernel's: a hundredth of a CPU as a limit; a reservation is for the scheduler alone.
+_LEAST_CPU_LIMIT = 10_000_000
 _LEAST_CPU = 1_000_000
+_MOST_PIDS = 4_194_304
 
 
 def check_template(template: TaskSpec) -> None:
@@ -23,6 +29,10 @@ def check_template(template: TaskSpec) -> None:
         _check_restart(template.restart_policy)
     if template.placement is not None:
         _check_preferences(template.placement)
+    for network in template.networks or ():
+        for alias in network.aliases or ():
+            with at("TaskTemplate.Networks.Aliases"):
+                check_domain(alias)
     # The scheduler reads constraints, preferences and reservations itself; what it cannot read is refused here.
     requirements(template)
 
@@ -36,11 +46,14 @@ def _check_restart(policy: RestartPolicy) -> None:
 
 def _check_resources(wish: ResourceRequirements) -> None:
     limits, reserved = wish.limits, wish.reservations
-    for kind, what in (("Limits", limits), ("Reservations", reserved)):
+    for kind, what, least_cpu in (
+        ("Limits", limits, _LEAST_CPU_LIMIT),
+        ("Reservations", reserved, _LEAST_CPU),
+    ):
         if what is not None:
-            _check_amounts(f"Resources.{kind}", what.nano_cpus or 0, what.memory_bytes or 0)
-    if limits is not None and (limits.pids or 0) < 0:
-        raise BadRequest("Resources.Limits.Pids must not be negative")
+            _check_amounts(f"Resources.{kind}", what.nano_cpus or 0, least_cpu, what.memory_bytes or 0)
+    if limits is not None and not 0 <= (limits.pids or 0) <= _MOST_PIDS:
+        raise BadRequest(f"Resources.Limits.Pids must be between 0 and {_MOST_PIDS}, and {limits.pids} is not")
     if reserved is not None:
         for resource in reserved.generic_resources or ():
             _check_generic(resource)
@@ -52,11 +65,11 @@ def _check_resources(wish: ResourceRequirements) -> None:
             raise BadRequest(f"Resources: the reservation of {name} ({least}) exceeds its limit ({most})")
 
 
-def _check_amounts(where: str, nano_cpus: int, memory: int) -> None:
-    if nano_cpus < 0 or 0 < nano_cpus < _LEAST_CPU:
-        raise BadRequest(f"{where}: invalid cpu value {nano_cpus / 1e9:g}: must be at least {_LEAST_CPU / 1e9:g}")
+def _check_amounts(where: str, nano_cpus: int, least_cpu: int, memory: int) -> None:
+    if nano_cpus < 0 or 0 < nano_cpus < least_cpu:
+        raise BadRequest(f"{where}: invalid cpu value {nano_cpus / 1e9:.9g}: must be at least {least_cpu / 1e9:g}")
     if memory < 0 or 0 < memory < _LEAST_MEMORY:
-        raise BadRequest(f"{where}: invalid memory value {memory}: must be at least 4 MiB")
+        raise BadRequest(f"{where}: invalid memory value {memory}: must be at least {_LEAST_MEMORY >> 20} MiB")
 
 
 def _check_generic(resource: GenericResource) -> None:

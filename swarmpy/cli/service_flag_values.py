@@ -4,21 +4,15 @@ why."""
 import csv
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
-from typing import Any
 
+from swarmpy.container_values import check_capability, check_host_address, check_sysctl
+from swarmpy.errors import BadRequest
 from swarmpy.stack.docker_json import Object, stated
-from swarmpy.stack.shortforms import PROPAGATIONS, PROTOCOLS, parse_port
+from swarmpy.stack.shortforms import PROTOCOLS, parse_port
 from swarmpy.stack.units import parse_cpus, parse_duration, parse_size
 
 _HIGHEST_PORT = 65535
 _WORDS = {"true": True, "1": True, "t": True, "false": False, "0": False, "f": False}
-# What a bind mount does with mounts below its source.
-_RECURSIONS: dict[str, Object] = {
-    "enabled": {},
-    "disabled": {"NonRecursive": True},
-    "writable": {"ReadOnlyNonRecursive": True},
-    "readonly": {"ReadOnlyForceRecursive": True},
-}
 
 
 def truth(text: str) -> bool:
@@ -98,21 +92,42 @@ def preference(text: str) -> Object:
     return {"Spread": {"SpreadDescriptor": descriptor}}
 
 
+def checked(check: Callable[[str], None]) -> Callable[[str], str]:
+    """The text itself when it passes; an empty one takes away what was there."""
+
+    def parsed(text: str) -> str:
+        if text:
+            check(text)
+        return text
+
+    return parsed
+
+
+def sysctl(text: str) -> tuple[str, str]:
+    key, value = full_pair(text)
+    check_sysctl(key)
+    return key, value
+
+
 def capability(text: str) -> str:
     name = text.strip().upper()
     if name in ("ALL", "RESET"):
         return name
+    check_capability(name)
     return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
 def host(text: str) -> str:
     """`name:address` as it stands in a file of hosts."""
     name, _, address = text.partition(":")
+    address = address.strip("[]")
     try:
-        ip_address(address.strip("[]"))
-    except ValueError:
+        check_host_address(address)
+    except BadRequest:
         raise ValueError(f"{text!r} is not of the form NAME:ADDRESS, such as db:10.0.0.7") from None
-    return f"{address.strip('[]')} {name}"
+    if not name.strip():
+        raise ValueError(f"{text!r} has no name before its address")
+    return f"{address} {name}"
 
 
 def address(text: str) -> str:
@@ -146,7 +161,7 @@ def ports(text: str) -> list[Object]:
             raise ValueError(f"{text!r} names an address, and a service's ports are on all of them: leave it out")
         return [_port(given) for given in parse_port(text)]
     given: Object = {"protocol": "tcp", "mode": "ingress"}
-    for key, value in _fields(text, ("target", "published", "protocol", "mode")):
+    for key, value in fields(text, ("target", "published", "protocol", "mode")):
         given[key] = _port_number(value) if key in ("target", "published") else value.lower()
     if not given.get("target"):
         raise ValueError(f"{text!r} has no target, the port in the container")
@@ -186,7 +201,7 @@ def network(text: str) -> Object:
     if "=" not in text:
         return {"Target": text}
     found: Object = {}
-    for key, value in _fields(text, ("name", "alias", "driver-opt")):
+    for key, value in fields(text, ("name", "alias", "driver-opt")):
         if key == "name":
             found["Target"] = value
         elif key == "alias":
@@ -218,94 +233,13 @@ def reference(name_field: str) -> Callable[[str], Object]:
 
 
 def _reference_fields(text: str) -> dict[str, str]:
-    return {"source" if key == "src" else key: value for key, value in _fields(text, _REFERENCE_KEYS)}
+    return {"source" if key == "src" else key: value for key, value in fields(text, _REFERENCE_KEYS)}
 
 
 _REFERENCE_KEYS = ("source", "src", "target", "uid", "gid", "mode")
-_MOUNT_NAMES = {
-    "type": "type", "source": "source", "src": "source", "target": "target", "dst": "target", "destination": "target",
-    "readonly": "readonly", "ro": "readonly", "consistency": "consistency",
-}  # fmt: skip
-_MOUNT_OPTIONS = (
-    "bind-propagation", "bind-nonrecursive", "bind-recursive", "bind-create-mountpoint", "volume-nocopy",
-    "volume-label", "volume-driver", "volume-opt", "volume-subpath", "tmpfs-size", "tmpfs-mode",
-)  # fmt: skip
 
 
-def mount(text: str) -> Object:
-    """`type=bind,source=/a,target=/b,readonly` and the options of each type."""
-    given: dict[str, Any] = {"type": "volume"}
-    options: list[tuple[str, str]] = []
-    for key, value in _fields(
-        text, (*_MOUNT_NAMES, *_MOUNT_OPTIONS), bare=("readonly", "ro", "bind-nonrecursive", "volume-nocopy")
-    ):
-        if key in _MOUNT_NAMES:
-            given[_MOUNT_NAMES[key]] = value
-        else:
-            options.append((key, value))
-    kind = one_of("bind", "volume", "tmpfs")(given["type"])
-    _check_mount(text, kind, given, options)
-    found = {
-        "Type": kind,
-        "Source": given.get("source") or None,
-        "Target": given["target"],
-        "ReadOnly": truth(given.get("readonly", "false")) or None,
-        "Consistency": given.get("consistency"),
-    }
-    if options:
-        made: Object = {}
-        for key, value in options:
-            _mount_option(made, key, value)
-        found[f"{kind.capitalize()}Options"] = made
-    return stated(found)
-
-
-def _check_mount(text: str, kind: str, given: Object, options: Sequence[tuple[str, str]]) -> None:
-    for key, _ in options:
-        if not key.startswith(f"{kind}-"):
-            raise ValueError(f"{text!r}: {key} does not go with mounts of type {kind}")
-    if not given.get("target"):
-        raise ValueError(f"{text!r} has no target, the path in the container")
-    if kind == "bind" and not given.get("source"):
-        raise ValueError(f"{text!r}: a bind mount needs a source, the path on the node")
-    if kind == "tmpfs" and given.get("source"):
-        raise ValueError(f"{text!r}: a tmpfs has no source")
-
-
-def _mount_option(made: Object, key: str, value: str) -> None:
-    match key:
-        case "bind-propagation":
-            made["Propagation"] = one_of(*PROPAGATIONS)(value)
-        case "bind-nonrecursive":
-            made["NonRecursive"] = truth(value)
-        case "bind-recursive":
-            made.update(_RECURSIONS[one_of(*_RECURSIONS)(value)])
-        case "bind-create-mountpoint":
-            made["CreateMountpoint"] = truth(value)
-        case "volume-nocopy":
-            made["NoCopy"] = truth(value)
-        case "volume-label":
-            made.setdefault("Labels", {}).update([pair(value)])
-        case "volume-driver":
-            made.setdefault("DriverConfig", {})["Name"] = value
-        case "volume-opt":
-            made.setdefault("DriverConfig", {}).setdefault("Options", {}).update([pair(value)])
-        case "volume-subpath":
-            made["Subpath"] = value
-        case "tmpfs-size":
-            made["SizeBytes"] = size(value)
-        case _:
-            made["Mode"] = _octal(value)
-
-
-def _octal(text: str) -> int:
-    try:
-        return int(text, 8)
-    except ValueError:
-        raise ValueError(f"{text!r} is no file mode such as 1777") from None
-
-
-def _fields(text: str, known: Sequence[str], bare: Sequence[str] = ()) -> list[tuple[str, str]]:
+def fields(text: str, known: Sequence[str], bare: Sequence[str] = ()) -> list[tuple[str, str]]:
     """`a=b,c=d` with quotes as in CSV; the keys in `bare` may stand without a value, which is true."""
     found = []
     for item in next(csv.reader([text]), []):

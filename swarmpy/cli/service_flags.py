@@ -34,7 +34,10 @@ from swarmpy.cli.service_flag_edits import (
     set_replicas,
     words,
 )
+from swarmpy.cli.service_flag_mounts import mount
+from swarmpy.container_values import check_signal, check_working_dir
 from swarmpy.errors import BadRequest
+from swarmpy.image_reference import check_image_reference
 from swarmpy.stack.docker_json import Object
 
 Given = Mapping[str, str | Sequence[str]]
@@ -161,7 +164,7 @@ _CONDITIONS = ("none", "on-failure", "any")
 FLAGS: tuple[Flag, ...] = (
     Flag("", "name", set_field("Name", str), "Name of the service."),
     Flag("", "mode", set_mode, "replicated, global, replicated-job or global-job.", "WORD"),
-    Flag("image", "", set_field(f"{CONTAINER}.Image", str), "The image.", "IMAGE"),
+    Flag("image", "", set_field(f"{CONTAINER}.Image", values.checked(check_image_reference)), "The image.", "IMAGE"),
     Flag("args", "", words(f"{CONTAINER}.Args"), "What the command is given, as one text.", "WORDS"),
     _one("entrypoint", words(f"{CONTAINER}.Command"), "What replaces the image's entrypoint.", "WORDS"),
     _one("replicas", set_replicas, "How many tasks.", "NUMBER"),
@@ -182,7 +185,7 @@ FLAGS: tuple[Flag, ...] = (
     *_resources("reserve", "Reservations"),
     *_items("generic-resource", "TaskTemplate.Resources.Reservations.GenericResources", values.generic_resource,
             "a resource of your own", "KIND=VALUE", key=_kind),
-    *_items("mount", f"{CONTAINER}.Mounts", values.mount, "a mount, by its target", "type=...,target=...",
+    *_items("mount", f"{CONTAINER}.Mounts", mount, "a mount, by its target", "type=...,target=...",
             key=_field("Target"), order=lambda item: (item.get("Source") or "", item["Target"])),
     *_pair("publish", remove_ports(values.target_port),
            add_items("EndpointSpec.Ports", values.ports, _whole_port, _whole_port),
@@ -203,7 +206,8 @@ FLAGS: tuple[Flag, ...] = (
     _truth("no-healthcheck", no_health, "Check no health, whatever the image says."),
     _one("user", set_field(f"{CONTAINER}.User", str), "User, or USER:GROUP.", "USER", "u"),
     *_items("group", f"{CONTAINER}.Groups", str, "a further group", "GROUP", order=str),
-    _one("workdir", set_field(f"{CONTAINER}.Dir", str), "Working directory in the container.", "PATH", "w"),
+    _one("workdir", set_field(f"{CONTAINER}.Dir", values.checked(check_working_dir)),
+         "Working directory in the container.", "PATH", "w"),
     _one("hostname", set_field(f"{CONTAINER}.Hostname", str), "Host name of the containers.", "NAME"),
     *_pair("host", remove_hosts, add_items(f"{CONTAINER}.Hosts", values.host),
            "a name with an address", "NAME:ADDRESS"),
@@ -212,11 +216,12 @@ FLAGS: tuple[Flag, ...] = (
     *_items("dns-search", f"{_DNS}.Search", str, "a search domain", "DOMAIN", order=str),
     Flag("cap-drop", "cap-drop", move_capabilities(values.capability, adding=False), "Drop a capability.", many=True),
     Flag("cap-add", "cap-add", move_capabilities(values.capability, adding=True), "Add a capability.", many=True),
-    *_mapping("sysctl", f"{CONTAINER}.Sysctls", "a kernel parameter"),
+    *_mapping("sysctl", f"{CONTAINER}.Sysctls", "a kernel parameter", parse=values.sysctl),
     *_items("ulimit", f"{CONTAINER}.Ulimits", values.ulimit, "a ulimit", "NAME=SOFT[:HARD]",
             key=_field("Name"), order=_field("Name")),
     _one("oom-score-adj", set_host_option("OomScoreAdj", values.score), "Who goes first without memory.", "NUMBER"),
-    _one("stop-signal", set_field(f"{CONTAINER}.StopSignal", str), "Signal that stops a container.", "SIGNAL"),
+    _one("stop-signal", set_field(f"{CONTAINER}.StopSignal", values.checked(check_signal)),
+         "Signal that stops a container.", "SIGNAL"),
     _one("stop-grace-period", set_field(f"{CONTAINER}.StopGracePeriod", values.duration, zero=True),
          "Time before it is killed.", "TIME"),
     _truth("init", set_field(f"{CONTAINER}.Init", values.truth, zero=True), "Run an init in each container."),
@@ -245,13 +250,17 @@ def edited(spec: Object, given: Given, *, creating: bool = False) -> Object:
         if name in given:
             try:
                 flag.edit(copied, given[name])
-            except ValueError as error:
+            except (ValueError, BadRequest) as error:
                 raise BadRequest(f"--{name}: {error}") from error
     return copied
 
 
 def first_spec(image: str, arguments: Sequence[str], given: Given) -> Object:
     """What `service create` sends."""
+    try:
+        check_image_reference(image)
+    except BadRequest as error:
+        raise BadRequest(f"IMAGE: {error}") from None
     container: Object = {"Image": image} | ({"Args": list(arguments)} if arguments else {})
     spec = {"Name": "", "Labels": {}, "TaskTemplate": {"ContainerSpec": container}, "Mode": {"Replicated": {}}}
     return edited(spec, given, creating=True)

@@ -285,7 +285,7 @@ def test_a_removed_service_frees_its_name_at_once() -> None:
             a_wish(container={"Mounts": [{"Type": "tmpfs", "Target": "/a", "BindOptions": {"Propagation": "shared"}}]}),
             "BindOptions belongs to mounts of type bind, this one is of type tmpfs",
         ),
-        (a_wish(template={"Resources": {"Limits": {"MemoryBytes": 1}}}), "must be at least 4 MiB"),
+        (a_wish(template={"Resources": {"Limits": {"MemoryBytes": 1}}}), "must be at least 6 MiB"),
         (a_wish(template={"Resources": {"Reservations": {"NanoCPUs": -5}}}), "invalid cpu value"),
         (
             a_wish(template={"Resources": {"Limits": {"NanoCPUs": 10**9}, "Reservations": {"NanoCPUs": 2 * 10**9}}}),

@@ -108,13 +108,14 @@ BAD = {
     "restart-delay": "soon", "stop-grace-period": "-1s", "restart-condition": "always", "update-order": "random",
     "rollback-failure-action": "rollback", "update-max-failure-ratio": "2", "rollback-max-failure-ratio": "x",
     "init": "maybe", "oom-score-adj": "9999", "entrypoint": "'open", "max-concurrent": "2", "endpoint-mode": "x",
-    "health-retries": "x",
+    "health-retries": "x", "stop-signal": "FOO", "image": "A B", "workdir": "a/b",
 }  # fmt: skip
 BAD_ITEMS = {
     "label-add": "=x", "env-add": "=x", "placement-pref-add": "node.labels.a", "placement-pref-rm": "pack=x",
     "generic-resource-add": "gpu=", "mount-add": "type=npipe,target=/a", "publish-add": "x", "publish-rm": "http",
     "network-add": "alias=x", "secret-add": "target=x", "config-add": "source=a,mode=x", "host-add": "db",
     "dns-add": "here", "ulimit-add": "nofile", "sysctl-add": "=", "log-opt": "a=b",
+    "cap-add": "foo", "cap-drop": "CAP_ALL",
 }  # fmt: skip
 
 
@@ -126,6 +127,31 @@ def test_a_bad_value_is_one_sentence_that_names_the_flag(flag: str, value: Any) 
         edited(a_spec(), {flag: value})
     assert str(caught.value).startswith(f"--{flag}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("sysctl-add", "x"), ("sysctl-add", "x=1"), ("sysctl-add", "net.=1"), ("host-add", "foo"),
+        ("host-add", ":10.0.0.7"), ("cap-add", ""), ("host-add", "db:"),
+    ],
+)  # fmt: skip
+def test_an_item_that_no_engine_takes_is_refused_by_the_name_of_its_flag(flag: str, value: str) -> None:
+    with pytest.raises(BadRequest, match=f"^--{flag}: "):
+        edited(a_spec(), {flag: [value]})
+    creating = flag.removesuffix("-add") if flag != "cap-add" else flag
+    with pytest.raises(BadRequest, match=f"^--{creating}: "):
+        first_spec("x:1", [], {creating: [value]})
+
+
+def test_a_new_service_needs_the_reference_of_an_image() -> None:
+    with pytest.raises(BadRequest, match="^IMAGE: 'A B' is not a valid image reference"):
+        first_spec("A B", [], {})
+
+
+def test_an_empty_text_takes_a_signal_away_and_the_gateway_is_an_address() -> None:
+    made = container({"stop-signal": "", "host-add": ["out:host-gateway"]}, StopSignal="SIGINT")
+    assert made == {"Image": "x:1", "Hosts": ["host-gateway out"]}
 
 
 @pytest.mark.parametrize(
