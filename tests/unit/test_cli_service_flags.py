@@ -145,7 +145,7 @@ def test_an_item_that_no_engine_takes_is_refused_by_the_name_of_its_flag(flag: s
 
 
 def test_a_new_service_needs_the_reference_of_an_image() -> None:
-    with pytest.raises(BadRequest, match="^IMAGE: 'A B' is not a valid image reference"):
+    with pytest.raises(BadRequest, match=r"^IMAGE: 'A B' is not a valid image reference"):
         first_spec("A B", [], {})
 
 
