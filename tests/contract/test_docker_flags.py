@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(DOCKER is None, reason="the docker client is not
 FULL = (
     "--env=A=1", "--env=B=2", "--label=x=1", "--container-label=y=2", "--constraint=node.labels.a==b",
     "--placement-pref=spread=node.labels.rack", "--mount=type=bind,source=/a,target=/b",
-    "--mount=type=volume,source=v,target=/c", "--group=g", "--host=db:10.0.0.1", "--dns=1.1.1.1",
+    "--mount=type=volume,source=vol,target=/c", "--group=g", "--host=db:10.0.0.1", "--dns=1.1.1.1",
     "--dns-search=example.com", "--dns-option=ndots:2", "--cap-add=NET_ADMIN", "--cap-drop=CHOWN", "--sysctl=a.b=1",
     "--ulimit=nofile=1:2", "--limit-cpu=0.5", "--limit-memory=64m", "--reserve-memory=32m", "--replicas=2",
     "--publish=published=8080,target=80,mode=host", "--generic-resource=gpu=2", "--health-cmd=true",
