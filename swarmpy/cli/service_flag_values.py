@@ -113,7 +113,7 @@ def capability(text: str) -> str:
     name = text.strip().upper()
     if name in ("ALL", "RESET"):
         return name
-    check_capability(name)
+    check_capability(text.strip())
     return name if name.startswith("CAP_") else f"CAP_{name}"
 
 
