@@ -131,6 +131,20 @@ class State:
         found: Computed = self._computed[key]
         return found
 
+    def sketch(self) -> "State":
+        """A picture of its own, to fold into what is not written: all but nodes and tasks, which it lacks. The objects
+        are shared, for they are frozen, and nothing of this picture changes."""
+        sketch = State()
+        sketch.revision, sketch.leader, sketch.cluster = self.revision, self.leader, self.cluster
+        for model, table in self._tables.items():
+            if model not in (Node, Task):
+                sketch._tables[model].update(table)
+        sketch.names.update(self.names)
+        sketch._modified = dict(self._modified)
+        sketch._specs_by_service = {key: dict(group) for key, group in self._specs_by_service.items()}
+        sketch._revisions_by_service = {key: dict(group) for key, group in self._revisions_by_service.items()}
+        return sketch
+
     # folding
 
     def reset(self, snapshot: Snapshot, later: Iterable[Batch] = ()) -> tuple[Changed, ...]:

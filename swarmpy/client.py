@@ -24,6 +24,8 @@ from swarmpy.errors import (
 )
 
 PREFIX = "/v1.45"
+# What a manager reads of one request: more than its store takes for one object, and read in a few milliseconds.
+LARGEST_BODY = 4 << 20
 
 Object = dict[str, Any]
 Filters = Mapping[str, Sequence[str]]
@@ -190,6 +192,11 @@ def _refusal(status: int, text: bytes) -> SwarmpyError:
         message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         message = text.decode(errors="replace").strip() or f"the manager answered with status {status}"
+    return error_of(status, message)
+
+
+def error_of(status: int, message: str) -> SwarmpyError:
+    """What a manager's status and sentence are here."""
     if message.endswith("update out of sequence"):
         return OutOfSequence()
     return _BY_STATUS.get(status, SwarmpyError)(message)

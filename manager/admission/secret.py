@@ -67,11 +67,15 @@ def read_data(kind: Kind[Kept], wish: SecretSpec | ConfigSpec) -> bytes:
     except (binascii.Error, ValueError):
         # Without its cause, which would hold the text.
         raise BadRequest("Data must be base64 (RFC 4648, with padding)") from None
-    if not 1 <= len(data) <= kind.largest:
-        raise BadRequest(f"Data of a {kind.word} must be 1 to {kind.largest} bytes, and this one has {len(data)}")
+    check_size(kind, len(data))
     if wish.templating is not None and wish.templating.name == _GOLANG:
         _check_filling(kind, data)
     return data
+
+
+def check_size(kind: Kind[Kept], size: int) -> None:
+    if not 1 <= size <= kind.largest:
+        raise BadRequest(f"Data of a {kind.word} must be 1 to {kind.largest} bytes, and this one has {size}")
 
 
 def admit_creation(

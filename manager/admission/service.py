@@ -10,6 +10,7 @@ from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.depends import check_depends_on
 from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
+from manager.admission.naming import naming
 from manager.admission.network import find_network_target
 from manager.admission.ports import check_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
@@ -70,10 +71,11 @@ def admit_update(
     if version != service.version:
         raise OutOfSequence()
     wish = _checked(state, spec)
-    if wish.name != service.spec.name:
-        raise Unsupported("renaming services is not supported")
-    if _mode_of(wish.mode) != _mode_of(service.spec.mode):
-        raise Unsupported("service mode change is not allowed")
+    with naming("service", service.spec.name):
+        if wish.name != service.spec.name:
+            raise Unsupported("renaming services is not supported")
+        if _mode_of(wish.mode) != _mode_of(service.spec.mode):
+            raise Unsupported("service mode change is not allowed")
     return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=None)
 
 
@@ -234,6 +236,11 @@ def _name_taken(name: str) -> Conflict:
 
 def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
     """The spec as it may be stored: whole, sound, its networks, secrets and configs named by id."""
+    with naming("service", spec.name):
+        return _sound(state, spec)
+
+
+def _sound(state: State, spec: ServiceSpec) -> ServiceSpec:
     refuse_unsupported(spec)
     check_texts(spec)
     _check_mode(spec.mode)
@@ -262,7 +269,8 @@ def _resolved(state: State, template: TaskSpec) -> TaskSpec:
 
 
 def _check_host(state: State, wish: ServiceSpec) -> None:
-    check_host(wish.task_template, allowed_words(state.cluster.spec if state.cluster else None))
+    with naming("service", wish.name):
+        check_host(wish.task_template, allowed_words(state.cluster.spec if state.cluster else None))
 
 
 def _mode_of(mode: ServiceMode) -> str:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 
 from starlette.types import Message, Receive
 
-from manager.api.problems import LARGEST_BODY, too_large
+from manager.api.problems import too_large
+from swarmpy.client import LARGEST_BODY
 
 
 class ClientGone(Exception):

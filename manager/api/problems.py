@@ -9,15 +9,13 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from swarmpy.client import LARGEST_BODY
 from swarmpy.errors import BadRequest, SwarmpyError
 from swarmpy.logs import logger
 
 log = logger("api")
 
 Model = TypeVar("Model", bound=BaseModel)
-
-# More than the store takes for one object, and little enough to be read in a few milliseconds.
-LARGEST_BODY = 4 << 20
 
 # pydantic's word for a kind of error -> ours.
 _WORDS = {

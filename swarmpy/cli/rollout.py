@@ -7,6 +7,7 @@ from datetime import timedelta
 import click
 
 from swarmpy.cli.awaited import tell_detached
+from swarmpy.cli.checking import check
 from swarmpy.cli.deploy import Say, carry_out, read_present, take_away
 from swarmpy.cli.revisions import record
 from swarmpy.client import Client
@@ -32,6 +33,7 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     """The exit code: 0 when all run, 1 when one has failed or something cannot go."""
     present = read_present(client, plan)
     found = operations(plan, present, prune=manner.prune or manner.prune_services)
+    check(client, plan, found, all_services=manner.docker_config is not None)
     services, rest = _leaving(found)
     awaited = carry_out(client, plan, found, present, docker_config=manner.docker_config, say=say)
     code = take_away(client, services, say)

@@ -236,13 +236,15 @@ def _planned(name: str, files: Sequence[str], env_files: Sequence[str], profiles
 
 
 def _print_changes(plan: "StackPlan", prune: bool, form: str) -> bool:
-    """Whether there are any."""
+    """Whether there are any. Raises the reasons when the cluster would refuse them."""
     from swarmpy.cli.changes_view import change_documents, change_lines
+    from swarmpy.cli.checking import check
     from swarmpy.cli.deploy import read_present
     from swarmpy.stack.changes import changes_something, operations
 
     with connected() as client:
         found = operations(plan, read_present(client, plan), prune=prune)
+        check(client, plan, found)
     lines = map(json_line, change_documents(found)) if form == JSON else change_lines(found)
     for line in lines:
         click.echo(line)

@@ -1,5 +1,9 @@
 """Stacks as they were deployed: beyond Docker's API, which knows none. Data of secrets and configs never stand here."""
 
+from typing import Any, Literal
+
+from pydantic import Field
+
 from swarmpy.models.base import DockerModel
 from swarmpy.models.network import NetworkCreate
 from swarmpy.models.service import ServiceSpec
@@ -14,3 +18,33 @@ class StackWish(DockerModel):
     secrets: tuple[str, ...] = ()
     configs: tuple[str, ...] = ()
     services: tuple[ServiceSpec, ...] = ()
+
+
+class IntendedWrite(DockerModel):
+    """What a deployment would send. `id` and `version` are those of what it would update, absent where it would create.
+    `spec` is read when its turn comes, so that one that cannot be read keeps nobody from judging the others.
+
+    Of a secret or config to be created `size` (bytes) may stand for the data, which need not travel twice.
+    """
+
+    kind: Literal["network", "secret", "config", "service"]
+    name: str
+    id: str = ""
+    version: int = 0
+    spec: dict[str, Any] = Field(repr=False)
+    size: int | None = None
+
+
+class StackCheck(DockerModel):
+    """In the order of writing; what comes later may name what comes before."""
+
+    writes: tuple[IntendedWrite, ...] = ()
+
+
+class StackFault(DockerModel):
+    """Why one of them would be refused: the sentence and the status that the write itself would be answered with."""
+
+    kind: str
+    name: str
+    message: str
+    status: int

@@ -12,6 +12,7 @@ from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
 from swarmpy.stack.names import fault_of_name, with_stack_label
 from swarmpy.stack.objects import Contents, external_objects, made_objects
+from swarmpy.stack.places import Places, places_of
 from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, marked
 
 NO_CONTENTS: Contents = {}
@@ -35,6 +36,7 @@ class StackPlan:
     configs: tuple[Object, ...] = field(default=(), repr=False)
     external_secrets: tuple[str, ...] = ()
     external_configs: tuple[str, ...] = ()
+    places: Places = field(default=Places(), repr=False, compare=False)
 
 
 def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Contents = NO_CONTENTS) -> StackPlan:
@@ -70,6 +72,7 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
         configs,
         external_objects("secrets", name, config),
         external_objects("configs", name, config),
+        places_of(name, config, trees),
     )
 
 

@@ -350,5 +350,5 @@ def test_two_services_may_wish_for_one_host_port_for_nodes_have_it_each() -> Non
     ],
 )
 def test_a_number_of_replicas_that_would_bury_the_manager_is_refused(mode: dict[str, Any], field: str) -> None:
-    with pytest.raises(BadRequest, match=f"^{field} must be between 0 and 100000, and"):
+    with pytest.raises(BadRequest, match=f"^service web: {field} must be between 0 and 100000, and"):
         create(a_state(), a_wish(Mode=mode))

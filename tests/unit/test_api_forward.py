@@ -16,9 +16,9 @@ from support.node_certificates import ClusterCa
 from support.tls_port import stranger, tls_port
 
 from manager.api.for_managers import ForManagers
-from manager.api.problems import LARGEST_BODY
 from manager.api.transport import STALE_HEADER
 from manager.objects import Task
+from swarmpy.client import LARGEST_BODY
 from swarmpy.models.task import ContainerStatus, TaskStatus
 
 # Nobody listens there.

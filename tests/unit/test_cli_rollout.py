@@ -36,6 +36,8 @@ class ScriptedClient(Client):
         self.refusals: dict[str, SwarmpyError] = {}
         self.calls: list[Call] = []
         self.asked: list[str] = []
+        self.checked: list[Any] = []
+        self.faults: list[dict[str, Any]] = []
 
     def _call(self, method: str, target: str, body: Any = None, headers: Any = None) -> Any:
         path = target.removeprefix("/v1.45").partition("?")[0]
@@ -44,6 +46,9 @@ class ScriptedClient(Client):
             if f"GET {path}" in self.refusals:
                 raise self.refusals[f"GET {path}"]
             return self.lists.get(path.strip("/"), [])
+        if path.endswith("/check"):
+            self.checked.append(body)
+            return self.faults
         self.calls.append(Call(method, path, body))
         if f"{method} {path}" in self.refusals:
             raise self.refusals[f"{method} {path}"]

@@ -73,7 +73,7 @@ def _router(
         wanted: str, request: Request, context: Context, state: Picture, version: str | None = None
     ) -> Response:
         wish, index = await read_body(request, wished), parse_version(kind.word, version)
-        now, same = context.clock.now(), _same_data(context, kind, wish, find_kept(state, kind, wanted))
+        now, same = context.clock.now(), has_same_data(context, kind, wish, find_kept(state, kind, wanted))
         await carry_out(
             context,
             lambda: admit_labels(find_kept(state, kind, wanted), wish, same_data=same, version=index, now=now),
@@ -94,7 +94,7 @@ def _sealed(context: ApiContext, kind: Kind[Kept], wish: SecretSpec | ConfigSpec
     return context.sealer.seal(data)
 
 
-def _same_data(context: ApiContext, kind: Kind[Kept], wish: SecretSpec | ConfigSpec, known: Kept) -> bool:
+def has_same_data(context: ApiContext, kind: Kind[Kept], wish: SecretSpec | ConfigSpec, known: Kept) -> bool:
     if not wish.data:
         return True
     return hmac.compare_digest(context.sealer.unseal(known.sealed), read_data(kind, wish))

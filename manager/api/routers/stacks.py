@@ -1,17 +1,25 @@
 """/stacks, beyond Docker: services grouped by the label that `stack deploy` gives them, and what was deployed when."""
 
+import json
 from contextlib import suppress
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
+from manager.admission.check import KEPT, MODELS, Intended, Rehearsal
 from manager.admission.stack import admit_forgetting, admit_revision, find_revision, revisions_of
-from manager.api.dependencies import Context, Picture, carry_out
+from manager.api.context import ApiContext
+from manager.api.dependencies import Context, Picture, carry_out, in_portions
 from manager.api.filters import shortened
-from manager.api.problems import read_body
+from manager.api.problems import parse_document, read_body
+from manager.api.routers.secrets import has_same_data
+from manager.api.steps import each
 from manager.api.views.stacks import revision_document, revision_line, stack_documents
+from manager.state import State
 from swarmpy.errors import BadRequest, NotFound
-from swarmpy.models.stack import StackWish
+from swarmpy.models.config import ConfigSpec
+from swarmpy.models.secret import SecretSpec
+from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackWish
 
 router = APIRouter(prefix="/stacks")
 
@@ -48,3 +56,30 @@ async def forget_revisions(name: str, context: Context, state: Picture) -> Respo
     with suppress(NotFound):
         await carry_out(context, lambda: admit_forgetting(state, name))
     return Response(status_code=204)
+
+
+@router.post("/{name}/check")
+async def check_stack(name: str, request: Request, context: Context, state: Picture) -> JSONResponse:
+    """What of a deployment would be refused, were it sent now: all of it, and nothing is written."""
+    check = await read_body(request, StackCheck)
+    rehearsal = Rehearsal(state, context.clock.now())
+
+    def fault(write: IntendedWrite) -> StackFault | None:
+        refusal = rehearsal.refusal(write.kind, write.name, lambda: _intended(context, state, write))
+        if refusal is None:
+            return None
+        return StackFault(kind=write.kind, name=write.name, message=str(refusal), status=refusal.http_status)
+
+    found = await in_portions(each(check.writes, fault))
+    return JSONResponse([fault.to_docker() for fault in found if fault is not None])
+
+
+def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intended:
+    """Raises `BadRequest` that names the field at fault, as the write itself would."""
+    wish = parse_document(json.dumps(write.spec).encode(), MODELS[write.kind])
+    same_data = True
+    if isinstance(wish, SecretSpec | ConfigSpec) and write.id:
+        kind = KEPT[write.kind]
+        known = kind.table(state).get(write.id)
+        same_data = known is None or has_same_data(context, kind, wish, known)
+    return Intended(write.kind, write.name, wish, write.id, write.version, write.size, same_data)
