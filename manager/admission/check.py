@@ -61,7 +61,8 @@ class Rehearsal:
     def refusal(self, kind: str, name: str, read: Callable[[], Intended]) -> SwarmpyError | None:
         """Why the write would be refused, None when it would not. `read` may refuse it, too."""
         self._count += 1
-        new_id = f"intended-{self._count}"
+        # As long as any id, for the size of what is written.
+        new_id = f"intended{self._count:017}"
         try:
             admitted = self._admitted(read(), new_id)
             pack(admitted.units)

@@ -20,6 +20,7 @@ from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackWish
+from swarmpy.stack.names import fault_of_name
 
 router = APIRouter(prefix="/stacks")
 
@@ -61,6 +62,8 @@ async def forget_revisions(name: str, context: Context, state: Picture) -> Respo
 @router.post("/{name}/check")
 async def check_stack(name: str, request: Request, context: Context, state: Picture) -> JSONResponse:
     """What of a deployment would be refused, were it sent now: all of it, and nothing is written."""
+    if (wrong := fault_of_name(name)) is not None:
+        raise BadRequest(f"stack name {wrong}")
     check = await read_body(request, StackCheck)
     rehearsal = Rehearsal(state, context.clock.now())
 
