@@ -1,9 +1,10 @@
 """Where in the files each thing of a plan was wished for, so that the cluster's refusals can be told with it. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from swarmpy.labels import DEPENDS_ON
+from swarmpy.labels import DEPENDS_ON, HOST
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.names import scoped
 from swarmpy.stack.objects import object_name
@@ -42,7 +43,9 @@ _KEYS: tuple[tuple[str, Path], ...] = (
     ("Resources.Limits", ("deploy", "resources", "limits")),
     ("Resources.Reservations", ("deploy", "resources", "reservations")),
     ("Resources", ("deploy", "resources")),
+    ("generic resource ", ("deploy", "resources", "reservations")),
     ("EndpointSpec", ("ports",)),
+    ("published port ", ("ports",)),
     (f"label {DEPENDS_ON}", ("depends_on",)),
 )
 
@@ -80,9 +83,11 @@ def places_of(stack: str, config: Config, trees: Sequence[Map]) -> Places:
 
 
 def _key(text: str) -> Path:
-    """Where no field is named, the policy's word may be a key: `privileged: touches the machine ...`."""
+    """Where the field is not known here, its name or the policy's word may be a key: `privileged: touches the machine`,
+    `SecurityOpt 'x' is not known`. One that is not in the file leads nowhere."""
     text = text.removeprefix("TaskTemplate.")
     for beginning, path in _KEYS:
         if text.startswith(beginning):
             return path
-    return (text.partition(":")[0].partition(",")[0],)
+    word = re.match(r"[A-Za-z_]*", text.removeprefix(f"ContainerSpec.Labels[{HOST}]: "))
+    return (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", word[0]).lower(),) if word else ()

@@ -4,7 +4,9 @@ from support.node import wait_until
 from support.outcome_files import LONG, SLEEP, health, job, once, port, shell, stack, web
 from support.outcomes import Outcome, Scene, Step
 
-OK, FAILED, BAD_REQUEST, TIMED_OUT, NOT_FOUND, CONFLICT, UNAVAILABLE, INTERRUPTED = 0, 1, 2, 3, 4, 5, 6, 130
+OK, FAILED, BAD_REQUEST, TIMED_OUT, NOT_FOUND, CONFLICT, UNAVAILABLE, FORBIDDEN, INTERRUPTED = (
+    0, 1, 2, 3, 4, 5, 6, 7, 130,
+)  # fmt: skip
 SHORT = ("--timeout", "8s")
 
 
@@ -296,6 +298,12 @@ COMMANDS = (
             after=goes_on),
     Outcome("a key is not known", BAD_REQUEST, "services:\n  web:\n    imagee: x\n",
             says=(r"yaml:3: services\.web\.imagee: unknown key; did you mean image\?",)),
+    Outcome("two services are refused", BAD_REQUEST,
+            "services:\n  web: {image: 'x:1', deploy: {replicas: -1}}\n  db:\n    image: 'x:1'\n    dns: [none]\n",
+            says=(r"^swarmpy: \S+yaml:2: service web: Mode\.Replicated", r"yaml:5: service db: .* is no IP address$"),
+            never=("created",)),
+    Outcome("the policy forbids it", FORBIDDEN, stack(SLEEP, privileged=True),
+            says=(r"yaml:\d+: service web: privileged: touches the machine",), never=("created",)),
     Outcome("the file is no YAML", BAD_REQUEST, "services:\n  web: [", says=(r"\.yaml:2",)),
     Outcome("the time is none", BAD_REQUEST, stack(SLEEP), options=("--timeout", "soon"),
             says=("--timeout: 'soon' is no duration",)),

@@ -1,0 +1,71 @@
+"""A sentence of the cluster finds the line that it is about."""
+
+import pytest
+from support.stackfiles import planned
+
+TEXT = """\
+services:
+  web:
+    image: x:1
+    privileged: true
+    security_opt: [foo]
+    environment: {A: 1}
+    dns_search: [a]
+    ports:
+      - "80:80"
+    healthcheck:
+      test: [CMD, "true"]
+      interval: 1ms
+    secrets: [key]
+    depends_on: [db]
+    deploy:
+      replicas: 2
+      placement:
+        constraints: []
+  db: {image: x:1}
+secrets:
+  key: {external: true, name: theirs}
+networks:
+  default:
+    labels: {a: b}
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (2, "label com.example: what no key says"),
+        (2, "ContainerSpec.Ulimits: not in the file"),
+        (3, "ContainerSpec: 'x:1' is not a valid image reference"),
+        (4, "privileged: touches the machine"),
+        (4, "privileged, security_opt: touches the machine"),
+        (5, "ContainerSpec.Labels[swarmpy.host]: SecurityOpt 'foo' is not known"),
+        (6, "ContainerSpec.Env: '=x' has no name"),
+        (7, "ContainerSpec.DNSConfig.Search[0]: wrong"),
+        (8, "EndpointSpec.Ports: wrong"),
+        (8, "published port 80: ingress mode is not carried out yet"),
+        (10, "ContainerSpec.Healthcheck.Retries must not be negative"),
+        (12, "ContainerSpec.Healthcheck.Interval must be 0 or at least one millisecond"),
+        (13, "secret shop_key: File.UID 'bob' must be a number"),
+        (14, "label swarmpy.depends-on: services depend on each other in a circle"),
+        (15, "TaskTemplate.RestartPolicy.Delay must not be negative"),
+        (16, "Mode.Replicated.Replicas must be between 0 and 100000"),
+        (17, "TaskTemplate.Placement.Preferences: wrong"),
+        (18, "constraint 'foo': unknown key"),
+    ],
+)
+def test_a_sentence_about_a_service_is_told_at_its_key_or_at_what_is_there_of_it(line: int, sentence: str) -> None:
+    problem = planned(TEXT).places.problem("service", "shop_web", sentence)
+    assert str(problem) == f"s.yaml:{line}: service web: {sentence}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "told"),
+    [
+        ("secret", "theirs", "s.yaml:21: secret key: wrong"),
+        ("network", "shop_default", "s.yaml:23: network default: wrong"),
+        ("network", "elsewhere", "network elsewhere: wrong"),
+    ],
+)
+def test_other_things_are_told_where_they_are_declared(kind: str, name: str, told: str) -> None:
+    assert str(planned(TEXT).places.problem(kind, name, "wrong")) == told
