@@ -23,6 +23,7 @@ from manager.objects import Service, SpecRevision
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
+from manager.store.pack import pack
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy import labels
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
@@ -57,7 +58,7 @@ def admit_service(
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
     held = holding(state, wish.task_template.container_spec, None)
     writes = (put(service, create=True), put(revision, create=True), name_claim, *held)
-    return Admitted(service, (Unit((*writes, *record(state, None, service, now))),))
+    return _written(service, (*writes, *record(state, None, service, now)))
 
 
 def admit_update(
@@ -179,7 +180,15 @@ def _replaced(
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
-    return Admitted(after, (Unit((put(after), revision, *held, *record(state, service, after, now))),))
+    return _written(after, (put(after), revision, *held, *record(state, service, after, now)))
+
+
+def _written(service: Service, writes: tuple[Write, ...]) -> Admitted[Service]:
+    """Refused here where the store would refuse it: it knows no services, and could name none."""
+    unit = Unit(writes)
+    with naming("service", service.spec.name):
+        pack((unit,))
+    return Admitted(service, (unit,))
 
 
 def _meaning(wish: ServiceSpec) -> ServiceSpec:

@@ -66,6 +66,9 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a subnet": ("network", {"Name": "n", "Driver": "overlay", "IPAM": {"Config": [{"Subnet": "10.0.0.0/30"}]}}),
 }
 
+# What cannot be read names no service, and a name that is none names itself.
+NAMELESS = {"an unknown field", "a wrong type", "a number that is too large", "a service's name"}
+
 
 def write(kind: str, spec: Any, **fields: Any) -> dict[str, Any]:
     return {"Kind": kind, "Name": spec.get("Name", ""), "Spec": spec} | fields
@@ -89,6 +92,7 @@ async def test_the_fault_is_what_the_write_itself_is_answered_and_nothing_is_wri
         refused = await api.post(f"/{PATHS[kind]}/create", spec)
         assert (fault["Message"], fault["Status"]) == (refused.message, refused.status)
         assert (fault["Kind"], fault["Name"]) == (kind, spec["Name"])
+        assert kind != "service" or name in NAMELESS or fault["Message"].startswith("service shop_web: ")
 
 
 async def test_a_sound_stack_has_no_faults() -> None:
