@@ -12,9 +12,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from swarmpy.errors import (
+    IN_USE,
     BadRequest,
     Conflict,
     Forbidden,
+    InUse,
     NotFound,
     OutOfSequence,
     SwarmpyError,
@@ -188,8 +190,10 @@ def _decoded(text: bytes, host: str) -> Any:
 
 def _refusal(status: int, text: bytes) -> SwarmpyError:
     """The manager's own sentence, as the error that says what to do about it."""
+    reason = None
     try:
-        message = str(json.loads(text)["message"])
+        answer = json.loads(text)
+        message, reason = str(answer["message"]), answer.get("reason")
     except (ValueError, KeyError, TypeError):
         message = text.decode(errors="replace").strip() or f"the manager answered with status {status}"
     return error_of(status, message)
@@ -199,4 +203,6 @@ def error_of(status: int, message: str) -> SwarmpyError:
     """What a manager's status and sentence are here."""
     if message.endswith("update out of sequence"):
         return OutOfSequence()
+    if reason == IN_USE:
+        return InUse(message)
     return _BY_STATUS.get(status, SwarmpyError)(message)

@@ -6,6 +6,7 @@ SwarmpyError             exit 1   500
  |- TimedOut             exit 3   504   not there within the time allowed
  |- NotFound             exit 4   404   no such object
  |- Conflict             exit 5   409   someone wrote first, or the name is taken: look again
+ |   |- InUse            exit 5   400   others need it: let go of it there first (Docker answers 400 here)
  |   `- OutOfSequence    exit 5   500   an optimistic update with an old version (Docker answers 500 here)
  |- Forbidden            exit 7   403   who asks may not: another certificate, token or policy is needed
  |   `- NotAMember       exit 7   410   the node is no part of the cluster any more
@@ -16,6 +17,9 @@ SwarmpyError             exit 1   500
 """
 
 from typing import ClassVar
+
+# What the body of a refusal calls `InUse`, whose status says too little.
+IN_USE = "in-use"
 
 
 class SwarmpyError(Exception):
@@ -47,6 +51,10 @@ class NotFound(SwarmpyError):
 class Conflict(SwarmpyError):
     http_status = 409
     exit_code = 5
+
+
+class InUse(Conflict):
+    http_status = 400
 
 
 class OutOfSequence(Conflict):

@@ -13,7 +13,7 @@ from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put, Unit
-from swarmpy.errors import BadRequest, Conflict, NotFound, Unsupported
+from swarmpy.errors import BadRequest, Conflict, InUse, NotFound, Unsupported
 from swarmpy.models.network import MTU_OPTION, IPAMConfig, NetworkCreate
 
 # Networks that every engine has for itself.
@@ -43,7 +43,7 @@ def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[
     for service in state.services.values():
         attached = service.spec.task_template.networks or ()
         if not service.removed and any(attachment.target == network.id for attachment in attached):
-            raise BadRequest(f"network {network.spec.name} is in use by service {service.spec.name}")
+            raise InUse(f"network {network.spec.name} is in use by service {service.spec.name}")
     removed = network.model_copy(update={"removed": True, "updated_at": now})
     claim = name_key("networks", network.spec.name)
     return Admitted(removed, (Unit((put(removed), Delete(claim, modified=state.version_of(claim)))),))

@@ -21,7 +21,7 @@ from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.port import Delete, Put, Unit
-from swarmpy.errors import BadRequest, Conflict, OutOfSequence, Unsupported
+from swarmpy.errors import BadRequest, Conflict, InUse, OutOfSequence, Unsupported
 from swarmpy.models.base import Driver
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.container import ContainerSpec
@@ -119,7 +119,7 @@ def admit_removal(state: State, kind: Kind[Kept], known: Kept) -> Admitted[Kept]
     users = sorted(service.spec.name or service.id for service in state.services.values() if _uses(service, known.id))
     if users:
         services = "service" if len(users) == 1 else "services"
-        raise BadRequest(f"{kind.word} '{known.spec.name}' is in use by the following {services}: {', '.join(users)}")
+        raise InUse(f"{kind.word} '{known.spec.name}' is in use by the following {services}: {', '.join(users)}")
     claim = name_key(kind.plural, known.spec.name or "")
     writes = (Delete(key_of(known), modified=known.version), Delete(claim, modified=state.version_of(claim)))
     return Admitted(known, (Unit(writes),))

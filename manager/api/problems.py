@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from swarmpy.client import LARGEST_BODY
-from swarmpy.errors import BadRequest, SwarmpyError
+from swarmpy.errors import IN_USE, BadRequest, InUse, SwarmpyError
 from swarmpy.logs import logger
 
 log = logger("api")
@@ -36,8 +36,8 @@ _WORDS = {
 }
 
 
-def problem(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"message": message}, status_code=status)
+def problem(status: int, message: str, **more: str) -> JSONResponse:
+    return JSONResponse({"message": message, **more}, status_code=status)
 
 
 def install_problems(app: FastAPI) -> None:
@@ -49,7 +49,8 @@ def install_problems(app: FastAPI) -> None:
 
 async def _on_known(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, SwarmpyError)
-    return problem(error.http_status, str(error))
+    # Docker's status for it means a wish that is wrong as well; our own command line tells the two apart.
+    return problem(error.http_status, str(error), **({"reason": IN_USE} if isinstance(error, InUse) else {}))
 
 
 async def _on_http(request: Request, error: Exception) -> JSONResponse:

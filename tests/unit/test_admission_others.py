@@ -11,7 +11,7 @@ from manager.admission.node import admit_node_removal, admit_node_update
 from manager.objects import JoinSecrets, Network
 from manager.state import State
 from manager.store.port import Check, Unit
-from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
+from swarmpy.errors import BadRequest, Conflict, InUse, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.cluster import CAConfig, ClusterSpec, OrchestrationConfig, RaftConfig
 from swarmpy.models.network import NetworkCreate
 from swarmpy.models.node import NodeSpec
@@ -73,7 +73,7 @@ def test_one_subnet_per_network_is_carried_out() -> None:
 def test_a_network_is_kept_while_a_service_that_stays_uses_it() -> None:
     front = a_network("front")
     user = a_service("web", template=a_template(networks=(NetworkAttachmentConfig(target="front"),)))
-    with pytest.raises(BadRequest, match="network front is in use by service web"):
+    with pytest.raises(InUse, match="network front is in use by service web"):
         admit_removal(a_state(front, user), front, now=T0)
 
     leaving = user.model_copy(update={"removed": True})

@@ -7,7 +7,7 @@ from manager.admission.secret import SECRET, admit_removal
 from manager.admission.secret_references import holding, with_found_files
 from manager.objects import Secret, Service
 from manager.store.port import Check, Put
-from swarmpy.errors import BadRequest
+from swarmpy.errors import BadRequest, InUse
 from swarmpy.models.container import ContainerSpec, ReferenceFile, SecretReference
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
@@ -21,7 +21,7 @@ USES = TaskSpec(container_spec=ContainerSpec(image="web:1", secrets=(REFERENCE,)
 def may_remove(*services: Service) -> bool:
     try:
         admit_removal(a_state(KEY, *services), SECRET, KEY)
-    except BadRequest:
+    except InUse:
         return False
     return True
 

@@ -86,6 +86,15 @@ async def test_inspect_shows_the_data_of_a_config_and_never_those_of_a_secret(sh
     assert "hunter2" not in await shell.ok("secret", "inspect", "--pretty", "key")
 
 
+async def test_what_a_service_uses_is_not_removed_and_that_is_a_conflict(shell: Shell) -> None:
+    await shell.ok("secret", "create", "--from-env", "PATH", "key")
+    reference = {"SecretName": "key", "File": {"Name": "key", "UID": "0", "GID": "0", "Mode": 0o444}}
+    template = {"ContainerSpec": {"Image": "x:1", "Secrets": [reference]}}
+    await shell.api.post("/services/create", {"Name": "web", "TaskTemplate": template, "Mode": {"Global": {}}})
+    said = await shell.run("secret", "rm", "key")
+    assert (said.code, said.err) == (5, "swarmpy: secret 'key' is in use by the following service: web\n")
+
+
 async def test_each_is_removed_and_one_that_is_not_there_is_named(shell: Shell) -> None:
     await shell.ok("config", "create", "key", "-", stdin=b"x")
     said = await shell.run("config", "rm", "nothing", "key")
