@@ -46,8 +46,6 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
     """
     judgements = [judge(tree) for tree in trees]
     faults = Faults()
-    if (fault := fault_of_name(name)) is not None:
-        faults.add((), f"stack name {fault}")
     services = config.get("services") or {}
     if not services:
         faults.add((), "no services: a stack has at least one")
@@ -59,6 +57,9 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
         faults.add(*circle)
     problems = [problem for judgement in judgements for problem in judgement.refusals]
     problems += _marked(faults, trees, problems)
+    if (fault := fault_of_name(name)) is not None:
+        # No file says it.
+        problems.append(Problem(None, (), f"STACK, as the command is given it: {fault}"))
     if problems:
         raise StackError(problems)
     warnings = in_order(warning for judgement in judgements for warning in judgement.warnings)
