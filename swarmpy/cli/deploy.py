@@ -177,6 +177,8 @@ def _has_new_version(client: Client, operation: Operation, headers: Mapping[str,
 def _became(operation: Operation) -> str:
     if operation.act is Act.KEEP:
         return "unchanged"
+    if operation.act is Act.COMPARE:
+        return "unchanged, the manager compared its data"
     return f"updated ({', '.join(field.path for field in operation.fields)})"
 
 

@@ -248,6 +248,9 @@ def _print_changes(plan: "StackPlan", prune: bool, form: str) -> bool:
     lines = map(json_line, change_documents(found)) if form == JSON else change_lines(found)
     for line in lines:
         click.echo(line)
+    for operation in found:
+        if operation.note:
+            click.echo(f"note: {operation.kind} {operation.name}: {operation.note}", err=True)
     return any(map(changes_something, found))
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +18,7 @@ from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees
 
 NEW_DATA = "new data"
+NOT_COMPARED = "its data cannot be compared here, another client made it; a deployment has the manager compare them"
 Known = Mapping[str, Object]
 
 
@@ -31,13 +32,16 @@ class Kind(StrEnum):
 class Act(StrEnum):
     CREATE = "create"
     UPDATE = "update"
+    # Only the manager can tell whether there is anything to change.
+    COMPARE = "compare"
     KEEP = "keep"
     REMOVE = "remove"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`id` and `version` are those of what is there; `body` is what is sent, and may hold a secret."""
+    """`id` and `version` are those of what is there; `body` is what is sent, and may hold a secret; `note` is what
+    people should know of it besides."""
 
     act: Act
     kind: Kind
@@ -46,6 +50,7 @@ class Operation:
     version: int = 0
     body: Object | None = field(default=None, repr=False)
     fields: tuple[FieldChange, ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,7 @@ def operations(plan: StackPlan, present: Present, *, prune: bool) -> tuple[Opera
 
 
 def changes_something(operation: Operation) -> bool:
-    return operation.act is not Act.KEEP
+    return operation.act not in (Act.KEEP, Act.COMPARE)
 
 
 def labels_of(kind: Kind, stored: Object) -> Mapping[str, str]:
@@ -136,10 +141,9 @@ def _secret(wish: Object, stored: Object | None, stack: str) -> Operation:
     if same is False:
         raise _other_data(Kind.SECRET, wish["Name"])
     if same is None:
-        # Only the manager can tell, so it is asked: it takes nothing but equal data.
-        told = (FieldChange("Data", None, "compared by the manager, for no digest is known"),)
-        version = int(stored["Version"]["Index"])
-        return Operation(Act.UPDATE, Kind.SECRET, wish["Name"], id_of(Kind.SECRET, stored), version, wish, told)
+        # The manager is sent the data all the same: it takes nothing but equal ones.
+        asked = _relabelled(Kind.SECRET, wish, stored)
+        return replace(asked, act=Act.UPDATE if asked.fields else Act.COMPARE, note=NOT_COMPARED)
     kept = {key: value for key, value in wish.items() if key != "Data"}
     labels = {**(wish.get("Labels") or {}), DIGEST_LABEL: digest}
     return _relabelled(Kind.SECRET, {**kept, "Labels": labels}, stored)

@@ -89,7 +89,11 @@ def _reference(given: Object, id_field: str, name_field: str, names: Names) -> O
     if names.get(given.get(id_field, ""), given.get(name_field)) != given.get(name_field):
         return given
     known = not given.get(id_field) or given[id_field] in names
-    return {key: value for key, value in given.items() if key != id_field or not known}
+    placed = dict(given)
+    if name_field == "ConfigName" and placed.get("File"):
+        # `c` and `/c` are one place.
+        placed["File"] = {**placed["File"], "Name": f"/{str(placed['File'].get('Name', '')).removeprefix('/')}"}
+    return {key: value for key, value in placed.items() if key != id_field or not known}
 
 
 def _differences(old: Any, new: Any, path: str) -> Iterator[FieldChange]:

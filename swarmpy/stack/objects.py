@@ -4,6 +4,7 @@ What the files hold was read before; it comes in as bytes and goes out in base64
 """
 
 import base64
+import posixpath
 from collections.abc import Mapping
 
 from swarmpy.stack.canonical import Config
@@ -16,6 +17,7 @@ from swarmpy.stack.tree import Path
 Contents = Mapping[tuple[str, str], bytes]
 
 _REFERENCE = {"secrets": "SecretName", "configs": "ConfigName"}
+_FOLDERS = {"secrets": "/run/secrets", "configs": "/"}
 _READABLE = 0o444
 
 
@@ -74,8 +76,6 @@ def references_of(
             faults.add((*path, section, index), f"{source} is not in the section `{section}`")
             continue
         target = use.get("target") or source
-        if section == "configs" and not target.startswith("/"):
-            target = f"/{target}"
         mode = use.get("mode")
         file: Object = {
             "Name": target,
@@ -84,8 +84,8 @@ def references_of(
             "Mode": _READABLE if mode is None else int(mode),
         }
         found.append({"File": file, _REFERENCE[section]: object_name(stack, source, known[source])})
-    targets = [reference["File"]["Name"] for reference in found]
+    targets = [posixpath.join(_FOLDERS[section], reference["File"]["Name"]) for reference in found]
     for target in dict.fromkeys(target for target in targets if targets.count(target) > 1):
         faults.add((*path, section), f"two of them are to stand at {target}")
-    # Sorted, so that another order in the file changes nothing.
-    return sorted(found, key=lambda reference: str(reference["File"]["Name"])) or None
+    # As docker sorts them, so that neither another order in the file nor another client changes anything.
+    return sorted(found, key=lambda use: (str(use[_REFERENCE[section]]), str(use["File"]["Name"]))) or None

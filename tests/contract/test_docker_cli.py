@@ -13,11 +13,13 @@ import pytest
 from support.api import NODE_ID, Api
 from support.builders import T0, a_cluster, a_node, a_revision, a_task
 from support.served import Said, served_api
+from support.shell import Shell
 
 from manager.objects import Network, Node, Reason, ReasonCode, Service, Task
 from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec, Platform
 from swarmpy.models.resources import Resources
 from swarmpy.models.task import ContainerStatus, TaskStatus
+from swarmpy.stack.changes import NOT_COMPARED
 from swarmpy.states import Availability, NodeState, Role, TaskState
 
 DOCKER = shutil.which("docker")
@@ -54,13 +56,13 @@ class Swarm:
     def __init__(self, api: Api, socket: Path, home: Path) -> None:
         self.api = api
         self.home = home
-        self._socket = socket
+        self.socket = socket
 
     async def docker(self, *words: str) -> Said:
         assert DOCKER is not None
         # A home of its own: contexts and plugins of the person who runs the tests stay out.
         process = await asyncio.create_subprocess_exec(
-            DOCKER, "-H", f"unix://{self._socket}", *words,
+            DOCKER, "-H", f"unix://{self.socket}", *words,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             env={"PATH": os.environ["PATH"], "HOME": str(self.home), "DOCKER_CONFIG": str(self.home)},
         )  # fmt: skip
@@ -333,6 +335,40 @@ async def test_a_stack_with_secrets_and_configs_is_deployed_and_removed(swarm: S
     await swarm.ok("stack", "rm", "shop")
     assert not swarm.api.state.secrets
     assert not swarm.api.state.configs
+
+
+FORMS = """
+version: "3.8"
+services:
+  web:
+    image: shop/web:1
+    secrets: [word, {source: key, target: other}]
+    configs: [conf, {source: page, target: page.html}, {source: rule, target: /etc/rule}]
+secrets: {word: {file: ./data}, key: {file: ./data}}
+configs: {conf: {file: ./data}, page: {file: ./data}, rule: {file: ./data}}
+"""
+
+
+async def test_what_docker_deployed_is_the_same_to_swarmpy_and_the_other_way_round(swarm: Swarm) -> None:
+    shell = Shell(swarm.api, swarm.socket, swarm.home)
+    (swarm.home / "data").write_text("open sesame")
+    (swarm.home / "s.yaml").write_text(FORMS)
+    deploy = ("stack", "deploy", "-d", "--resolve-image", "never", "-c", str(swarm.home / "s.yaml"), "shop")
+    await swarm.ok(*deploy)
+    as_docker_made_it = swarm.service("shop_web")
+    said = await shell.run("stack", "diff", "-c", "s.yaml", "shop")
+    assert (said.code, said.out) == (0, "")
+    assert said.err.splitlines() == [f"note: secret shop_{name}: {NOT_COMPARED}" for name in ("word", "key")]
+
+    assert "service shop_web: unchanged" in await shell.ok("stack", "deploy", "-d", "-c", "s.yaml", "shop")
+    assert swarm.service("shop_web") == as_docker_made_it
+    await shell.ok("stack", "rm", "shop")
+    await shell.ok("stack", "deploy", "-d", "-c", "s.yaml", "shop")
+    template = swarm.service("shop_web").spec.task_template.container_spec
+    await swarm.ok(*deploy)
+    after = swarm.service("shop_web").spec.task_template.container_spec
+    assert template is not None and after is not None
+    assert (after.secrets, after.configs) == (template.secrets, template.configs)
 
 
 async def test_info_and_version_tell_of_a_swarm(swarm: Swarm) -> None:

@@ -13,8 +13,8 @@ from support.shell import Shell, running_shell
 from swarmpy.cli.deploy import read_present, remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
-from swarmpy.errors import Conflict
-from swarmpy.stack.changes import changes_something, operations
+from swarmpy.errors import BadRequest, Conflict
+from swarmpy.stack.changes import NOT_COMPARED, Kind, changes_something, operations
 from swarmpy.stack.plan import StackPlan
 
 STACK = {"com.docker.stack.namespace": "shop"}
@@ -111,15 +111,23 @@ async def test_a_rollback_takes_the_former_secret_again(shell: Shell) -> None:
 async def test_a_secret_that_others_made_is_compared_by_the_manager(shell: Shell) -> None:
     plan = a_plan("shop_key", b"one")
     await shell.api.post("/secrets/create", plan.secrets[0])
-    said = await deployed(shell, plan)
-    assert said["secret shop_key"].startswith("updated (Data")
 
-    def differences() -> list[str]:
+    def look() -> tuple[bool, list[str]]:
         with Client(shell.host) as client:
             found = operations(plan, read_present(client, plan), prune=False)
-        return [operation.name for operation in filter(changes_something, found)]
+        secret = [operation for operation in found if operation.kind is Kind.SECRET]
+        return any(map(changes_something, secret)), [operation.note for operation in secret]
 
-    assert await asyncio.to_thread(differences) == []
+    assert await asyncio.to_thread(look) == (False, [NOT_COMPARED])
+    said = await deployed(shell, plan)
+    assert said["secret shop_key"] == "unchanged, the manager compared its data"
+    assert await asyncio.to_thread(look) == (False, [""])
+
+
+async def test_a_secret_that_others_made_of_other_data_is_refused_by_the_manager(shell: Shell) -> None:
+    await shell.api.post("/secrets/create", a_plan("shop_key", b"two").secrets[0])
+    with pytest.raises(BadRequest, match="to change its data, give it another name"):
+        await deployed(shell, a_plan("shop_key", b"one"))
 
 
 async def test_a_stack_goes_with_its_secrets_and_configs(shell: Shell) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from swarmpy.cli.changes_view import change_documents, change_lines
 from swarmpy.errors import Conflict, NotFound
-from swarmpy.stack.changes import Act, Kind, Operation, Present, operations
+from swarmpy.stack.changes import NOT_COMPARED, Act, Kind, Operation, Present, changes_something, operations
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees, digest_of
 
@@ -217,7 +217,8 @@ def test_labels_of_secrets_and_configs_change_and_a_secrets_data_are_not_sent_ag
 def test_a_secret_without_a_digest_is_left_to_the_manager_to_compare() -> None:
     there = Present(secrets={"shop_key": stored({"Name": "shop_key", "Labels": STACK})})
     (asked,) = operations(a_plan(secrets=(named("shop_key"),)), there, prune=False)
-    assert asked.act is Act.UPDATE
+    assert (asked.act, asked.note) == (Act.COMPARE, NOT_COMPARED)
+    assert not changes_something(asked)
     assert asked.body is not None and asked.body["Data"] == DATA
 
 

@@ -59,12 +59,12 @@ def test_services_name_them_with_the_places_they_stand_at() -> None:
         "configs: [page, {source: other, target: o.conf}]"
     )
     assert spec["Secrets"] == [
-        {"File": {"Name": "/etc/pass", "UID": "7", "GID": "8", "Mode": 0o400}, "SecretName": "their-secret"},
         {"File": {"Name": "word", "UID": "0", "GID": "0", "Mode": 0o444}, "SecretName": "shop_word"},
+        {"File": {"Name": "/etc/pass", "UID": "7", "GID": "8", "Mode": 0o400}, "SecretName": "their-secret"},
     ]
     assert spec["Configs"] == [
-        {"File": {"Name": "/o.conf", "UID": "0", "GID": "0", "Mode": 0o444}, "ConfigName": "other"},
-        {"File": {"Name": "/page", "UID": "0", "GID": "0", "Mode": 0o444}, "ConfigName": "page_v2"},
+        {"File": {"Name": "o.conf", "UID": "0", "GID": "0", "Mode": 0o444}, "ConfigName": "other"},
+        {"File": {"Name": "page", "UID": "0", "GID": "0", "Mode": 0o444}, "ConfigName": "page_v2"},
     ]
     template = {"ContainerSpec": spec}
     assert ServiceSpec.model_validate({"Name": "x", "TaskTemplate": template, "Mode": {}}).to_docker()
@@ -75,7 +75,11 @@ def test_services_name_them_with_the_places_they_stand_at() -> None:
     [
         ("secrets: [nobody]", "services.web.secrets[0]: nobody is not in the section `secrets`"),
         ("configs: [word]", "services.web.configs[0]: word is not in the section `configs`"),
-        ("secrets: [word, {source: kept, target: word}]", "services.web.secrets: two of them are to stand at word"),
+        ("configs: [page, {source: other, target: /page}]", "services.web.configs: two of them are to stand at /page"),
+        (
+            "secrets: [word, {source: kept, target: word}]",
+            "services.web.secrets: two of them are to stand at /run/secrets/word",
+        ),
     ],
 )
 def test_a_use_that_cannot_be_is_refused_by_name(lines: str, sentence: str) -> None:
