@@ -18,7 +18,7 @@ from swarmpy.stack.sameness import DIGEST_LABEL, digest_of
 
 Say = Callable[[str, str], None]
 
-_PATHS = {Kind.NETWORK: "/networks", Kind.SECRET: "/secrets", Kind.CONFIG: "/configs", Kind.SERVICE: "/services"}
+PATHS = {Kind.NETWORK: "/networks", Kind.SECRET: "/secrets", Kind.CONFIG: "/configs", Kind.SERVICE: "/services"}
 _REFERENCES: tuple[tuple[Kind, str, str], ...] = (
     (Kind.SECRET, "Secrets", "Secret"),
     (Kind.CONFIG, "Configs", "Config"),
@@ -46,12 +46,12 @@ def read_present(client: Client, plan: StackPlan) -> Present:
 def named(client: Client, kind: Kind, names: Iterable[str]) -> dict[str, Object]:
     """The secrets or configs of these names that are there, by name."""
     wanted = sorted(set(names))
-    found = client.get(_PATHS[kind], filters={"names": wanted}) if wanted else ()
-    return {_name(kind, item): item for item in found if _name(kind, item) in wanted}
+    found = client.get(PATHS[kind], filters={"names": wanted}) if wanted else ()
+    return {name_of(kind, item): item for item in found if name_of(kind, item) in wanted}
 
 
 def _own_and_named(client: Client, kind: Kind, stack: str, names: Iterable[str]) -> dict[str, Object]:
-    own = {_name(kind, item): item for item in _labelled(client, kind, stack)}
+    own = {name_of(kind, item): item for item in labelled(client, kind, stack)}
     return own | named(client, kind, {*names} - own.keys())
 
 
@@ -86,27 +86,6 @@ def carry_out(
     return Awaited(names, present.tasks, frozenset(changed), from_file=True)
 
 
-def take_away(client: Client, operations: Sequence[Operation], say: Say) -> int:
-    """What is to go, goes; what cannot is named with the reason and keeps nothing else from going. 1 when there is
-    such, else 0."""
-    code = 0
-    for operation in operations:
-        if operation.act is not Act.REMOVE:
-            continue
-        thing = f"{operation.kind} {operation.name}"
-        try:
-            client.delete(f"{_PATHS[operation.kind]}/{operation.id}")
-        except NotFound:
-            # Somebody else was faster.
-            continue
-        except SwarmpyError as error:
-            click.echo(f"swarmpy: {thing} is kept: {error}", err=True)
-            code = 1
-        else:
-            say(thing, "removed, it left the file")
-    return code
-
-
 def _auth(spec: Object, docker_config: Mapping[str, object] | None) -> dict[str, str]:
     if docker_config is None:
         return {}
@@ -124,7 +103,7 @@ def _known_ids(present: Present) -> dict[Kind, dict[str, str]]:
 
 def _apply(client: Client, operation: Operation, say: Say) -> str:
     """The id of a network, secret or config."""
-    path, thing = _PATHS[operation.kind], f"{operation.kind} {operation.name}"
+    path, thing = PATHS[operation.kind], f"{operation.kind} {operation.name}"
     if operation.act is Act.KEEP:
         return operation.id
     body = _with_digest(operation)
@@ -199,28 +178,12 @@ def _with_id(reference: Object, kind: Kind, prefix: str, ids: Mapping[str, str])
     return {**reference, f"{prefix}ID": ids[name]}
 
 
-def remove_stack(client: Client, name: str, say: Say) -> None:
-    """Services first, so that nobody holds the rest. Raises `NotFound` when there is nothing of the stack, not even
-    a revision: those outlive what others have removed."""
-    if not name:
-        raise BadRequest("a stack has a name")
-    found = [(kind, item) for kind in reversed(Kind) for item in _labelled(client, kind, name)]
-    if not found and not client.get(f"/stacks/{name}/revisions"):
-        raise NotFound(f"nothing found in stack: {name}")
-    for kind, item in found:
-        client.delete(f"{_PATHS[kind]}/{item['Id' if kind is Kind.NETWORK else 'ID']}")
-        say(f"{kind} {_name(kind, item)}", "removed")
-    client.delete(f"/stacks/{name}/revisions")
-    if not found:
-        say(f"stack {name}", "revisions removed, nothing else was left of it")
-
-
-def _labelled(client: Client, kind: Kind, stack: str) -> list[Object]:
-    found = client.get(_PATHS[kind], filters={"label": [f"{STACK_LABEL}={stack}"]})
+def labelled(client: Client, kind: Kind, stack: str) -> list[Object]:
+    found = client.get(PATHS[kind], filters={"label": [f"{STACK_LABEL}={stack}"]})
     # A manager that knows no such filter must not cost others what is theirs.
     own = [item for item in found if labels_of(kind, item).get(STACK_LABEL) == stack]
-    return sorted(own, key=lambda item: _name(kind, item))
+    return sorted(own, key=lambda item: name_of(kind, item))
 
 
-def _name(kind: Kind, item: Object) -> str:
+def name_of(kind: Kind, item: Object) -> str:
     return str(item["Name"] if kind is Kind.NETWORK else item["Spec"]["Name"])

@@ -8,7 +8,8 @@ import click
 
 from swarmpy.cli.awaited import tell_detached
 from swarmpy.cli.checking import check
-from swarmpy.cli.deploy import Say, carry_out, read_present, take_away
+from swarmpy.cli.deploy import Say, carry_out, read_present
+from swarmpy.cli.removing import take_away
 from swarmpy.cli.revisions import record
 from swarmpy.client import Client
 from swarmpy.errors import SwarmpyError

@@ -18,7 +18,7 @@ from swarmpy.cli.options import (
 )
 from swarmpy.cli.render import json_line
 from swarmpy.cli.views import SERVICE_COLUMNS, STACK_COLUMNS, service_row
-from swarmpy.errors import NotFound
+from swarmpy.errors import NotFound, SwarmpyError
 from swarmpy.stack.names import STACK_LABEL
 
 if TYPE_CHECKING:
@@ -215,13 +215,22 @@ def rollback(name: str, to: int | None, detach: bool, timeout: str, form: str) -
 @stack.command("rm")
 @click.argument("names", nargs=-1, required=True, metavar="STACK...")
 @format_option
-def remove(names: Sequence[str], form: str) -> None:
-    """Remove the services, configs, secrets and networks of stacks, and their revisions."""
-    from swarmpy.cli.deploy import remove_stack
+def remove(names: Sequence[str], form: str) -> int:
+    """Remove the services, configs, secrets and networks of stacks, and their revisions.
 
+    What others use stays and is named; the exit code is 5 then. Remove the stack again when it is free.
+    """
+    from swarmpy.cli.removing import remove_stack
+
+    codes = []
     with connected() as client:
         for name in names:
-            remove_stack(client, name, _teller(form))
+            try:
+                codes.append(remove_stack(client, name, _teller(form)))
+            except SwarmpyError as error:
+                click.echo(f"swarmpy: {error}", err=True)
+                codes.append(error.exit_code)
+    return next(filter(None, codes), 0)
 
 
 def _planned(name: str, files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str]) -> "StackPlan":

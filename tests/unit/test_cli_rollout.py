@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from swarmpy.cli.deploy import remove_stack
+from swarmpy.cli.removing import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
 from swarmpy.errors import BadRequest, NotFound, SwarmpyError, Unavailable

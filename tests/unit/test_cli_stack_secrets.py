@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from support.shell import Shell, running_shell
 
-from swarmpy.cli.deploy import read_present, remove_stack
+from swarmpy.cli.deploy import read_present
+from swarmpy.cli.removing import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
 from swarmpy.errors import BadRequest, Conflict
@@ -139,6 +140,25 @@ async def test_a_stack_goes_with_its_secrets_and_configs(shell: Shell) -> None:
 
     await asyncio.to_thread(remove)
     assert names(shell) == []
+    assert shell.api.state.stacks == {}
+
+
+async def test_what_others_use_stays_when_a_stack_goes_and_all_else_goes(shell: Shell) -> None:
+    await deployed(shell, a_plan("shop_key", b"one"))
+    flags = ("--secret", "shop_key", "--config", "source=shop_file,target=/f")
+    await shell.ok("service", "create", "-d", "--name", "other", *flags, "x:1")
+    said = await shell.run("stack", "rm", "shop", "nothing")
+    assert (said.code, said.out) == (5, "service shop_web: removed\n")
+    assert said.err.splitlines() == [
+        "swarmpy: config shop_file stays: config 'shop_file' is in use by the following service: other",
+        "swarmpy: secret shop_key stays: secret 'shop_key' is in use by the following service: other",
+        "swarmpy: stack shop is not gone; remove it again when nothing uses what stays",
+        "swarmpy: nothing found in stack: nothing",
+    ]
+    assert len(shell.api.state.stacks) == 1
+
+    await shell.ok("service", "rm", "other")
+    assert await shell.ok("stack", "rm", "shop") == "config shop_file: removed\nsecret shop_key: removed\n"
     assert shell.api.state.stacks == {}
 
 
