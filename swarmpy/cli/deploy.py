@@ -1,16 +1,16 @@
 """Carrying out what `swarmpy.stack.changes` decided: what is missing or differs is written, nothing else is touched."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
-
-import click
 
 from swarmpy.cli.awaited import Awaited
 from swarmpy.cli.options import tell_warnings
 from swarmpy.cli.registry import auth_header
 from swarmpy.client import Client, Object
-from swarmpy.errors import BadRequest, NotFound, SwarmpyError
+from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unavailable
 from swarmpy.stack.changes import Act, Kind, Operation, Present, labels_of, of_stack
 from swarmpy.stack.names import STACK_LABEL
 from swarmpy.stack.plan import StackPlan
@@ -64,7 +64,8 @@ def carry_out(
     docker_config: Mapping[str, object] | None,
     say: Say,
 ) -> Awaited:
-    """All but removals. `say` is told each thing and what became of it.
+    """All but removals. `say` is told each thing and what became of it. What was made for a deployment that then
+    fails, and nobody uses, goes again.
 
     `docker_config` is None unless registry credentials are to be sent along.
     """
@@ -73,17 +74,41 @@ def carry_out(
     ids = _known_ids(present)
     names: dict[str, str] = {}
     changed: set[str] = set()
+    made: list[Operation] = []
     for operation in operations:
         if operation.act is Act.REMOVE:
             continue
-        if operation.kind is Kind.SERVICE:
-            service_id = _apply_service(client, operation, ids, headers[operation.name], say)
-            names[service_id] = operation.name
-            if operation.act is not Act.KEEP or _has_new_version(client, operation, headers[operation.name]):
-                changed.add(service_id)
-        else:
+        with _taking_back(client, operation, made, say):
+            if operation.kind is Kind.SERVICE:
+                service_id = _apply_service(client, operation, ids, headers[operation.name], say)
+                names[service_id] = operation.name
+                if operation.act is not Act.KEEP or _has_new_version(client, operation, headers[operation.name]):
+                    changed.add(service_id)
+                continue
             ids[operation.kind][operation.name] = _apply(client, operation, say)
+        if operation.act is Act.CREATE:
+            made.append(replace(operation, id=ids[operation.kind][operation.name]))
     return Awaited(names, present.tasks, frozenset(changed), from_file=True)
+
+
+@contextmanager
+def _taking_back(client: Client, operation: Operation, made: Sequence[Operation], say: Say) -> Iterator[None]:
+    """When the operation fails. What a service uses by now stays; why the deployment failed counts, and not that
+    something else stays, too."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except SwarmpyError as error:
+        for one in reversed(made):
+            with suppress(SwarmpyError):
+                client.delete(f"{PATHS[one.kind]}/{one.id}")
+                say(f"{one.kind} {one.name}", "removed again, the deployment failed")
+        if isinstance(error, Conflict):
+            # It was decided upon what was there a moment ago.
+            thing = f"{operation.kind} {operation.name}"
+            raise Conflict(f"{thing}: {error}: someone else was faster; deploy again") from error
+        raise
 
 
 def _auth(spec: Object, docker_config: Mapping[str, object] | None) -> dict[str, str]:

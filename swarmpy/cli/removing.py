@@ -30,17 +30,6 @@ def take_away(client: Client, operations: Sequence[Operation], say: Say) -> int:
     return code
 
 
-def take_back(client: Client, made: Sequence[tuple[Kind, str, str]], say: Say) -> None:
-    """What a deployment that failed has made, by kind, name and id, newest first; a service that uses it keeps it. That
-    it cannot go is not told: why the deployment failed counts."""
-    for kind, name, object_id in reversed(made):
-        try:
-            client.delete(f"{PATHS[kind]}/{object_id}")
-        except SwarmpyError:
-            continue
-        say(f"{kind} {name}", "removed again, the deployment failed")
-
-
 def remove_stack(client: Client, name: str, say: Say) -> int:
     """Services first, so that nobody holds the rest, and the revisions once nothing else is left. What is in use
     elsewhere stays; then the code is that of a conflict, else 0. Raises `NotFound` when there is nothing of the stack,

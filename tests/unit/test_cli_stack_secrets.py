@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from support.shell import Shell, running_shell
 
-from swarmpy.cli.deploy import read_present
+from swarmpy.cli.deploy import carry_out, read_present
 from swarmpy.cli.removing import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
@@ -160,6 +161,30 @@ async def test_what_others_use_stays_when_a_stack_goes_and_all_else_goes(shell: 
     await shell.ok("service", "rm", "other")
     assert await shell.ok("stack", "rm", "shop") == "config shop_file: removed\nsecret shop_key: removed\n"
     assert shell.api.state.stacks == {}
+
+
+async def test_of_two_first_deployments_at_once_the_slower_one_says_so_and_leaves_nothing_behind(shell: Shell) -> None:
+    fast, slow = a_plan("shop_key", b"one"), a_plan("shop_key", b"one")
+    slow = replace(slow, secrets=(a_plan("shop_early", b"two").secrets[0], *slow.secrets))
+
+    def deploy_both() -> list[str]:
+        said: list[str] = []
+        with Client(shell.host) as first, Client(shell.host) as second:
+            seen = read_present(second, slow)
+            roll_out(first, fast, Manner(timedelta(seconds=1), detach=True, form="table"), lambda thing, became: None)
+            found = operations(slow, seen, prune=False)
+            with pytest.raises(Conflict) as caught:
+                carry_out(
+                    second, slow, found, seen, docker_config=None, say=lambda *words: said.append(" ".join(words))
+                )
+        return [*said, str(caught.value)]
+
+    assert await asyncio.to_thread(deploy_both) == [
+        "secret shop_early created",
+        "secret shop_early removed again, the deployment failed",
+        "secret shop_key: secret shop_key already exists: someone else was faster; deploy again",
+    ]
+    assert names(shell) == ["shop_file", "shop_key"]
 
 
 async def test_secrets_and_configs_are_added_to_a_service_by_name(shell: Shell) -> None:
