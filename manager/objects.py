@@ -17,7 +17,7 @@ from swarmpy.models.port import PortConfig
 from swarmpy.models.resources import GenericResource
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import ServiceSpec, UpdateStatus
-from swarmpy.models.stack import StackWish
+from swarmpy.models.stack import StackOutcome, StackWish
 from swarmpy.models.task import TaskSpec, TaskStatus
 from swarmpy.states import NodeState, Role, TaskState
 from swarmpy.tokens import host_of
@@ -238,6 +238,7 @@ class StackRevision(Object):
     stack: str
     number: int
     wish: StackWish
+    outcome: StackOutcome = StackOutcome()
 
 
 AnyObject = Cluster | Node | Service | SpecRevision | ServiceRevision | Task | Network | Secret | Config | StackRevision

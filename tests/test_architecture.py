@@ -41,6 +41,7 @@ PURE = (
     "swarmpy/cli/service_pretty.py",
     "swarmpy/cli/slots.py",
     "swarmpy/cli/views.py",
+    "swarmpy/cli/way_back.py",
     "swarmpy/lab/commands.py",
     "swarmpy/lab/network.py",
     "swarmpy/lab/plan.py",

@@ -12,7 +12,7 @@ from manager.store.keys import key_of
 from manager.store.port import Delete, Unit
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.service import ServiceSpec, UpdateState
-from swarmpy.models.stack import StackWish
+from swarmpy.models.stack import OutcomeState, StackOutcome, StackWish
 from swarmpy.stack.names import fault_of_name
 
 KEPT = 10
@@ -20,12 +20,13 @@ LARGEST = 1 << 20
 # The wish from before such an update is not gone back to any more, or is the present one again.
 _SETTLED = frozenset({UpdateState.COMPLETED, UpdateState.ROLLBACK_STARTED, UpdateState.ROLLBACK_PAUSED,
                       UpdateState.ROLLBACK_COMPLETED})  # fmt: skip
+_ENDS = frozenset({OutcomeState.CONVERGED, OutcomeState.FAILED})
 
 
 def admit_revision(state: State, stack: str, wish: StackWish, *, now: datetime) -> Admitted[StackRevision]:
     """The next number; the oldest beyond ten go in the same write, but not the one that runs, nor the one that its
-    services would go back to by themselves: after deployments that all failed it is the oldest. A wish equal to the
-    newest revision's is that revision."""
+    services would go back to by themselves, nor the newest that is known to be good: after deployments that all failed
+    it is the oldest. A wish equal to the newest revision's is that revision."""
     if (fault := fault_of_name(stack)) is not None:
         raise BadRequest(f"stack name {fault}")
     known = revisions_of(state, stack)
@@ -41,7 +42,30 @@ def admit_revision(state: State, stack: str, wish: StackWish, *, now: datetime) 
             f"the stack {stack} takes {size >> 10} KiB, and a revision takes {LARGEST >> 10} KiB at most: "
             "it is not kept, so nothing can go back to it"
         )
-    return Admitted(revision, (Unit((put(revision, create=True), *_deleted(_beyond(state, known)))),))
+    return Admitted(revision, (Unit((put(revision, create=True), *_deleted(_beyond(state, known, wish)))),))
+
+
+def admit_outcome(
+    state: State, stack: str, number: int, outcome: StackOutcome, *, now: datetime
+) -> Admitted[StackRevision]:
+    """What is known stays when a later deployment of the same wish tells of nothing, or of no end yet."""
+    known = find_revision(state, stack, number)
+    is_news = outcome.state in _ENDS or known.outcome.state not in _ENDS
+    if outcome == known.outcome or not is_news:
+        return unchanged(known)
+    after = known.model_copy(update={"outcome": outcome, "updated_at": now})
+    return Admitted(after, (Unit((put(after),)),))
+
+
+def missing_of(state: State, wish: StackWish) -> tuple[str, ...]:
+    """What must be there for the wish to be carried out again, and is not; as `secret NAME`."""
+    needed = (("secret", wish.secrets), ("config", wish.configs), ("network", wish.external))
+    return tuple(f"{word} {name}" for word, names in needed for name in names if state.named(f"{word}s", name) is None)
+
+
+def newest_like(known: Sequence[StackRevision], revision: StackRevision) -> int:
+    """The number of the newest of them that has the same wish."""
+    return max(other.number for other in known if other.wish == revision.wish)
 
 
 def admit_forgetting(state: State, stack: str) -> Admitted[StackRevision]:
@@ -65,13 +89,23 @@ def revisions_of(state: State, stack: str) -> tuple[StackRevision, ...]:
     return tuple(sorted(found, key=lambda revision: revision.number))
 
 
-def _beyond(state: State, known: Sequence[StackRevision]) -> tuple[StackRevision, ...]:
-    """Those that go when one more comes."""
+def _beyond(state: State, known: Sequence[StackRevision], wish: StackWish) -> tuple[StackRevision, ...]:
+    """Those that go when one more comes, which has this wish."""
     surplus = len(known) + 1 - KEPT
     if surplus <= 0:
         return ()
-    needed = {_newest_that_runs(state, known, or_ran=False), _newest_that_runs(state, known, or_ran=True)}
+    needed = {
+        _newest_that_runs(state, known, or_ran=False),
+        _newest_that_runs(state, known, or_ran=True),
+        _newest_good(known, wish),
+    }
     return tuple(revision for revision in known if revision.number not in needed)[:surplus]
+
+
+def _newest_good(known: Sequence[StackRevision], wish: StackWish) -> int | None:
+    """The one that a rollback from the wish goes to."""
+    good = (one for one in reversed(known) if one.outcome.state is OutcomeState.CONVERGED and one.wish != wish)
+    return next((one.number for one in good), None)
 
 
 def _newest_that_runs(state: State, known: Sequence[StackRevision], *, or_ran: bool) -> int | None:

@@ -6,13 +6,14 @@ from datetime import timedelta
 
 import click
 
-from swarmpy.cli.awaited import tell_detached
+from swarmpy.cli.awaited import Awaited, tell_detached
 from swarmpy.cli.checking import check
 from swarmpy.cli.deploy import Say, carry_out, read_present
 from swarmpy.cli.removing import take_away
-from swarmpy.cli.revisions import record
+from swarmpy.cli.revisions import record, spared, tell_outcome
+from swarmpy.cli.way_back import CONVERGED, DEPLOYING, FAILED, UNKNOWN
 from swarmpy.client import Client
-from swarmpy.errors import SwarmpyError
+from swarmpy.errors import SwarmpyError, TimedOut
 from swarmpy.stack.changes import Act, Kind, Operation, operations
 from swarmpy.stack.plan import StackPlan
 
@@ -38,24 +39,45 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     services, rest = _leaving(found)
     awaited = carry_out(client, plan, found, present, docker_config=manner.docker_config, say=say)
     code = take_away(client, services, say)
-    record(client, plan)
-    if manner.detach:
-        tell_detached(awaited)
-    else:
-        # Not before the cluster has begun to work.
-        from swarmpy.cli.waiting import wait_until_converged
-
-        try:
-            code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form) or code
-        except SwarmpyError:
-            _tell_kept(rest, manner)
-            raise
+    number = record(client, plan)
+    try:
+        code = _awaited(client, plan.name, number, awaited, manner) or code
+    except SwarmpyError:
+        _tell_kept(rest, manner)
+        raise
     if not manner.prune:
         return code
     if code:
         _tell_kept(rest, manner)
         return code
-    return take_away(client, rest, say)
+    target, needed = spared(client, plan.name, number) if rest else (None, frozenset())
+    for operation in rest:
+        if (operation.kind, operation.name) in needed:
+            say(f"{operation.kind} {operation.name}", f"kept, a rollback to revision {target} needs it")
+    return take_away(client, [one for one in rest if (one.kind, one.name) not in needed], say)
+
+
+def _awaited(client: Client, stack: str, number: int | None, awaited: Awaited, manner: Manner) -> int:
+    """The exit code of waiting; how it ended is kept with the revision."""
+    if manner.detach:
+        tell_detached(awaited)
+        tell_outcome(client, stack, number, UNKNOWN, "detached")
+        return 0
+    tell_outcome(client, stack, number, DEPLOYING)
+    # Not before the cluster has begun to work.
+    from swarmpy.cli.waiting import INTERRUPTED, wait_until_converged
+
+    reasons: list[str] = []
+    try:
+        code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form, on_failure=reasons.append)
+    except TimedOut as error:
+        tell_outcome(client, stack, number, UNKNOWN, str(error).partition(";")[0])
+        raise
+    if code == INTERRUPTED:
+        tell_outcome(client, stack, number, UNKNOWN, "interrupted")
+    else:
+        tell_outcome(client, stack, number, FAILED if code else CONVERGED, "; ".join(reasons))
+    return code
 
 
 def _tell_kept(rest: Sequence[Operation], manner: Manner) -> None:

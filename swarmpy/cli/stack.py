@@ -187,20 +187,25 @@ def diff(
 @format_option
 def revisions(name: str, form: str) -> None:
     """List what was deployed of a stack, newest first: where a rollback can go."""
-    from swarmpy.cli.revisions import REVISION_COLUMNS, list_revisions
+    from swarmpy.cli.revisions import REVISION_COLUMNS, WHOLE_COLUMNS, list_revisions
 
+    whole = form == JSON
     with connected() as client:
-        print_rows(REVISION_COLUMNS, list_revisions(client, name, whole=form == JSON), form)
+        found = list_revisions(client, name, whole=whole)
+    print_rows(WHOLE_COLUMNS if whole else REVISION_COLUMNS, found, form)
 
 
 @stack.command()
 @click.argument("name", metavar="STACK")
-@click.option("--to", type=click.IntRange(min=1), metavar="N", help="The revision; without it the one before the last.")
+@click.option("--to", type=click.IntRange(min=1), metavar="N", help="The revision; else the newest other one that ran.")
 @detach_option
 @timeout_option
 @format_option
 def rollback(name: str, to: int | None, detach: bool, timeout: str, form: str) -> int:
-    """Deploy what was deployed before, and wait until it runs. Services that it lacks are removed."""
+    """Deploy what was deployed before, and wait until it runs. Services that it lacks are removed.
+
+    Without --to that is the newest other revision known to have converged or, where none is, not known to have failed.
+    """
     from swarmpy.cli.awaited import parse_timeout
     from swarmpy.cli.revisions import plan_of
     from swarmpy.cli.rollout import Manner, roll_out
@@ -208,8 +213,11 @@ def rollback(name: str, to: int | None, detach: bool, timeout: str, form: str) -
     manner = Manner(parse_timeout(timeout), detach=detach, prune_services=True, form=form)
     with connected() as client:
         number, plan = plan_of(client, name, to)
-        click.echo(f"{name}: back to revision {number}", err=True)
-        return roll_out(client, plan, manner, _teller(form))
+        click.echo(f"{name}: going back to revision {number}", err=True)
+        code = roll_out(client, plan, manner, _teller(form))
+    if code == 0 and not detach:
+        click.echo(f"{name}: back at revision {number}", err=True)
+    return code
 
 
 @stack.command("rm")
@@ -249,10 +257,13 @@ def _print_changes(plan: "StackPlan", prune: bool, form: str) -> bool:
     from swarmpy.cli.changes_view import change_documents, change_lines
     from swarmpy.cli.checking import check
     from swarmpy.cli.deploy import read_present
+    from swarmpy.cli.revisions import without_needed
     from swarmpy.stack.changes import changes_something, operations
 
     with connected() as client:
         found = operations(plan, read_present(client, plan), prune=prune)
+        if prune:
+            found = without_needed(client, plan, found)
         check(client, plan, found)
     lines = map(json_line, change_documents(found)) if form == JSON else change_lines(found)
     for line in lines:

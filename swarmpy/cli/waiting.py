@@ -1,7 +1,7 @@
 """Watching services until they have converged, failed, or the time is up; the exit code says which."""
 
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import datetime, timedelta
 
 import click
@@ -22,8 +22,16 @@ _SHARE = 0.2
 _LOG_LINES = 10
 
 
-def wait_until_converged(client: Client, awaited: Awaited, *, limit: timedelta, form: str) -> int:
-    """0 when all run, 1 when one has failed. Raises `TimedOut` with the reasons when the time is up."""
+def wait_until_converged(
+    client: Client,
+    awaited: Awaited,
+    *,
+    limit: timedelta,
+    form: str,
+    on_failure: Callable[[str], None] = lambda line: None,
+) -> int:
+    """0 when all run, 1 when one has failed; `on_failure` is told each in one line. Raises `TimedOut` with the reasons
+    when the time is up."""
     clock = SystemClock()
     memory = Memory(
         started=clock.now(),
@@ -41,6 +49,7 @@ def wait_until_converged(client: Client, awaited: Awaited, *, limit: timedelta, 
         click.echo(f"  {how_to_look(awaited)}", err=True)
         return INTERRUPTED
     for service in verdict.failed:
+        on_failure(f"{service.name}: {service.text}")
         _tell_failure(client, service)
     if verdict.failed:
         return FAILED

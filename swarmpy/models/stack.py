@@ -1,5 +1,6 @@
 """Stacks as they were deployed: beyond Docker's API, which knows none. Data of secrets and configs never stand here."""
 
+from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import Field
@@ -48,3 +49,18 @@ class StackFault(DockerModel):
     name: str
     message: str
     status: int
+
+
+class OutcomeState(StrEnum):
+    DEPLOYING = "deploying"
+    CONVERGED = "converged"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class StackOutcome(DockerModel):
+    """How a deployment ended, as told by the client that waited for it; `reason` is one line. Unknown: nobody waited
+    until the end."""
+
+    state: OutcomeState = OutcomeState.UNKNOWN
+    reason: str = Field(default="", max_length=500)

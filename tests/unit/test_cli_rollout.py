@@ -52,6 +52,8 @@ class ScriptedClient(Client):
         self.calls.append(Call(method, path, body))
         if f"{method} {path}" in self.refusals:
             raise self.refusals[f"{method} {path}"]
+        if path.endswith("/revisions") and method == "POST":
+            return {"Number": 1}
         return {key: f"id of {(body or {}).get('Name')}" for key in ("ID", "Id")} if body else None
 
     @property
@@ -80,7 +82,7 @@ def test_services_name_the_secrets_that_were_just_made_by_their_ids() -> None:
     client, said = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}]), Said()
     assert roll_out(client, a_plan(), DETACHED, said) == 0
 
-    secret, service, revision = client.calls
+    secret, service, revision, outcome = client.calls
     assert secret.path == "/secrets/create"
     assert agrees(secret.body["Labels"][DIGEST_LABEL], DATA)
     container = service.body["TaskTemplate"]["ContainerSpec"]
@@ -93,6 +95,8 @@ def test_services_name_the_secrets_that_were_just_made_by_their_ids() -> None:
         ["theirs"],
     )
     assert DATA not in repr(revision.body)
+    assert outcome.path == "/stacks/shop/revisions/1/outcome"
+    assert outcome.body == {"State": "unknown", "Reason": "detached"}
 
 
 def test_nothing_is_written_when_something_external_is_missing() -> None:
@@ -130,6 +134,7 @@ def test_what_cannot_be_pruned_is_named_and_keeps_nothing_else(capsys: pytest.Ca
     assert client.told == [
         "DELETE /services/old-shop_gone",
         "POST /stacks/shop/revisions",
+        "POST /stacks/shop/revisions/1/outcome",
         "DELETE /networks/old-n",
         "DELETE /secrets/old-shop_pass",
         "DELETE /configs/old-shop_file",
@@ -142,7 +147,7 @@ def test_a_rollback_takes_away_services_only() -> None:
     client = ScriptedClient(**old_things())
     manner = Manner(timedelta(seconds=1), detach=True, form="table", prune_services=True)
     assert roll_out(client, a_plan(services=(), secrets=(), external_configs=()), manner, Said()) == 0
-    assert client.told == ["DELETE /services/old-shop_gone", "POST /stacks/shop/revisions"]
+    assert [call for call in client.told if "DELETE" in call] == ["DELETE /services/old-shop_gone"]
 
 
 def test_a_revision_that_cannot_be_kept_is_told_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:

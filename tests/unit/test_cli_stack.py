@@ -75,10 +75,11 @@ async def test_each_deployment_that_changes_something_is_a_revision(shell: Shell
     await deployed(shell, TWO)
     out = (await shell.ok("stack", "revisions", "shop")).splitlines()
     assert [line.split()[0] for line in out] == ["REVISION", "2", "1"]
-    assert out[2].endswith("shop_web, shop_once")
+    assert out[2].endswith("UTC   unknown: detached   shop_web, shop_once")
     found = [
         json.loads(line) for line in (await shell.ok("stack", "revisions", "--format", "json", "shop")).splitlines()
     ]
+    assert [item["Outcome"] for item in found] == [{"State": "unknown", "Reason": "detached"}] * 2
     assert [item["Services"] for item in found] == [["shop_web"], ["shop_web", "shop_once"]]
     assert (await shell.run("stack", "revisions", "other")).code == 4
 
@@ -91,7 +92,7 @@ async def test_a_rollback_deploys_what_was_before_removes_what_it_lacks_and_is_a
     await shell.tasks_become("shop_web", RUNNING)
     await shell.tasks_become("shop_once", RUNNING)
     said = await shell.finished(process)
-    assert (said.code, said.err.splitlines()[0]) == (0, "shop: back to revision 1")
+    assert (said.code, said.err.splitlines()) == (0, ["shop: going back to revision 1", "shop: back at revision 1"])
     assert said.out.startswith("service shop_web: updated (Labels.com.docker.stack.image, ")
     assert image(shell) == "shop/web:1"
     assert {revision.number for revision in shell.api.state.stacks.values()} == {1, 2, 3}
@@ -149,11 +150,11 @@ async def test_after_a_deployment_that_came_half_way_a_rollback_goes_to_the_newe
     assert image(shell) == "shop/web:3"
 
     said = await shell.run("stack", "rollback", "-d", "shop")
-    assert (said.code, said.err.splitlines()[0]) == (0, "shop: back to revision 2")
+    assert (said.code, said.err.splitlines()[0]) == (0, "shop: going back to revision 2")
     assert image(shell) == "shop/web:2"
     # Now that is what runs, and the one before it is next.
     said = await shell.run("stack", "rollback", "-d", "shop")
-    assert (said.err.splitlines()[0], image(shell)) == ("shop: back to revision 1", "shop/web:1")
+    assert (said.err.splitlines()[0], image(shell)) == ("shop: going back to revision 1", "shop/web:1")
 
 
 async def test_what_left_the_files_and_stayed_moves_no_rollback(shell: Shell) -> None:
@@ -161,7 +162,7 @@ async def test_what_left_the_files_and_stayed_moves_no_rollback(shell: Shell) ->
     await deployed(shell, TWO)
     await deployed(shell, TWO.replace("web:2", "web:3"))
     said = await shell.run("stack", "rollback", "-d", "shop")
-    assert (said.code, said.err.splitlines()[0]) == (0, "shop: back to revision 2")
+    assert (said.code, said.err.splitlines()[0]) == (0, "shop: going back to revision 2")
 
 
 NETWORK = """

@@ -13,10 +13,11 @@ from support.shell import Shell, running_shell
 
 from swarmpy.cli.deploy import carry_out, read_present
 from swarmpy.cli.removing import remove_stack
+from swarmpy.cli.revisions import without_needed
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
 from swarmpy.errors import BadRequest, Conflict
-from swarmpy.stack.changes import NOT_COMPARED, Kind, changes_something, operations
+from swarmpy.stack.changes import NOT_COMPARED, Act, Kind, changes_something, operations
 from swarmpy.stack.plan import StackPlan
 
 STACK = {"com.docker.stack.namespace": "shop"}
@@ -87,17 +88,47 @@ async def test_other_data_under_the_same_name_are_refused_before_anything_is_wri
     assert shell.api.state.revision == revision
 
 
-async def test_another_name_exchanges_a_secret_and_prune_takes_the_old_one(shell: Shell) -> None:
+async def test_another_name_exchanges_a_secret_and_prune_keeps_what_a_rollback_needs(shell: Shell) -> None:
     await deployed(shell, a_plan("shop_key", b"one"))
-    said = await deployed(shell, a_plan("shop_key_v2", b"two"), prune=True)
+    second = a_plan("shop_key_v2", b"two")
+    said = await deployed(shell, second, prune=True)
     assert said == {
         "secret shop_key_v2": "created",
         "service shop_web": "updated (TaskTemplate.ContainerSpec.Secrets)",
-        "secret shop_key": "removed, it left the file",
+        "secret shop_key": "kept, a rollback to revision 1 needs it",
     }
-    assert names(shell) == ["shop_file", "shop_key_v2"]
-    gone = await shell.run("stack", "rollback", "-d", "shop")
+    assert await asyncio.to_thread(left_over, shell, second) == []
+    assert (await deployed(shell, second, prune=True))["secret shop_key"].startswith("kept")
+
+    said = await deployed(shell, a_plan("shop_key_v3", b"three"), prune=True)
+    assert said["secret shop_key"] == "removed, it left the file"
+    assert said["secret shop_key_v2"] == "kept, a rollback to revision 2 needs it"
+    assert names(shell) == ["shop_file", "shop_key_v2", "shop_key_v3"]
+    assert "unknown: detached; needs secret shop_key, removed" in await shell.ok("stack", "revisions", "shop")
+
+    revision = shell.api.state.revision
+    gone = await shell.run("stack", "rollback", "-d", "--to", "1", "shop")
     assert (gone.code, "secret shop_key, which revision 1 of stack shop needs, is gone" in gone.err) == (4, True)
+    assert shell.api.state.revision == revision
+    await shell.ok("stack", "rollback", "-d", "shop")
+
+
+async def test_a_rollback_passes_over_a_revision_whose_secret_was_removed_by_hand(shell: Shell) -> None:
+    for number in (1, 2, 3):
+        await deployed(shell, a_plan(f"shop_key_v{number}", b"any"))
+    await shell.ok("secret", "rm", "shop_key_v2")
+    said = await shell.run("stack", "rollback", "-d", "shop")
+    assert (said.code, said.err.splitlines()) == (
+        0,
+        ["shop: revision 2 needs secret shop_key_v2, removed; passed over", "shop: going back to revision 1"],
+    )
+
+
+def left_over(shell: Shell, plan: StackPlan) -> list[str]:
+    """What a diff with --prune says that goes."""
+    with Client(shell.host) as client:
+        found = operations(plan, read_present(client, plan), prune=True)
+        return [one.name for one in without_needed(client, plan, found) if one.act is Act.REMOVE]
 
 
 async def test_a_rollback_takes_the_former_secret_again(shell: Shell) -> None:

@@ -7,19 +7,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from manager.admission.check import KEPT, MODELS, Intended, Rehearsal
-from manager.admission.stack import admit_forgetting, admit_revision, find_revision, revisions_of
+from manager.admission.stack import admit_forgetting, admit_outcome, admit_revision, find_revision, revisions_of
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture, carry_out, in_portions
 from manager.api.filters import shortened
 from manager.api.problems import parse_document, read_body
 from manager.api.routers.secrets import has_same_data
 from manager.api.steps import each
-from manager.api.views.stacks import revision_document, revision_line, stack_documents
+from manager.api.views.stacks import revision_document, revision_lines, stack_documents
 from manager.state import State
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
-from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackWish
+from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackOutcome, StackWish
 from swarmpy.stack.names import fault_of_name
 
 router = APIRouter(prefix="/stacks")
@@ -33,14 +33,21 @@ async def list_stacks(state: Picture) -> JSONResponse:
 @router.get("/{name}/revisions")
 async def list_revisions(name: str, state: Picture) -> JSONResponse:
     """Newest first; empty for a stack that nobody deployed."""
-    return JSONResponse([revision_line(revision) for revision in reversed(revisions_of(state, name))])
+    return JSONResponse(revision_lines(state, tuple(reversed(revisions_of(state, name)))))
 
 
 @router.get("/{name}/revisions/{number}")
 async def inspect_revision(name: str, number: str, state: Picture) -> JSONResponse:
-    if not number.isdecimal():
-        raise BadRequest(f"revision {shortened(number)} is no number")
-    return JSONResponse(revision_document(find_revision(state, name, int(number))))
+    return JSONResponse(revision_document(find_revision(state, name, _parsed(number))))
+
+
+@router.post("/{name}/revisions/{number}/outcome")
+async def tell_outcome(name: str, number: str, request: Request, context: Context, state: Picture) -> Response:
+    """How the deployment ended, told by who waited for it."""
+    outcome = await read_body(request, StackOutcome)
+    wanted, now = _parsed(number), context.clock.now()
+    await carry_out(context, lambda: admit_outcome(state, name, wanted, outcome, now=now))
+    return Response()
 
 
 @router.post("/{name}/revisions")
@@ -86,3 +93,9 @@ def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intend
         known = kind.table(state).get(write.id)
         same_data = known is None or has_same_data(context, kind, wish, known)
     return Intended(write.kind, write.name, wish, write.id, write.version, write.size, same_data)
+
+
+def _parsed(number: str) -> int:
+    if not number.isdecimal():
+        raise BadRequest(f"revision {shortened(number)} is no number")
+    return int(number)

@@ -1,8 +1,10 @@
 """Stacks, which are no objects of their own: services and networks that carry one label; and
 what was deployed of them. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from manager.admission.stack import missing_of, newest_like
 from manager.api.lookup import visible_networks, visible_services
 from manager.api.views.services import service_status
 from manager.objects import StackRevision
@@ -36,13 +38,20 @@ def stack_documents(state: State) -> list[dict[str, Any]]:
     return [stacks[name] for name in sorted(stacks)]
 
 
-def revision_line(revision: StackRevision) -> dict[str, Any]:
-    """A revision without its specs: what a list shows."""
-    return {
-        "Number": revision.number,
-        "CreatedAt": rfc3339(revision.created_at),
-        "Services": [spec.name for spec in revision.wish.services],
-    }
+def revision_lines(state: State, known: Sequence[StackRevision]) -> list[dict[str, Any]]:
+    """Revisions of one stack without their specs: what a list shows. `Missing` is what one needs and is gone; `Newest`
+    is the number of the newest that has the same wish."""
+    return [
+        {
+            "Number": revision.number,
+            "CreatedAt": rfc3339(revision.created_at),
+            "Services": [spec.name for spec in revision.wish.services],
+            "Outcome": revision.outcome.to_docker(),
+            "Missing": list(missing_of(state, revision.wish)),
+            "Newest": newest_like(known, revision),
+        }
+        for revision in known
+    ]
 
 
 def revision_document(revision: StackRevision) -> dict[str, Any]:
@@ -50,5 +59,6 @@ def revision_document(revision: StackRevision) -> dict[str, Any]:
         "Stack": revision.stack,
         "Number": revision.number,
         "CreatedAt": rfc3339(revision.created_at),
+        "Outcome": revision.outcome.to_docker(),
         "Wish": revision.wish.to_docker(),
     }
