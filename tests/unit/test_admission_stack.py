@@ -11,7 +11,7 @@ from manager.objects import Service, StackRevision
 from manager.state import State
 from manager.store.port import Delete
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
-from swarmpy.models.stack import StackWish
+from swarmpy.models.stack import OutcomeState, StackOutcome, StackWish
 
 IMAGES = {number: f"web:{number}" for number in range(1, 11)}
 
@@ -72,3 +72,9 @@ def test_the_revision_that_runs_or_is_gone_back_to_stays(service: Service, goes:
 
 def test_a_revision_of_which_a_service_is_gone_does_not_run() -> None:
     assert dropped(picture(the_service("web:1"), *revisions(wished("db:1", "shop_db")))) == ["stacks/shop.1"]
+
+
+def test_the_newest_revision_that_is_known_to_have_run_stays() -> None:
+    known = revisions()
+    known[1] = known[1].model_copy(update={"outcome": StackOutcome(state=OutcomeState.CONVERGED)})
+    assert dropped(picture(the_service("web:1"), *known)) == ["stacks/shop.3"]

@@ -75,3 +75,37 @@ async def test_what_is_not_there_is_said(path: str, status: int, sentence: str) 
 async def test_a_name_that_no_stack_has_is_refused() -> None:
     async with running_api() as api:
         assert (await api.post("/stacks/a.b/revisions", wish("x:1"))).status == 400
+
+
+async def test_how_a_deployment_ended_is_kept_and_no_later_silence_takes_it_back() -> None:
+    async with running_api() as api:
+
+        async def told(**outcome: str) -> dict[str, str]:
+            assert (await api.post("/stacks/shop/revisions/1/outcome", outcome)).status == 200
+            found: dict[str, str] = (await api.get("/stacks/shop/revisions")).json[0]["Outcome"]
+            return found
+
+        await api.post("/stacks/shop/revisions", wish("x:1"))
+        assert (await api.get("/stacks/shop/revisions/1")).json["Outcome"] == {"State": "unknown", "Reason": ""}
+        assert (await told(State="deploying"))["State"] == "deploying"
+        failed = {"State": "failed", "Reason": "web: it crashed"}
+        assert await told(**failed) == failed
+        assert await told(State="unknown", Reason="detached") == failed
+        assert await told(State="deploying") == failed
+        assert (await told(State="converged"))["State"] == "converged"
+        refused = await api.post("/stacks/shop/revisions/1/outcome", {"State": "splendid"})
+        assert (refused.status, refused.message.startswith("State must be ")) == (400, True)
+        assert (await api.post("/stacks/shop/revisions/2/outcome", failed)).status == 404
+
+
+async def test_the_list_says_what_a_revision_lacks_and_which_is_the_newest_like_it() -> None:
+    async with running_api() as api:
+        for image in "aba":
+            await api.post("/stacks/shop/revisions", wish(image))
+        await api.post("/secrets/create", {"Name": "key", "Data": "YQ=="})
+        found = (await api.get("/stacks/shop/revisions")).json
+        assert [(line["Number"], line["Newest"], line["Missing"]) for line in found] == [
+            (3, 3, ["network front"]),
+            (2, 2, ["network front"]),
+            (1, 3, ["network front"]),
+        ]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from support.shell import RUNNING, Shell, running_shell
+from support.shell import FAILED, RUNNING, Shell, running_shell
 
 ONE = "services: {web: {image: 'shop/web:1'}, once: {image: 'shop/once:1'}}\n"
 TWO = "services: {web: {image: 'shop/web:2', environment: {A: 1}}}\n"
@@ -187,3 +187,47 @@ async def test_a_network_that_was_made_as_the_file_says_is_kept_and_one_that_wou
         "swarmpy: network shop_n is there with other settings (Internal True -> False); networks never change: "
         "give it another name, or remove it first\n"
     )
+
+
+async def test_a_rollback_passes_over_what_failed_and_each_revision_tells_how_it_ended(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await shell.api.post("/stacks/shop/revisions/1/outcome", {"State": "converged"})
+    await deployed(shell, ONE.replace("web:1", "web:2"))
+    await shell.api.post("/stacks/shop/revisions/2/outcome", {"State": "failed", "Reason": "shop_web: it crashed"})
+
+    (shell.folder / "s.yaml").write_text("services: {bad: {image: 'shop/bad:1', restart: 'no'}}\n")
+    process = await shell.start("stack", "deploy", "-c", "s.yaml", "shop")
+    await shell.service_appears("shop_bad")
+    (task,) = await shell.tasks_become("shop_bad", FAILED)
+    shell.api.logs.scripts[task.id] = []
+    assert (await shell.finished(process)).code == 1
+
+    said = await shell.run("stack", "rollback", "-d", "shop")
+    assert (said.code, said.err.splitlines()) == (
+        0,
+        ["shop: revision 2 failed: shop_web: it crashed; passed over", "shop: going back to revision 1"],
+    )
+    outcomes = [line.split("UTC")[1].split("   ")[1].strip() for line in await revisions(shell)]
+    assert outcomes[0] == "unknown: detached"
+    assert outcomes[1].startswith("failed: shop_bad: ")
+    assert outcomes[2:] == ["failed: shop_web: it crashed", "converged"]
+
+    said = await shell.run("stack", "rollback", "shop")
+    assert said.code == 2
+    assert said.err.startswith("swarmpy: stack shop has no revision that is good to go back to: revision 3 failed: ")
+    assert said.err.endswith("revision 2 failed: shop_web: it crashed; name one with --to\n")
+
+
+async def test_a_deployment_that_ran_is_recorded_as_one_and_one_whose_time_was_up_as_unknown(shell: Shell) -> None:
+    (shell.folder / "s.yaml").write_text(TWO)
+    said = await shell.run("stack", "deploy", "--timeout", "1s", "-c", "s.yaml", "shop")
+    assert said.code == 3
+    assert "unknown: not there after 1 s" in (await revisions(shell))[0]
+
+    await shell.tasks_become("shop_web", RUNNING)
+    assert (await shell.run("stack", "deploy", "-c", "s.yaml", "shop")).code == 0
+    assert "UTC   converged   shop_web" in (await revisions(shell))[0]
+
+
+async def revisions(shell: Shell) -> list[str]:
+    return (await shell.ok("stack", "revisions", "shop")).splitlines()[1:]
