@@ -95,6 +95,8 @@ async def test_interrupting_leaves_the_deployment_going(shell: Shell) -> None:
         ],
     )
     assert shell.service("shop_web")
+    (revision,) = shell.api.state.stacks.values()
+    assert revision.outcome.reason == "interrupted"
 
 
 async def test_nothing_is_written_when_the_file_is_wrong(shell: Shell) -> None:
