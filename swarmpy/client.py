@@ -196,11 +196,11 @@ def _refusal(status: int, text: bytes) -> SwarmpyError:
         message, reason = str(answer["message"]), answer.get("reason")
     except (ValueError, KeyError, TypeError):
         message = text.decode(errors="replace").strip() or f"the manager answered with status {status}"
-    return error_of(status, message)
+    return error_of(status, message, reason)
 
 
-def error_of(status: int, message: str) -> SwarmpyError:
-    """What a manager's status and sentence are here."""
+def error_of(status: int, message: str, reason: object = None) -> SwarmpyError:
+    """What a manager's status and sentence are here; `reason` is its word for what the status cannot say."""
     if message.endswith("update out of sequence"):
         return OutOfSequence()
     if reason == IN_USE:

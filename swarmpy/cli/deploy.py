@@ -139,7 +139,7 @@ def _apply(client: Client, operation: Operation, say: Say) -> str:
     try:
         client.post(f"{path}/{operation.id}/update", body, version=str(operation.version))
     except BadRequest as error:
-        raise BadRequest(f"{thing}: {error}; to change its data, give it another name") from error
+        raise BadRequest(f"{thing}: {error}") from error
     say(thing, _became(operation))
     return operation.id
 

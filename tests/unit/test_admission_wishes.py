@@ -216,7 +216,7 @@ def test_what_no_engine_takes_is_refused_in_a_sentence_that_names_the_field(
 ) -> None:
     with pytest.raises(BadRequest) as refusal:
         admit(fields)
-    assert str(refusal.value).startswith(sentence)
+    assert str(refusal.value).startswith(f"service web: {sentence}")
     assert "\n" not in str(refusal.value)
 
 

@@ -118,7 +118,7 @@ async def test_a_rollback_passes_over_a_revision_whose_secret_was_removed_by_han
         await deployed(shell, a_plan(f"shop_key_v{number}", b"any"))
     await shell.ok("secret", "rm", "shop_key_v2")
     said = await shell.run("stack", "rollback", "-d", "shop")
-    assert (said.code, said.err.splitlines()) == (
+    assert (said.code, said.err.splitlines()[:2]) == (
         0,
         ["shop: revision 2 needs secret shop_key_v2, removed; passed over", "shop: going back to revision 1"],
     )
@@ -159,7 +159,7 @@ async def test_a_secret_that_others_made_is_compared_by_the_manager(shell: Shell
 
 async def test_a_secret_that_others_made_of_other_data_is_refused_by_the_manager(shell: Shell) -> None:
     await shell.api.post("/secrets/create", a_plan("shop_key", b"two").secrets[0])
-    with pytest.raises(BadRequest, match="to change its data, give it another name"):
+    with pytest.raises(BadRequest, match=r"secret shop_key: .* for other data make a new one under another name"):
         await deployed(shell, a_plan("shop_key", b"one"))
 
 
