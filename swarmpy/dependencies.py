@@ -47,16 +47,41 @@ def render_depends_on(conditions: Mapping[str, str]) -> dict[str, str]:
     return {DEPENDS_ON: json.dumps(conditions, sort_keys=True, separators=(",", ":"))} if conditions else {}
 
 
+def by_need(names: Iterable[str], needs: Callable[[str], Iterable[str]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names and all that they need, each after what it needs, else as they come; and the first circle that was met
+    on the way, its first name again at the end; empty when there is none."""
+    placed: dict[str, None] = {}
+    circle: tuple[str, ...] = ()
+    for start in names:
+        # From the start down to where the search is, each with what of its needs is not looked at yet. A stack of its
+        # own: a chain of services may be longer than the interpreter's.
+        way = {start: iter(needs(start))} if start not in placed else {}
+        while way:
+            last = next(reversed(way))
+            other = next(way[last], None)
+            if other is None:
+                way.popitem()
+                placed[last] = None
+            elif other in way:
+                passed = tuple(way)
+                circle = circle or (*passed[passed.index(other) :], other)
+            elif other not in placed:
+                way[other] = iter(needs(other))
+    return tuple(placed), circle
+
+
 def circle_through(start: str, needs: Callable[[str], Iterable[str]]) -> tuple[str, ...]:
     """A way from the name over what it needs back to itself; empty when there is none. Other circles do not count."""
     seen: set[str] = set()
-    ways: list[tuple[str, ...]] = [(start, name) for name in reversed(list(needs(start)))]
-    while ways:
-        way = ways.pop()
-        last = way[-1]
-        if last == start:
-            return way
-        if last not in seen:
-            seen.add(last)
-            ways += [(*way, name) for name in reversed(list(needs(last)))]
+    way = {start: iter(needs(start))}
+    while way:
+        last = next(reversed(way))
+        other = next(way[last], None)
+        if other is None:
+            way.popitem()
+        elif other == start:
+            return (*way, start)
+        elif other not in seen:
+            seen.add(other)
+            way[other] = iter(needs(other))
     return ()

@@ -242,10 +242,10 @@ def remove(names: Sequence[str], form: str) -> int:
 
 
 def _planned(name: str, files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str]) -> "StackPlan":
-    from swarmpy.cli.stack_files import environment_of, load, plan_files
+    from swarmpy.cli.stack_files import environment_of, plan_files, read
 
     environment = environment_of(env_files, os.environ)
-    loaded = load(files, environment, profiles)
+    loaded = read(files, environment, profiles)
     plan = plan_files(name, loaded, environment)
     for warning in (*loaded.warnings, *plan.warnings):
         click.echo(f"warning: {warning}", err=True)

@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from swarmpy.cli.stack_reading import Reading
 from swarmpy.errors import BadRequest
 from swarmpy.stack.canonical import Config
-from swarmpy.stack.depends import fault_of_circle
+from swarmpy.stack.depends import LeftOut, fault_of_circle
 from swarmpy.stack.dotenv import defined_in, parse_dotenv
 from swarmpy.stack.interpolate import Filler
 from swarmpy.stack.layers import left_out, stacked, tree_without, without_services
@@ -20,11 +20,14 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """`config` is canonical; `trees` are the files as they were, for places and refusals."""
+    """`config` is canonical; `trees` are the files as they were, for places and refusals. What is wrong with them, the
+    `problems`, is no part of `config`. `left_out` are services of profiles that are not enabled, with the profiles."""
 
     config: Config
     trees: tuple[Map, ...]
     warnings: tuple[str, ...]
+    problems: tuple[Problem, ...] = ()
+    left_out: LeftOut = field(default_factory=dict)
 
 
 def environment_of(env_files: Sequence[str], environment: Mapping[str, str]) -> dict[str, str]:
@@ -40,6 +43,14 @@ def environment_of(env_files: Sequence[str], environment: Mapping[str, str]) -> 
 
 def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequence[str] = ()) -> Loaded:
     """Raises `StackError` with everything that is wrong, `BadRequest` when a file cannot be read."""
+    loaded = read(files, environment, profiles)
+    if loaded.problems:
+        raise StackError(loaded.problems)
+    return loaded
+
+
+def read(files: Sequence[str], environment: Mapping[str, str], profiles: Sequence[str] = ()) -> Loaded:
+    """As far as the files can be read. Raises as `load` when they can be no further."""
     if not files:
         raise BadRequest("no stack file: give one with -c FILE, or - for standard input")
     directory = str(Path.cwd() if files[0] == STDIN else Path(files[0]).absolute().parent)
@@ -49,6 +60,7 @@ def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
         layers = [(reading.config_of(file), file.taken_back) for file in reading.open_all(texts)]
     except StackError as error:
         raise StackError([*error.problems, *_hints(reading.filler, directory)]) from None
+    problems = [*reading.problems, *_hints(reading.filler, directory)]
     config, trees = stacked(layers), tuple(reading.trees)
     gone = left_out(config, profiles)
     config = without_services(config, gone)
@@ -57,8 +69,9 @@ def load(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
         text = f"left out: it belongs to the profile {' and '.join(wanted)}; take it in with --profile {wanted[0]}"
         warnings.append(str(marked(trees, ("services", name), text)))
     if circle := fault_of_circle(config.get("services") or {}):
-        raise StackError([marked(trees, *circle)])
-    return Loaded(config, tuple(tree_without(tree, gone) for tree in trees), tuple(warnings))
+        problems.append(marked(trees, *circle))
+    kept = tuple(tree_without(tree, gone) for tree in trees)
+    return Loaded(config, kept, tuple(warnings), tuple(problems), gone)
 
 
 def _hints(filler: Filler, directory: str) -> list[Problem]:
@@ -88,11 +101,14 @@ def _unset(filler: Filler, directory: str) -> list[str]:
 
 
 def plan_files(name: str, loaded: Loaded, environment: Mapping[str, str]) -> StackPlan:
-    """What a deployment of the files is to bring about; reads what their secrets and configs hold. Raises as `load`."""
-    return plan_stack(name, loaded.config, loaded.trees, _contents(loaded, environment))
+    """What a deployment of the files is to bring about; reads what their secrets and configs hold. Raises `StackError`
+    with everything that is wrong, also with what was known when they were read."""
+    contents, problems = _contents(loaded, environment)
+    known = [*loaded.problems, *problems]
+    return plan_stack(name, loaded.config, loaded.trees, contents, known, loaded.left_out)
 
 
-def _contents(loaded: Loaded, environment: Mapping[str, str]) -> dict[tuple[str, str], bytes]:
+def _contents(loaded: Loaded, environment: Mapping[str, str]) -> tuple[dict[tuple[str, str], bytes], list[Problem]]:
     """No sentence of a problem shows what is read."""
     contents: dict[tuple[str, str], bytes] = {}
     problems: list[Problem] = []
@@ -102,12 +118,10 @@ def _contents(loaded: Loaded, environment: Mapping[str, str]) -> dict[tuple[str,
                 continue
             try:
                 contents[section, key] = _content(given, environment)
-            except (OSError, BadRequest) as error:
+            except (OSError, BadRequest, ValueError) as error:
                 reason = f"{given['file']}: {error.strerror}" if isinstance(error, OSError) else str(error)
                 problems.append(marked(loaded.trees, (section, key), reason))
-    if problems:
-        raise StackError(problems)
-    return contents
+    return contents, problems
 
 
 def _content(given: Config, environment: Mapping[str, str]) -> bytes:

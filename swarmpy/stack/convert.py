@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from swarmpy.container_values import check_image
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.depends import depends_label
 from swarmpy.stack.docker_json import Object, listed, stated
@@ -14,6 +15,7 @@ from swarmpy.stack.objects import references_of
 from swarmpy.stack.shortforms import PROTOCOLS
 from swarmpy.stack.tree import Path
 from swarmpy.stack.units import parse_duration
+from swarmpy.stack.values import check_container
 from swarmpy.stack.wishes import deadline_label
 
 _CONDITIONS = ("none", "on-failure", "any")
@@ -26,11 +28,9 @@ def service_of(stack: str, name: str, service: Config, config: Config, faults: F
     deploy: Config = service.get("deploy") or {}
     if (fault := fault_of_name(scoped(stack, name))) is not None:
         faults.add(path, fault)
-    if not service.get("image"):
-        how = ": stacks are not built; build and push it, then name it with image" if service.get("build") else ""
-        faults.add(path, f"image is missing{how}")
+    _check_image(service, path, faults)
     labels = with_stack_label(stack, deploy.get("labels")) | {IMAGE_LABEL: service.get("image") or ""}
-    labels |= depends_label(stack, service, config, path, faults) | deadline_label(service, path, faults)
+    labels |= depends_label(stack, service, config) | deadline_label(service, path, faults)
     template = {
         "ContainerSpec": _container(stack, service, config, path, faults),
         "Resources": resources_of(service, path, faults),
@@ -53,6 +53,7 @@ def service_of(stack: str, name: str, service: Config, config: Config, faults: F
 
 
 def _container(stack: str, service: Config, config: Config, path: Path, faults: Faults) -> Object:
+    check_container(service, path, faults)
     return stated(
         {
             "Image": service.get("image"),
@@ -82,6 +83,16 @@ def _container(stack: str, service: Config, config: Config, path: Path, faults: 
             "Ulimits": _ulimits(service.get("ulimits") or {}),
         }
     )
+
+
+def _check_image(service: Config, path: Path, faults: Faults) -> None:
+    image = service.get("image")
+    if image:
+        faults.check((*path, "image"), image, check_image)
+    elif service.get("build"):
+        faults.add(path, "image is missing: stacks are not built; build and push it, then name it with image")
+    else:
+        faults.add((*path, "image"), "is missing or empty; name the image that the tasks run")
 
 
 def _env(variables: Config) -> list[str] | None:
@@ -224,10 +235,10 @@ def _endpoint(service: Config, deploy: Config, path: Path, faults: Faults) -> Ob
 def _port(given: Config, path: Path, faults: Faults) -> Object:
     protocol = faults.choose((*path, "protocol"), given.get("protocol"), PROTOCOLS) or "tcp"
     mode = faults.choose((*path, "mode"), given.get("mode"), ("host", "ingress")) or "ingress"
-    for key in ("target", "published"):
-        if not 0 <= (given.get(key) or 0) <= 65535:
-            faults.add((*path, key), f"{given[key]} is no port; ports go up to 65535")
-    if not given.get("target"):
+    for key, least in (("target", 1), ("published", 0)):
+        if given.get(key) is not None and not least <= given[key] <= 65535:
+            faults.add((*path, key), f"{given[key]} is no port; ports go from {least} to 65535")
+    if given.get("target") is None:
         faults.add(path, "target, the port in the container, is missing")
     return stated(
         {

@@ -1,29 +1,81 @@
-"""Which services a service waits for. Pure."""
+"""Which services a service waits for, and which waits could never end. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from swarmpy.dependencies import CONDITIONS, Condition, circle_through, render_depends_on
+from swarmpy import dependencies as waits
+from swarmpy.dependencies import CONDITIONS, Condition, render_depends_on
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped
 from swarmpy.stack.tree import Path
 
+# Services that belong to profiles which were not asked for, with those profiles.
+LeftOut = Mapping[str, Sequence[str]]
 
-def depends_label(stack: str, service: Config, config: Config, path: Path, faults: Faults) -> dict[str, str]:
+
+def depends_label(stack: str, service: Config, config: Config) -> dict[str, str]:
     """The label with all of them by their full names; none where there is nothing to wait for."""
     services: Config = config.get("services") or {}
-    waits: dict[str, str] = {}
-    for name, how in dependencies(service).items():
-        here = (*path, "depends_on", name)
-        condition = faults.choose((*here, "condition"), how.get("condition") or Condition.STARTED.value, CONDITIONS)
-        if name not in services:
-            if how.get("required", True):
-                faults.add(here, f"there is no service {name} in the files")
-            continue
-        if condition == Condition.HEALTHY and (services[name].get("healthcheck") or {}).get("disable"):
-            faults.add(here, f"never healthy: the service {name} has its health check disabled")
-        waits[scoped(stack, name)] = condition or Condition.STARTED.value
-    return render_depends_on(waits)
+    conditions = {
+        scoped(stack, name): how.get("condition") or Condition.STARTED.value
+        for name, how in dependencies(service).items()
+        if name in services
+    }
+    return render_depends_on(conditions)
+
+
+def check_waits(services: Config, left_out: LeftOut, faults: Faults) -> None:
+    """Every wait is for something that can come."""
+    for name, service in services.items():
+        for other, how in dependencies(service).items():
+            path: Path = ("services", name, "depends_on", other)
+            condition = faults.choose((*path, "condition"), how.get("condition"), CONDITIONS)
+            if other not in services:
+                if how.get("required", True):
+                    faults.add(path, _absence(other, left_out))
+            elif condition == Condition.HEALTHY:
+                _check_health(name, other, services[other], path, faults)
+            elif condition == Condition.COMPLETED and _starts_again(services[other]):
+                text = (
+                    f"never completed: the service {other} is started again whenever it ends; set its "
+                    "deploy.restart_policy.condition to on-failure or none, or its deploy.mode to replicated-job"
+                )
+                faults.add(path, text)
+    if circle := fault_of_circle(services):
+        faults.add(*circle)
+
+
+def _absence(name: str, left_out: LeftOut) -> str:
+    if name not in left_out:
+        return f"there is no service {name} in the files"
+    return f"{left_out_text(name, left_out[name])}, or let this service wait with required: false"
+
+
+def left_out_text(name: str, profiles: Sequence[str]) -> str:
+    noun = "the profile" if len(profiles) == 1 else "the profiles"
+    is_not = "which is not enabled" if len(profiles) == 1 else "of which none is enabled"
+    named = " and ".join(profiles)
+    return f"service {name} belongs to {noun} {named}, {is_not}: take it in with --profile {profiles[0]}"
+
+
+def _check_health(name: str, other: str, service: Config, path: Path, faults: Faults) -> None:
+    check = service.get("healthcheck") or {}
+    test = check.get("test") or ()
+    if check.get("disable") or (test and test[0] == "NONE"):
+        faults.add(path, f"never healthy: the service {other} has its health check disabled")
+    elif not test:
+        text = f"service {name} waits until {other} is healthy; {other} has no health check in the files, so one of "
+        faults.doubt(path, f"{text}its image is needed")
+
+
+def _starts_again(service: Config) -> bool:
+    deploy = service.get("deploy") or {}
+    if str(deploy.get("mode")).endswith("-job"):
+        return False
+    policy = deploy.get("restart_policy")
+    if policy is not None:
+        return policy.get("condition") in (None, "any")
+    return str(service.get("restart") or "always").partition(":")[0] in ("always", "unless-stopped")
 
 
 def dependencies(service: Config) -> Mapping[str, Config]:
@@ -35,17 +87,7 @@ def dependencies(service: Config) -> Mapping[str, Config]:
 def by_need(services: Config) -> tuple[str, ...]:
     """The names, each after those that it waits for, else as they stand: a service is written after what it needs, or
     its update would begin against the former wish of that. No circle is left by now, or it is refused elsewhere."""
-    placed: dict[str, None] = {}
-
-    def place(name: str, above: tuple[str, ...]) -> None:
-        for other in dependencies(services[name]):
-            if other in services and other not in placed and other not in above:
-                place(other, (*above, name))
-        placed.setdefault(name)
-
-    for name in services:
-        place(name, ())
-    return tuple(placed)
+    return _by_need(services)[0]
 
 
 def fault_of_circle(services: Config) -> tuple[Path, str] | None:
@@ -58,6 +100,18 @@ def fault_of_circle(services: Config) -> tuple[Path, str] | None:
 
 
 def circle_of(services: Config) -> Sequence[str]:
-    """The services that wait for each other in a circle, the first one again at the end; empty when none do."""
-    ways = (circle_through(name, lambda one: dependencies(services.get(one) or {})) for name in services)
-    return next(filter(None, ways), ())
+    """Services that wait for each other in a circle, the first one again at the end; empty when none do. It begins
+    with the one that the files name first."""
+    circle = _by_need(services)[1][:-1]
+    if not circle:
+        return ()
+    first = min(map(list(services).index, circle))
+    at = circle.index(list(services)[first])
+    return (*circle[at:], *circle[: at + 1])
+
+
+def _by_need(services: Config) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    def needs(name: str) -> Iterator[str]:
+        return (other for other in dependencies(services[name]) if other in services)
+
+    return waits.by_need(services, needs)

@@ -19,6 +19,10 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SIGN = re.compile(r":?[-?+]")
 
 
+# As deep as values may stand inside values.
+_DEEPEST = 100
+
+
 class BadTemplate(ValueError):
     """A text whose variables cannot be filled in; says why."""
 
@@ -31,6 +35,7 @@ class Filler:
     unset: dict[str, None] = field(default_factory=dict)
     left: dict[str, None] = field(default_factory=dict)
     demanded: dict[str, None] = field(default_factory=dict)
+    _depth: int = field(default=0, init=False)
 
     def take_over(self, other: "Filler") -> None:
         """Remembers too what the other remembers."""
@@ -40,10 +45,19 @@ class Filler:
 
     def fill(self, text: str) -> str:
         """Raises `BadTemplate`."""
+        self._depth = 0
         return self._fill(text, is_word=False)
 
+    def _word(self, text: str) -> str:
+        """What stands behind a sign."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise BadTemplate(f"variables are nested more than {_DEEPEST} levels deep; no value needs that")
+        filled = self._fill(text, is_word=True)
+        self._depth -= 1
+        return filled
+
     def _fill(self, text: str, *, is_word: bool) -> str:
-        """A word is what stands behind a sign."""
         filled, at = [], 0
         while (dollar := text.find("$", at)) >= 0:
             filled.append(text[at:dollar])
@@ -89,9 +103,9 @@ class Filler:
         is_there = known is not None and (known != "" or not sign.startswith(":"))
         match sign[-1]:
             case "+":
-                return self._fill(word, is_word=True) if is_there else ""
+                return self._word(word) if is_there else ""
             case "-":
-                return known or "" if is_there else self._fill(word, is_word=True)
+                return known or "" if is_there else self._word(word)
             case _:
                 if is_there:
                     return known or ""

@@ -6,7 +6,11 @@ Every key that the schema knows has its row here and in docs/stack-files.md; a t
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from swarmpy.container_values import check_host_address
+from swarmpy.errors import BadRequest
+from swarmpy.stack.scalars import text_of
 from swarmpy.stack.shortforms import port_address, volume_options
+from swarmpy.stack.spellings import split_host, unbracketed
 from swarmpy.stack.tree import Map, Mark, Node, Path, Problem, Scalar, children
 
 LATER = "not carried out yet by this version"
@@ -131,12 +135,37 @@ def _refused_values(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
             yield Problem(mark, path, text)
         case ("services", _, "env_file", int(), "format") if isinstance(node, Scalar) and node.value != "raw":
             yield Problem(mark, path, f"{node.value!r} is {NEVER}: values are taken as they stand (raw)")
+        case ("services", _, "extra_hosts", name) if isinstance(node, Scalar) and (text := _fault_of_host(name, node)):
+            yield Problem(mark, path, text)
+        case ("secrets" | "configs", _) if isinstance(node, Map) and (several := _contents(node)):
+            text = f"says in {len(several)} ways what it holds: {', '.join(several)}; keep one"
+            yield Problem(mark, path, text)
         case ("networks", _, "enable_ipv4") if isinstance(node, Scalar) and node.value in (False, "false"):
             yield Problem(mark, path, "networks of this cluster have IPv4 addresses")
         case ("networks", _, "driver") if isinstance(node, Scalar) and node.value not in ("overlay", "", None):
             yield Problem(mark, path, f"the only driver is overlay, and {node.value!r} is none")
         case ("networks", _, "ipam", "driver") if isinstance(node, Scalar) and node.value not in ("default", "", None):
             yield Problem(mark, path, f"the only driver is default, and {node.value!r} is none")
+
+
+def _fault_of_host(name: str | int, node: Scalar) -> str:
+    """Of one in a list, or by its name in a mapping."""
+    said = text_of(node.value)
+    host, address = split_host(said) if isinstance(name, int) else (name, said)
+    if not address:
+        return f"{host!r} has no address; write one like db:10.0.0.1"
+    try:
+        check_host_address(unbracketed(address))
+    except BadRequest as error:
+        return f"{error}; write one like db:10.0.0.1"
+    return ""
+
+
+def _contents(node: Map) -> list[str]:
+    """The keys that say what it holds, where there are several."""
+    ways = ("file", "environment", "content")
+    given = [key for key in ways if (below := node.get(key)) is not None and _asks_for_something(below)]
+    return given if len(given) > 1 else []
 
 
 def _passed_over(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:

@@ -7,11 +7,13 @@ import base64
 import posixpath
 from collections.abc import Mapping
 
+from swarmpy.errors import BadRequest
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped, with_stack_label
 from swarmpy.stack.tree import Path
+from swarmpy.templating import check_template
 
 # By section and key of the file.
 Contents = Mapping[tuple[str, str], bytes]
@@ -19,6 +21,7 @@ Contents = Mapping[tuple[str, str], bytes]
 _REFERENCE = {"secrets": "SecretName", "configs": "ConfigName"}
 _FOLDERS = {"secrets": "/run/secrets", "configs": "/"}
 _READABLE = 0o444
+_GOLANG = "golang"
 
 
 def made_objects(section: str, stack: str, config: Config, contents: Contents, faults: Faults) -> tuple[Object, ...]:
@@ -30,8 +33,24 @@ def made_objects(section: str, stack: str, config: Config, contents: Contents, f
         if not given.get("driver") and (section, key) not in contents:
             faults.add((section, key), "does not say what it holds: give it a file")
             continue
+        _check_template(section, key, given, contents, faults)
         made.append(_made(section, stack, key, given, contents))
     return tuple(made)
+
+
+def _check_template(section: str, key: str, given: Config, contents: Contents, faults: Faults) -> None:
+    driver = given.get("template_driver")
+    if not driver or (section, key) not in contents:
+        return
+    if driver != _GOLANG:
+        faults.add((section, key, "template_driver"), f"the only template driver is {_GOLANG}, and {driver!r} is none")
+        return
+    try:
+        check_template(contents[section, key].decode())
+    except UnicodeDecodeError:
+        faults.add((section, key), "a template must be UTF-8 text, and what it holds is none")
+    except BadRequest as error:
+        faults.add((section, key), str(error))
 
 
 def _made(section: str, stack: str, key: str, given: Config, contents: Contents) -> Object:

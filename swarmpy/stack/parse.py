@@ -1,6 +1,10 @@
 """YAML to a tree with lines. The only place that knows the YAML library."""
 
+import re
+from typing import Any
+
 from ruamel.yaml import YAML
+from ruamel.yaml.composer import Composer, ComposerError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
@@ -8,10 +12,34 @@ from ruamel.yaml.nodes import Node as YamlNode
 from swarmpy.stack.scalars import parse_scalar, text_of
 from swarmpy.stack.tree import OVERRIDE, RESET, Entry, List, Map, Mark, Node, Path, Problem, Scalar, StackError, Value
 
+DEEPEST = 100
+
+_TOO_DEEP = f"the file is nested more than {DEEPEST} levels deep here; no stack needs that"
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _MERGE = "<<"
 _TEXT = "tag:yaml.org,2002:str"
 # Aliases may repeat a part many times over; no honest stack file comes near this many nodes.
 _MOST_NODES = 200_000
+_MOST_CHARACTERS = 16_000_000
+
+
+class _Composer(Composer):
+    """The library's goes down into nested parts by calling itself, as far as the file makes it."""
+
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader=loader)
+        # YAML allows an anchor to be set anew.
+        self.warn_double_anchors = False
+        self.levels = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        self.levels += 1
+        try:
+            if self.levels > DEEPEST:
+                raise ComposerError(None, None, _TOO_DEEP, self.parser.peek_event().start_mark)
+            return super().compose_node(parent, index)
+        finally:
+            self.levels -= 1
 
 
 def parse_stack(text: str, file: str) -> Map:
@@ -27,17 +55,26 @@ def parse_stack(text: str, file: str) -> Map:
 
 def _composed(text: str, file: str) -> YamlNode | None:
     try:
-        documents = list(YAML(typ="safe", pure=True).compose_all(text))
+        documents = list(_yaml().compose_all(text))
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
-        mark = Mark(file, place.line + 1 if place else 1)
+        # What the end of the file breaks off is placed behind its last line.
+        mark = Mark(file, max(1, min(place.line + 1, len(text.splitlines()))) if place else 1)
+        if error.problem == _TOO_DEEP:
+            raise _refusal(mark, (), _TOO_DEEP) from error
         detail = " ".join(str(part) for part in (error.context, error.problem) if part)
         raise _refusal(mark, (), f"not valid YAML in line {mark.line}: {detail or error}") from error
-    except YAMLError as error:
+    except (YAMLError, ValueError, OverflowError) as error:
         raise _refusal(Mark(file, 1), (), f"not valid YAML: {' '.join(str(error).split())}") from error
     if len(documents) > 1:
         raise _refusal(_mark(file, documents[1]), (), "a second document begins here; a stack is one document")
     return documents[0] if documents else None
+
+
+def _yaml() -> YAML:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Composer = _Composer
+    return yaml
 
 
 class _Reader:
@@ -48,6 +85,9 @@ class _Reader:
         self._resolver = YAML(typ="safe", pure=True).resolver
         self._open: set[int] = set()
         self._count = 0
+        self._characters = 0
+        # The line of the top-level key that is being read: aliases lead back from it, to lines that are not to blame.
+        self._top = Mark(file, 1)
 
     def node(self, node: YamlNode, path: Path) -> Node:
         mark = _mark(self._file, node)
@@ -55,7 +95,9 @@ class _Reader:
         if id(node) in self._open:
             raise _refusal(mark, path, "an alias refers to the part that it stands in")
         if self._count > _MOST_NODES:
-            raise _refusal(mark, path, f"aliases unfold to more than {_MOST_NODES} values")
+            raise _refusal(self._top, (), f"aliases unfold to more than {_MOST_NODES} values; repeat less")
+        if len(self._open) >= DEEPEST:
+            raise _refusal(self._top, (), _TOO_DEEP)
         if str(node.tag) == RESET:
             return Scalar(None, mark)
         if isinstance(node, ScalarNode):
@@ -73,6 +115,14 @@ class _Reader:
 
     def _value(self, node: ScalarNode, path: Path) -> Value:
         tag = str(node.tag)
+        self._characters += len(node.value)
+        if self._characters > _MOST_CHARACTERS:
+            text = f"aliases unfold to more than {_MOST_CHARACTERS} characters; repeat less"
+            raise _refusal(self._top, (), text)
+        if _HALF_CHARACTER.search(node.value):
+            raise _refusal(
+                _mark(self._file, node), path, "holds half of a character, such as \\ud800, which is no text"
+            )
         if tag.startswith("!") and tag != OVERRIDE:
             raise _refusal(_mark(self._file, node), path, f"the tag {tag} is not carried out")
         if node.style or (tag == _TEXT and tag != self._guessed_tag(node)):
@@ -89,6 +139,7 @@ class _Reader:
         merge_seen = False
         for key_node, value_node in node.value:
             mark = _mark(self._file, key_node)
+            self._top = self._top if path else mark
             if isinstance(key_node, ScalarNode) and key_node.value == _MERGE and not key_node.style:
                 if merge_seen:
                     raise _refusal(mark, (*path, _MERGE), "stands twice in this mapping; merge a list: `<<: [*a, *b]`")

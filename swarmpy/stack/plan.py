@@ -6,7 +6,7 @@ from ipaddress import ip_network
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
-from swarmpy.stack.depends import by_need, fault_of_circle
+from swarmpy.stack.depends import LeftOut, by_need, check_waits
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
@@ -16,6 +16,7 @@ from swarmpy.stack.places import Places, places_of
 from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, marked
 
 NO_CONTENTS: Contents = {}
+NOTHING_LEFT_OUT: LeftOut = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,16 @@ class StackPlan:
     places: Places = field(default=Places(), repr=False, compare=False)
 
 
-def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Contents = NO_CONTENTS) -> StackPlan:
-    """`contents` are those of the secrets and configs that the files declare.
+def plan_stack(
+    name: str,
+    config: Config,
+    trees: Sequence[Map],
+    contents: Contents = NO_CONTENTS,
+    known: Sequence[Problem] = (),
+    left_out: LeftOut = NOTHING_LEFT_OUT,
+) -> StackPlan:
+    """`contents` are those of the secrets and configs that the files declare, `known` is what is known to be wrong
+    with the files; it is no part of `config` then.
 
     Raises `StackError` with everything that keeps the stack from being deployed.
     """
@@ -48,21 +57,22 @@ def plan_stack(name: str, config: Config, trees: Sequence[Map], contents: Conten
     faults = Faults()
     services = config.get("services") or {}
     if not services:
-        faults.add((), "no services: a stack has at least one")
+        faults.add((), _no_services(left_out))
     specs = tuple(service_of(name, key, services[key], config, faults) for key in by_need(services))
     networks, external = _networks(name, config, faults)
     secrets = made_objects("secrets", name, config, contents, faults)
     configs = made_objects("configs", name, config, contents, faults)
-    if circle := fault_of_circle(services):
-        faults.add(*circle)
-    problems = [problem for judgement in judgements for problem in judgement.refusals]
-    problems += _marked(faults, trees, problems)
+    check_waits(services, left_out, faults)
+    problems = [*known, *(problem for judgement in judgements for problem in judgement.refusals)]
+    problems += _marked(faults.found, trees, problems)
     if (fault := fault_of_name(name)) is not None:
         # No file says it.
         problems.append(Problem(None, (), f"STACK, as the command is given it: {fault}"))
     if problems:
         raise StackError(problems)
-    warnings = in_order(warning for judgement in judgements for warning in judgement.warnings)
+    warnings = in_order(
+        [*(warning for judgement in judgements for warning in judgement.warnings), *_marked(faults.doubts, trees, ())]
+    )
     return StackPlan(
         name,
         networks,
@@ -134,12 +144,24 @@ def _check_subnet(subnet: str | None, path: Path, faults: Faults) -> None:
         faults.add(path, f"{subnet!r} is no subnet: {error}")
 
 
-def _marked(faults: Faults, trees: Sequence[Map], known: Sequence[Problem]) -> list[Problem]:
-    """The faults with their places. What a refusal of the same part has said already is not said again."""
-    refused = [problem.where for problem in known]
-    problems = []
-    for path, text in faults.found:
-        if any(path[: len(where)] == where for where in refused):
-            continue
-        problems.append(marked(trees, path, text))
-    return problems
+def _no_services(left_out: LeftOut) -> str:
+    if not left_out:
+        return "no services: a stack has at least one"
+    profiles = list(dict.fromkeys(profile for named in left_out.values() for profile in named))
+    text = f"no services: all of them belong to profiles that are not enabled ({', '.join(profiles)}); "
+    return f"{text}take some in with --profile {profiles[0]}"
+
+
+def _marked(found: Sequence[tuple[Path, str]], trees: Sequence[Map], known: Sequence[Problem]) -> list[Problem]:
+    """The faults with their places. Of what is known to be wrong, and of what holds that, nothing more is said: it may
+    be wrong no more once the known is mended."""
+    wrong = [problem.where for problem in known if problem.where]
+    return [
+        marked(trees, path, text)
+        for path, text in found
+        if not any(_is_within(path, where) or _is_within(where, path) for where in wrong)
+    ]
+
+
+def _is_within(path: Path, outer: Path) -> bool:
+    return bool(outer) and path[: len(outer)] == outer

@@ -6,6 +6,7 @@ Dates, infinity and NaN are text here: no key of a stack file means them.
 
 import re
 from decimal import Decimal
+from math import isfinite
 
 from swarmpy.stack.tree import Value
 
@@ -20,6 +21,8 @@ _RADIX = re.compile(r"([-+]?)0(?:([xX])([0-9a-fA-F]+)|([bB])([01]+)|[oO]?([0-7]+
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _HIGHEST = 2**64 - 1
 _LOWEST = -(2**63)
+# Of a whole number in any base, with room for zeros in front.
+_LONGEST = 100
 # Go writes floats with an exponent outside of these powers of ten.
 _LEAST_PLAIN, _MOST_PLAIN = -4, 6
 
@@ -31,11 +34,11 @@ def parse_scalar(text: str) -> Value:
     if text[0] not in _NUMBER_START:
         return text
     digits = text.replace("_", "")
-    number = _integer(digits)
-    if number is not None and _LOWEST <= number <= _HIGHEST:
+    whole = _integer(digits) if len(digits) <= _LONGEST else None
+    if whole is not None and _LOWEST <= whole <= _HIGHEST:
+        return whole
+    if _FLOAT.fullmatch(digits) and isfinite(number := float(digits)):
         return number
-    if _FLOAT.fullmatch(digits):
-        return float(digits)
     return text
 
 

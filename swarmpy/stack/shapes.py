@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from math import isfinite
 
 from swarmpy.stack.tree import List, Map, Node, Path, Plain, Problem, Scalar, Value, plain
 from swarmpy.stack.wishes import WISHES
 
 _TRUE, _FALSE = ("y", "yes", "true", "on"), ("n", "no", "false", "off")
-_INTEGER = re.compile(r"[-+]?[0-9]+")
+# No longer than the longest that could fit, with room for zeros.
+_INTEGER = re.compile(r"[-+]?[0-9]{1,100}")
 EXTENSION = "x-"
 # The API's numbers are signed and have 64 bits.
 _LARGEST = 2**63 - 1
@@ -97,7 +99,7 @@ def check(shape: Shape, node: Node, path: Path) -> Iterator[Problem]:
     """Everything about the node that does not fit the shape."""
     fitting = next((one for one in _alternatives(shape) if _is_of_kind(one, node)), None)
     if fitting is None:
-        yield Problem(node.mark, path, f"must be {shape.word}, and {_described(node)}")
+        yield Problem(node.mark, path, f"must be {shape.word}, and {_described(node, shape)}")
         return
     match fitting:
         case Text() | Whole():
@@ -161,9 +163,10 @@ def filled_value(shape: Shape, value: Value) -> Value:
             return int(value)
         case Number():
             try:
-                return float(value)
+                number = float(value)
             except ValueError:
                 return value
+            return number if isfinite(number) else value
         case Truth() if value.lower() in _TRUE + _FALSE:
             return value.lower() in _TRUE
     return value
@@ -197,11 +200,16 @@ def _check_scalar(shape: Text | Whole, node: Node, path: Path) -> Iterator[Probl
 
 def _check_unique(node: List, path: Path) -> Iterator[Problem]:
     seen: list[Plain] = []
+    scalars: set[Value] = set()
     for index, item in enumerate(node.items):
         value = plain(item)
-        if value in seen:
+        is_scalar = isinstance(item, Scalar)
+        if value in (scalars if is_scalar else seen):
             yield Problem(item.mark, (*path, index), f"{value!r} stands twice in this list")
-        seen.append(value)
+        if isinstance(item, Scalar):
+            scalars.add(item.value)
+        else:
+            seen.append(value)
 
 
 def typed(shape: Shape, node: Node) -> Plain:
@@ -242,7 +250,9 @@ def _unknown(key: str, shape: Fields) -> str:
     return f"unknown key; did you mean {near[0]}?" if near else "unknown key"
 
 
-def _described(node: Node) -> str:
+def _described(node: Node, wanted: Shape) -> str:
+    """What it is instead; how to make it what is wanted only where that would be all."""
+    takes = {type(one) for one in _alternatives(wanted)}
     match node:
         case List():
             return "it is a list"
@@ -252,9 +262,11 @@ def _described(node: Node) -> str:
             return "it is empty"
         case Scalar(value=bool() as value):
             return f"{str(value).lower()} is a truth value"
-        case Scalar(value=str() as value) if value.lower() in _TRUE + _FALSE:
+        case Scalar(value=str() as value) if Truth in takes and value.lower() in _TRUE + _FALSE:
             return f"{value!r} is text; write true or false"
         case Scalar(value=str() as value):
             return f"{value!r} is text"
-        case Scalar(value=value):
+        case Scalar(value=value) if Text in takes:
             return f"{value} is a number; quote it to make it text"
+        case Scalar(value=value):
+            return f"{value} is {'one with a fraction' if Whole in takes else 'a number'}"

@@ -33,16 +33,17 @@ def _hosts(value: Any) -> list[str]:
     if isinstance(value, dict):
         pairs = sorted((name, text_of(address)) for name, address in value.items() if address is not None)
     else:
-        pairs = [_host(item) for item in value]
-    return [f"{name}:{_unbracketed(address)}" for name, address in pairs if address]
+        pairs = [split_host(item) for item in value]
+    return [f"{name}:{unbracketed(address)}" for name, address in pairs if address]
 
 
-def _host(item: str) -> tuple[str, str]:
+def split_host(item: str) -> tuple[str, str]:
+    """Name and address of one in a list."""
     name, equals, address = item.partition("=")
     return (name, address) if equals else (item.partition(":")[0], item.partition(":")[2])
 
 
-def _unbracketed(address: str) -> str:
+def unbracketed(address: str) -> str:
     return address[1:-1] if address.startswith("[") and address.endswith("]") else address
 
 

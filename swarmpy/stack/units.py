@@ -9,6 +9,8 @@ _UNITS = {
 }  # fmt: skip
 _DURATION = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _SIZE = re.compile(r"(\d+(?:\.\d+)?|\.\d+) ?([kmgtp]?)i?b?", re.IGNORECASE)
+# More than any number here has.
+_MOST_DIGITS = 30
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -68,7 +70,7 @@ def parse_cpus(text: str) -> int:
     """`0.5` in billionths of a core."""
     try:
         billionths = Decimal(text) * 10**9
-        is_exact = billionths == int(billionths)
+        is_exact = billionths.adjusted() < _MOST_DIGITS and billionths == int(billionths)
     except (InvalidOperation, ValueError, OverflowError):
         raise ValueError(f"{text!r} is no number of CPUs; write one like 0.5") from None
     if billionths < 0 or not is_exact:
@@ -77,6 +79,6 @@ def parse_cpus(text: str) -> int:
 
 
 def parse_whole(text: str) -> int:
-    if re.fullmatch(r"[-+]?[0-9]+", text) is None:
+    if re.fullmatch(rf"[-+]?[0-9]{{1,{_MOST_DIGITS}}}", text) is None:
         raise ValueError(f"{text!r} is no whole number")
     return int(text)

@@ -9,7 +9,7 @@ from support.stackfiles import planned, planned_service, service_lines
 from swarmpy.labels import DEPENDS_ON, PROGRESS_DEADLINE, VOLUME_AFFINITY
 from swarmpy.stack.tree import StackError
 
-OTHERS = "  db: {image: x, healthcheck: {disable: true}}\n  cache: {image: x}\n  init: {image: x}\n"
+OTHERS = "  db: {image: x, healthcheck: {disable: true}}\n  cache: {image: x}\n  init: {image: x, restart: 'no'}\n"
 
 
 def label(lines: str) -> Any:

@@ -359,7 +359,7 @@ def test_everything_is_refused_at_once_in_the_order_of_the_lines() -> None:
         "services:\n  web:\n    volumes_from: [a]\n    restart: maybe\n    networks: [n]\n  'bad.name':\n    image: x\n"
     )
     assert [line.split(": ")[:2] for line in found] == [
-        ["s.yaml:2", "services.web"],
+        ["s.yaml:2", "services.web.image"],
         ["s.yaml:3", "services.web.volumes_from"],
         ["s.yaml:4", "services.web.restart"],
         ["s.yaml:5", "services.web.networks.n"],
