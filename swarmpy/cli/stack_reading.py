@@ -88,6 +88,8 @@ class Reading:
         said = given if isinstance(given, dict) else {"path": given}
         where: Where = ("include", index)
         paths = [str(Path(file.directory, str(path))) for path in _texts(said["path"])]
+        if not paths:
+            self._fail(Problem(node.mark, (*where, "path"), "names no file"))
         directory = str(Path(file.directory, str(said.get("project_directory") or Path(paths[0]).parent)))
         inner = Reading(self._with_files(said.get("env_file"), file, node.mark, where), problems=self.problems)
         texts = [(path, self._read(path, file, node.mark, where), directory) for path in paths]

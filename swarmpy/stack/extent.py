@@ -4,6 +4,7 @@
 not two things.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from swarmpy.stack.canonical import Config
@@ -25,15 +26,30 @@ def resources_of(service: Config, path: Path, faults: Faults) -> Object | None:
     def agreed(key: str, in_deploy: Any, own: Any) -> Any:
         return _agreed(key, in_deploy, own, path, faults)
 
+    def amount(value: Any, reads: Callable[[str], int], *where: str) -> int | None:
+        return faults.read((*path, *where), text_of(value), reads) if value else None
+
+    amounts = ("deploy", "resources")
+
     limited = {
-        "NanoCPUs": agreed("cpus", _cpus(limits), _cpus(service)),
-        "MemoryBytes": agreed("mem_limit", _bytes(limits.get("memory")), _bytes(service.get("mem_limit"))),
+        "NanoCPUs": agreed(
+            "cpus",
+            amount(limits.get("cpus"), parse_cpus, *amounts, "limits", "cpus"),
+            amount(service.get("cpus"), parse_cpus, "cpus"),
+        ),
+        "MemoryBytes": agreed(
+            "mem_limit",
+            amount(limits.get("memory"), parse_size, *amounts, "limits", "memory"),
+            amount(service.get("mem_limit"), parse_size, "mem_limit"),
+        ),
         "Pids": agreed("pids_limit", limits.get("pids"), service.get("pids_limit")),
     }
     kept_free = {
-        "NanoCPUs": _cpus(reserved),
+        "NanoCPUs": amount(reserved.get("cpus"), parse_cpus, *amounts, "reservations", "cpus"),
         "MemoryBytes": agreed(
-            "mem_reservation", _bytes(reserved.get("memory")), _bytes(service.get("mem_reservation"))
+            "mem_reservation",
+            amount(reserved.get("memory"), parse_size, *amounts, "reservations", "memory"),
+            amount(service.get("mem_reservation"), parse_size, "mem_reservation"),
         ),
         "GenericResources": _generic(reserved),
     }
@@ -44,14 +60,6 @@ def _agreed(key: str, in_deploy: Any, own: Any, path: Path, faults: Faults) -> A
     if in_deploy is not None and own is not None and in_deploy != own:
         faults.add((*path, key), "says something else than deploy; keep the one in deploy")
     return own if in_deploy is None else in_deploy
-
-
-def _cpus(given: Config) -> int | None:
-    return parse_cpus(text_of(given["cpus"])) if given.get("cpus") else None
-
-
-def _bytes(value: Any) -> int | None:
-    return parse_size(str(value)) if value else None
 
 
 def _generic(reserved: Config) -> list[Object] | None:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 _UNITS = {
     "ns": 1, "us": 10**3, "µs": 10**3, "μs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9,
@@ -71,7 +71,7 @@ def parse_cpus(text: str) -> int:
     try:
         billionths = Decimal(text) * 10**9
         is_exact = billionths.adjusted() < _MOST_DIGITS and billionths == int(billionths)
-    except (InvalidOperation, ValueError, OverflowError):
+    except (ArithmeticError, ValueError):
         raise ValueError(f"{text!r} is no number of CPUs; write one like 0.5") from None
     if billionths < 0 or not is_exact:
         raise ValueError(f"{text!r} is no number of CPUs; it has at most nine digits after the point")

@@ -181,3 +181,23 @@ def test_the_command_takes_variables_and_profiles(tmp_path: Path) -> None:
     assert "left out: it belongs to the profile p" in plain.stderr
     assert json.loads(whole.stdout)["name"] == "n7"
     assert set(json.loads(whole.stdout)["services"]) == {"web", "b"}
+
+
+def test_an_env_file_of_an_include_is_found_from_the_including_file(read: Any, tmp_path: Path) -> None:
+    files = {
+        "s.yaml": "include: [{path: sub/a.yaml, env_file: vars.env}]\nservices: {}",
+        "sub/a.yaml": "services: {db: {image: '$A'}}",
+        "sub/vars.env": "A=wrong",
+        "vars.env": "A=right",
+    }
+    assert read(files).config["services"]["db"]["image"] == "right"
+
+    (tmp_path / "vars.env").unlink()
+    with pytest.raises(StackError) as caught:
+        load([str(tmp_path / "s.yaml")], {})
+    tried = tmp_path / "vars.env"
+    assert str(caught.value).endswith(f"s.yaml:1: include[0].env_file: {tried}: No such file or directory")
+
+
+def test_values_of_an_env_file_are_not_expanded() -> None:
+    assert parse_dotenv("A=$B\nC='$B x'\nD=\"\\$B\"") == {"A": "$B", "C": "$B x", "D": "$B"}
