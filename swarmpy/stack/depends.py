@@ -9,6 +9,9 @@ from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped
 from swarmpy.stack.tree import Path
 
+# Of the names in a circle.
+_MOST_SHOWN = 10
+
 # Services that belong to profiles which were not asked for, with those profiles.
 LeftOut = Mapping[str, Sequence[str]]
 
@@ -95,7 +98,8 @@ def fault_of_circle(services: Config) -> tuple[Path, str] | None:
     circle = circle_of(services)
     if not circle:
         return None
-    text = f"waits for itself: {' -> '.join(circle)}; take one of these names out"
+    shown = circle if len(circle) <= _MOST_SHOWN else (*circle[: _MOST_SHOWN - 2], "...", *circle[-2:])
+    text = f"waits for itself: {' -> '.join(shown)}; take one of these names out"
     return ("services", circle[0], "depends_on"), text
 
 

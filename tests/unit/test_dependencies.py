@@ -1,6 +1,8 @@
 """What the label of a service says of those that it waits for, for the command line and the manager alike."""
 
-from swarmpy.dependencies import circle_through, depends_on, parse_depends_on, render_depends_on
+import pytest
+
+from swarmpy.dependencies import by_need, circle_through, depends_on, parse_depends_on, render_depends_on
 from swarmpy.labels import DEPENDS_ON
 
 NEEDS = {"web": ("db", "cache"), "cache": ("db", "web"), "a": ("b",), "b": ("a",), "out": ("a",)}
@@ -24,3 +26,19 @@ def test_a_label_that_cannot_be_read_says_nothing() -> None:
 def test_a_circle_is_one_through_the_name_that_is_asked_about() -> None:
     assert circle("web") == ("web", "cache", "web")
     assert (circle("out"), circle("db")) == ((), ())
+
+
+def test_names_come_after_what_they_need_and_the_first_circle_is_told() -> None:
+    def needs(name: str) -> tuple[str, ...]:
+        return NEEDS.get(name, ())
+
+    assert by_need(["out", "web"], needs) == (("b", "a", "out", "db", "cache", "web"), ("a", "b", "a"))
+    assert by_need([], needs) == ((), ())
+
+
+@pytest.mark.parametrize("last", ["", "0"])
+def test_a_chain_of_5000_is_followed_to_its_end(last: str) -> None:
+    def needs(name: str) -> tuple[str, ...]:
+        return (str(int(name) + 1),) if int(name) < 5000 else tuple(filter(None, [last]))
+
+    assert len(circle_through("0", needs)) == (5002 if last else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from swarmpy.cli.stack_files import load, plan_files, read
-from swarmpy.stack.depends import by_need, circle_of
+from swarmpy.stack.depends import by_need, circle_of, fault_of_circle
 from swarmpy.stack.tree import StackError
 
 DEEP = 1000
@@ -98,3 +98,6 @@ def test_the_order_of_a_chain_of_5000_and_its_circle_are_found(order: Callable[[
 
     services["s4999"] = {"depends_on": ["s2"]}
     assert len(circle_of(services)) == 4999
+    fault = fault_of_circle(services)
+    assert fault is not None
+    assert len(fault[1]) < 200
