@@ -1,7 +1,6 @@
 """Whatever stands in a stack file: it is planned, or refused with our own words; it never brings the command down."""
 
 import json
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def of(shape: Shape) -> st.SearchStrategy[Any]:
         case MapOf(value=value):
             return st.dictionaries(NAMES, st.deferred(lambda: of(value)), max_size=3)
         case Fields(known=known, required=required):
-            keys = {key: st.deferred(partial(mostly, below)) for key, below in known.items()}
+            keys = {key: later(below) for key, below in known.items()}
             some = st.sets(st.sampled_from(sorted(keys) or ["x-a"]), max_size=6)
             return some.flatmap(
                 lambda chosen: st.fixed_dictionaries({key: keys.get(key, JUNK) for key in {*chosen, *required}})
@@ -59,6 +58,10 @@ def of(shape: Shape) -> st.SearchStrategy[Any]:
 
 def mostly(shape: Shape) -> st.SearchStrategy[Any]:
     return st.integers(0, 19).flatmap(lambda drawn: of(shape) if drawn else JUNK)
+
+
+def later(shape: Shape) -> st.SearchStrategy[Any]:
+    return st.deferred(lambda: mostly(shape))
 
 
 FILES = st.fixed_dictionaries(
