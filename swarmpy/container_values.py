@@ -1,4 +1,4 @@
-"""Texts of a container's wish that no engine takes: images, signals, capabilities, kernel settings, hosts, paths. Pure.
+"""Texts of a container's wish that no engine takes: signals, capabilities, kernel settings, hosts, paths. Pure.
 
 Each check raises `BadRequest` that says what is wrong with the text and how one looks that is right, not where it
 stands: that is for the caller, who knows whether it was a stack file or a request.
@@ -30,25 +30,11 @@ _CAPABILITIES = """
 CAPABILITIES = frozenset(_CAPABILITIES.split())
 ALL_CAPABILITIES = "ALL"
 
-_DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
-_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
-    rf"(?:(?:{_DOMAIN}|\[[0-9a-fA-F:]+\](?::[0-9]+)?)/)?{_PART}(?:/{_PART})*"
-    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
-    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
-)
 _SYSCTL = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)+")
 # An address that the engine itself finds out.
 _HOST_GATEWAY = "host-gateway"
 # Templates in mounts are filled in by the node.
 _TEMPLATE = "{{"
-
-
-def check_image(text: str) -> None:
-    """A reference: `[registry[:port]/]path[:tag][@digest]`."""
-    if _IMAGE.fullmatch(text) is None:
-        hint = ": the path of an image is lower case" if text != text.lower() and " " not in text else ""
-        raise BadRequest(f"{text!r} is not a valid image reference{hint}")
 
 
 def check_signal(text: str) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from swarmpy.container_values import check_image
+from swarmpy.image_reference import check_image_reference
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.depends import depends_label
 from swarmpy.stack.docker_json import Object, listed, stated
@@ -88,7 +88,7 @@ def _container(stack: str, service: Config, config: Config, path: Path, faults: 
 def _check_image(service: Config, path: Path, faults: Faults) -> None:
     image = service.get("image")
     if image:
-        faults.check((*path, "image"), image, check_image)
+        faults.check((*path, "image"), image, check_image_reference)
     elif service.get("build"):
         faults.add(path, "image is missing: stacks are not built; build and push it, then name it with image")
     else:

@@ -7,19 +7,19 @@ import pytest
 from swarmpy.container_values import (
     check_capability,
     check_extra_host,
-    check_image,
     check_signal,
     check_sysctl,
     check_target,
     check_working_dir,
 )
 from swarmpy.errors import BadRequest
+from swarmpy.image_reference import check_image_reference
 
 
 @pytest.mark.parametrize(
     ("check", "text"),
     [
-        (check_image, "reg.local:5000/shop/web:1"), (check_image, "x"),
+        (check_image_reference, "reg.local:5000/shop/web:1"), (check_image_reference, "x"),
         (check_signal, "SIGTERM"), (check_signal, "usr1"), (check_signal, "9"), (check_signal, "SIGRTMIN+3"),
         (check_capability, "NET_ADMIN"), (check_capability, "cap_sys_time"), (check_capability, "all"),
         (check_sysctl, "net.core.somaxconn"), (check_sysctl, "net/ipv4/conf/eth0.1/forwarding"),
@@ -34,8 +34,8 @@ def test_what_engines_take_is_taken(check: Callable[[str], None], text: str) -> 
 @pytest.mark.parametrize(
     ("check", "text", "sentence"),
     [
-        (check_image, "A B", "'A B' is not a valid image reference"),
-        (check_image, "shop/Web", "the path of an image is lower case"),
+        (check_image_reference, "A B", "'A B' is not a valid image reference"),
+        (check_image_reference, "shop/Web", "the path of an image is lower case"),
         (check_signal, "FOO", "'FOO' is no signal; write one like SIGTERM or SIGINT"),
         (check_signal, "SIGTREM", "'SIGTREM' is no signal; did you mean SIGTERM?"),
         (check_signal, "0", "0 is no signal; their numbers go from 1 to 64"),
