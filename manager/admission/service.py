@@ -5,34 +5,24 @@ from datetime import datetime
 
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.changes import asks_for_new_tasks
-from manager.admission.coverage import refuse_unsupported
 from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.depends import check_depends_on
 from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.naming import naming
-from manager.admission.network import find_network_target
-from manager.admission.ports import check_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
-from manager.admission.secret_references import check_still_there, holding, with_found_files
-from manager.admission.template import check_template
-from manager.admission.texts import check_texts
+from manager.admission.secret_references import check_still_there, holding
 from manager.admission.update_control import stays_paused
-from manager.deadline import parse_deadline
+from manager.admission.wish import checked, is_job, mode_of, with_found
 from manager.objects import Service, SpecRevision
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.pack import pack
 from manager.store.port import Check, Delete, Put, Unit, Write
-from swarmpy import labels
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
-from swarmpy.models.service import ServiceMode, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
-from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
-
-# Far beyond what a thousand nodes run of one service.
-MOST_REPLICAS = 100_000
-_MODES = ("replicated", "global_", "replicated_job", "global_job")
+from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
+from swarmpy.models.task import TaskSpec
 
 
 def admit_service(
@@ -40,7 +30,7 @@ def admit_service(
 ) -> Admitted[Service]:
     """A service without a name gets one made of its id, as clients expect."""
     name = check_service_name(spec.name or f"service-{service_id[-8:]}")
-    wish = _checked(state, spec.model_copy(update={"name": name}))
+    wish = checked(state, spec.model_copy(update={"name": name}))
     if state.named("services", name) is not None:
         raise _name_taken(name)
     _check_host(state, wish)
@@ -71,11 +61,11 @@ def admit_update(
     """
     if version != service.version:
         raise OutOfSequence()
-    wish = _checked(state, spec)
+    wish = checked(state, spec)
     with naming("service", service.spec.name):
         if wish.name != service.spec.name:
             raise Unsupported("renaming services is not supported")
-        if _mode_of(wish.mode) != _mode_of(service.spec.mode):
+        if mode_of(wish.mode) != mode_of(service.spec.mode):
             raise Unsupported("service mode change is not allowed")
     return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=None)
 
@@ -101,7 +91,7 @@ def admit_rollback_to(
     known = state.revisions.get(f"{service.id}/{number}")
     if known is None:
         raise revision_not_found(state, service, number)
-    wish = _checked(state, wish_of(state, known))
+    wish = checked(state, wish_of(state, known))
     return _back_to(state, service, wish, known.spec_version, f"manually requested rollback to revision {number}", now)
 
 
@@ -136,15 +126,11 @@ def means_any(state: State, spec: ServiceSpec, stored: Iterable[ServiceSpec]) ->
     """Whether the wish, were it sent now, would be one of these."""
     try:
         # Not judged: what was admitted once may be refused today, and runs all the same.
-        meaning = _meaning(_with_found(state, with_stored_defaults(spec)))
+        meaning = _meaning(with_found(state, with_stored_defaults(spec)))
     except SwarmpyError:
         # What it needs is gone, so nothing that is there came from it.
         return False
     return any(_meaning(kept) == meaning for kept in stored)
-
-
-def is_job(mode: ServiceMode) -> bool:
-    return mode.replicated_job is not None or mode.global_job is not None
 
 
 def _replaced(
@@ -243,90 +229,6 @@ def _name_taken(name: str) -> Conflict:
     return Conflict(f"name conflicts with an existing object: service {name} already exists")
 
 
-def _checked(state: State, spec: ServiceSpec) -> ServiceSpec:
-    """The spec as it may be stored: whole, sound, its networks, secrets and configs named by id."""
-    with naming("service", spec.name):
-        return _sound(state, spec)
-
-
-def _sound(state: State, spec: ServiceSpec) -> ServiceSpec:
-    refuse_unsupported(spec)
-    check_texts(spec)
-    _check_mode(spec.mode)
-    if (deadline := (spec.labels or {}).get(labels.PROGRESS_DEADLINE)) is not None:
-        parse_deadline(deadline)
-    wish = with_stored_defaults(spec)
-    check_template(wish.task_template)
-    check_ports(wish.endpoint_spec, wish.mode)
-    check_depends_on(state, wish.name or "", wish.labels or {})
-    for name, config in (("UpdateConfig", wish.update_config), ("RollbackConfig", wish.rollback_config)):
-        _check_update_config(name, config, is_job=is_job(wish.mode))
-    return _with_found(state, wish)
-
-
-def _with_found(state: State, wish: ServiceSpec) -> ServiceSpec:
-    return wish.model_copy(update={"task_template": _resolved(state, wish.task_template)})
-
-
-def _resolved(state: State, template: TaskSpec) -> TaskSpec:
-    container = template.container_spec
-    found = {
-        "networks": _resolved_networks(state, template.networks),
-        "container_spec": container and with_found_files(state, container),
-    }
-    return template.model_copy(update=found)
-
-
 def _check_host(state: State, wish: ServiceSpec) -> None:
     with naming("service", wish.name):
         check_host(wish.task_template, allowed_words(state.cluster.spec if state.cluster else None))
-
-
-def _mode_of(mode: ServiceMode) -> str:
-    return next(name for name in _MODES if getattr(mode, name) is not None)
-
-
-def _check_mode(mode: ServiceMode) -> None:
-    chosen = [name for name in _MODES if getattr(mode, name) is not None]
-    if len(chosen) > 1:
-        raise BadRequest(f"Mode: exactly one must be set, not {len(chosen)}")
-    if mode.replicated is not None:
-        _check_count("Mode.Replicated.Replicas", mode.replicated.replicas or 0)
-    if mode.replicated_job is not None:
-        _check_count("Mode.ReplicatedJob.MaxConcurrent", mode.replicated_job.max_concurrent or 0)
-        _check_count("Mode.ReplicatedJob.TotalCompletions", mode.replicated_job.total_completions or 0)
-
-
-def _check_count(field: str, count: int) -> None:
-    """Each replica has a record, also one that no node has room for."""
-    if not 0 <= count <= MOST_REPLICAS:
-        raise BadRequest(f"{field} must be between 0 and {MOST_REPLICAS}, and {count} is not")
-
-
-def _check_update_config(name: str, config: UpdateConfig | None, *, is_job: bool) -> None:
-    if config is None:
-        return
-    if is_job:
-        raise BadRequest(f"{name}: a job is not updated in steps; leave it out")
-    for field in ("parallelism", "delay", "monitor"):
-        value = getattr(config, field)
-        if value is not None and value < 0:
-            raise BadRequest(f"{name}.{field.title()} must not be negative")
-    if config.max_failure_ratio is not None and not 0 <= config.max_failure_ratio <= 1:
-        raise BadRequest(f"{name}.MaxFailureRatio must be between 0 and 1")
-    if name == "RollbackConfig" and config.failure_action == "rollback":
-        raise BadRequest("RollbackConfig.FailureAction: a rollback cannot be rolled back; use pause or continue")
-
-
-def _resolved_networks(
-    state: State, wished: tuple[NetworkAttachmentConfig, ...] | None
-) -> tuple[NetworkAttachmentConfig, ...] | None:
-    if not wished:
-        return wished
-    resolved = tuple(
-        attachment.model_copy(update={"target": find_network_target(state, attachment.target or "").id})
-        for attachment in wished
-    )
-    if len({attachment.target for attachment in resolved}) < len(resolved):
-        raise BadRequest("TaskTemplate.Networks: a network is named twice")
-    return resolved
