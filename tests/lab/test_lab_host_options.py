@@ -56,7 +56,7 @@ def test_a_label_that_cannot_be_read_is_refused_and_the_field_named(node: Node) 
     status, answer = created(node, "odd", Privilegd=True)
     assert (status, answer["message"]) == (
         BAD_REQUEST,
-        "ContainerSpec.Labels[swarmpy.host]: Privilegd is not a known option of the host",
+        "service odd: ContainerSpec.Labels[swarmpy.host]: Privilegd is not a known option of the host",
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from support.node import Container, Node, wait_until
 
-BAD_REQUEST = 2
+CONFLICT = 5
 PLAIN, ROTATED = "correct-horse-battery", "staple-and-more-horses"
 
 
@@ -48,7 +48,7 @@ def test_a_container_reads_it_and_a_template_is_filled_in(served: Node) -> None:
 
 def test_it_is_not_removed_while_a_service_uses_it(served: Node) -> None:
     refused = served.swarmpy("secret", "rm", "key_1")
-    assert (refused.code, refused.out) == (BAD_REQUEST, "")
+    assert (refused.code, refused.out) == (CONFLICT, "")
     assert "secret 'key_1' is in use by the following service: vault" in refused.err
 
 

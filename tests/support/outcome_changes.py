@@ -231,8 +231,8 @@ DEADLINES = (
     Outcome(
         "an update does not get on by its deadline",
         FAILED,
-        with_deadline("2s", healthcheck=NEVER_HEALTHY),
-        earlier=((with_deadline("2s"), OK),),
+        with_deadline("8s", healthcheck=NEVER_HEALTHY),
+        earlier=((with_deadline("8s"), OK),),
         says=(
             r"_web failed: update paused: task \S+_web\.\d, .*waiting to be healthy",
             "deploy a mended file to go on",
@@ -242,8 +242,8 @@ DEADLINES = (
     Outcome(
         "an update is rolled back at its deadline",
         FAILED,
-        with_deadline("2s", "rollback", healthcheck=NEVER_HEALTHY),
-        earlier=((with_deadline("2s", "rollback"), OK),),
+        with_deadline("8s", "rollback", healthcheck=NEVER_HEALTHY),
+        earlier=((with_deadline("8s", "rollback"), OK),),
         says=(r"_web failed: update rolled back: task \S+_web\.\d, .*waiting to be healthy",),
         after=runs_two,
     ),
