@@ -58,12 +58,15 @@ class Places:
     paths: Mapping[tuple[str, str], Path] = field(default_factory=dict)
 
     def problem(self, kind: str, name: str, text: str) -> Problem:
-        """`FILE:LINE: service web: ...`, with the name that the file has; without a place, that of the cluster."""
+        """`FILE:LINE: service web: ...`, with the name that the file has; without a place, that of the cluster. A
+        sentence that names the thing already is not told that again."""
+        text = text.removeprefix(f"{kind} {name}: ")
         path = self.paths.get((kind, name))
+        told = text if text.startswith(f"{kind} {name} ") else f"{kind} {path[-1] if path else name}: {text}"
         if path is None:
-            return Problem(None, (), f"{kind} {name}: {text}")
+            return Problem(None, (), told)
         place = marked(self.trees, (*path, *_key(text)) if kind == "service" else path, "")
-        return Problem(place.mark, (), f"{kind} {path[-1]}: {text}")
+        return Problem(place.mark, (), told)
 
 
 def places_of(stack: str, config: Config, trees: Sequence[Map]) -> Places:

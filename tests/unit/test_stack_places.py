@@ -69,3 +69,16 @@ def test_a_sentence_about_a_service_is_told_at_its_key_or_at_what_is_there_of_it
 )
 def test_other_things_are_told_where_they_are_declared(kind: str, name: str, told: str) -> None:
     assert str(planned(TEXT).places.problem(kind, name, "wrong")) == told
+
+
+@pytest.mark.parametrize(
+    ("sentence", "told"),
+    [
+        ("secret theirs: secret theirs is taken", "s.yaml:21: secret theirs is taken"),
+        ("secret theirs is taken", "s.yaml:21: secret theirs is taken"),
+        ("secret theirs: wrong", "s.yaml:21: secret key: wrong"),
+        ("secret theirs2 is taken", "s.yaml:21: secret key: secret theirs2 is taken"),
+    ],
+)
+def test_a_thing_that_the_sentence_names_is_not_named_twice(sentence: str, told: str) -> None:
+    assert str(planned(TEXT).places.problem("secret", "theirs", sentence)) == told
