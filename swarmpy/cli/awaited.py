@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import click
 
+from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest
 from swarmpy.stack.units import parse_positive_duration
 
@@ -30,6 +31,15 @@ class Awaited:
     changed: frozenset[str]
     is_rollback: bool = False
     from_file: bool = False
+
+
+def is_changed(client: Client, before: Object, *, with_credentials: bool = False) -> bool:
+    """Whether a service that was written got another wish. That its version is another one may be the work of the
+    manager's loop; only credentials, which nobody is shown, have no other sign."""
+    after = client.get(f"/services/{before['ID']}")
+    if with_credentials and after["Version"]["Index"] != before["Version"]["Index"]:
+        return True
+    return bool(after["Spec"] != before["Spec"])
 
 
 def how_to_look(awaited: Awaited) -> str:

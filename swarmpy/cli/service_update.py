@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
+from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
 from swarmpy.cli.docker_command import DockerCommand
 from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
 from swarmpy.cli.service_flag_values import truth
@@ -198,9 +198,9 @@ def _awaited(client: Client, service: Object, became: str, before: frozenset[str
             tell_detached(awaited)
         return 0
     from swarmpy.cli.progress import QUIET
-    from swarmpy.cli.waiting import has_new_version, wait_until_converged
+    from swarmpy.cli.waiting import wait_until_converged
 
-    if became == "updated" and not has_new_version(client, service):
+    if became == "updated" and not is_changed(client, service, with_credentials=options.with_auth):
         awaited = replace(awaited, changed=frozenset())
     form = QUIET if options.quiet else options.form
     return wait_until_converged(client, awaited, limit=options.limit, form=form)

@@ -64,12 +64,6 @@ def tasks_before(client: Client, service_ids: Sequence[str]) -> frozenset[str]:
     return frozenset(task["ID"] for task in tasks)
 
 
-def has_new_version(client: Client, before: Object) -> bool:
-    """Whether the service has been written since: a wish equal to the last one changes nothing."""
-    after = client.get(f"/services/{before['ID']}")
-    return bool(after["Version"]["Index"] != before["Version"]["Index"])
-
-
 def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progress) -> Verdict:
     """The last verdict before the deadline."""
     clock = SystemClock()

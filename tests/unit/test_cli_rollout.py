@@ -11,7 +11,16 @@ import pytest
 from swarmpy.cli.removing import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
-from swarmpy.errors import BadRequest, NotFound, SwarmpyError, Unavailable
+from swarmpy.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    OutOfSequence,
+    SwarmpyError,
+    TimedOut,
+    Unavailable,
+)
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees
 
@@ -112,6 +121,36 @@ def test_a_reference_to_what_no_file_defines_is_refused_by_name() -> None:
         roll_out(client, a_plan(secrets=()), DETACHED, Said())
 
 
+@pytest.mark.parametrize(
+    ("refusal", "error", "told"),
+    [
+        (Conflict("service shop_web: its name is taken"), Conflict, "service shop_web: its name is taken"),
+        (Conflict("its name is taken"), Conflict, "service shop_web: its name is taken"),
+        (Forbidden("service shop_web: privileged"), Forbidden, "service shop_web: privileged"),
+        (OutOfSequence(), Conflict, "service shop_web: update out of sequence: someone else was faster; deploy again"),
+    ],
+)
+def test_a_refused_write_takes_back_what_was_made_for_it_and_is_named_once(
+    refusal: SwarmpyError, error: type[SwarmpyError], told: str
+) -> None:
+    client, said = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}]), Said()
+    client.refusals["POST /services/create"] = refusal
+    with pytest.raises(error) as caught:
+        roll_out(client, a_plan(), DETACHED, said)
+    assert (type(caught.value), str(caught.value)) == (error, told)
+    assert client.told[-1] == "DELETE /secrets/id%20of%20shop_key"
+
+
+@pytest.mark.parametrize("error", [TimedOut("no answer in time"), Unavailable("lost the manager")])
+def test_where_nobody_knows_whether_it_was_written_nothing_is_taken_back(error: SwarmpyError) -> None:
+    client = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}])
+    client.refusals["POST /services/create"] = error
+    with pytest.raises(type(error)) as caught:
+        roll_out(client, a_plan(), DETACHED, Said())
+    assert caught.value is error
+    assert client.told == ["POST /secrets/create", "POST /services/create"]
+
+
 def old_things() -> dict[str, list[dict[str, Any]]]:
     def old(name: str) -> dict[str, Any]:
         return {"ID": f"old-{name}", "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": STACK}}
@@ -139,7 +178,7 @@ def test_what_cannot_be_pruned_is_named_and_keeps_nothing_else(capsys: pytest.Ca
         "DELETE /secrets/old-shop_pass",
         "DELETE /configs/old-shop_file",
     ]
-    assert capsys.readouterr().err == "swarmpy: secret shop_pass is kept: secret 'shop_pass' is in use by other\n"
+    assert capsys.readouterr().err == "swarmpy: secret shop_pass stays: secret 'shop_pass' is in use by other\n"
     assert set(said.things) == {"service shop_gone", "network shop_n", "config shop_file"}
 
 
