@@ -36,6 +36,7 @@ PURE = (
     "swarmpy/cli/changes_view.py",
     "swarmpy/cli/convergence.py",
     "swarmpy/cli/failures.py",
+    "swarmpy/cli/held.py",
     "swarmpy/cli/render.py",
     "swarmpy/cli/service_flag*.py",
     "swarmpy/cli/service_pretty.py",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from swarmpy.cli.awaited import Awaited, is_changed
+from swarmpy.cli.held import held_updates
 from swarmpy.cli.options import tell_warnings
 from swarmpy.cli.registry import auth_header
 from swarmpy.client import Client, Object
@@ -90,7 +91,8 @@ def carry_out(
             ids[operation.kind][operation.name] = _apply(client, operation, say)
         if operation.act is Act.CREATE:
             made.append(replace(operation, id=ids[operation.kind][operation.name]))
-    return Awaited(names, present.tasks, frozenset(changed), from_file=True)
+    held = held_updates(present.services.values())
+    return Awaited(names, present.tasks, frozenset(changed), from_file=True, held=held)
 
 
 @contextmanager

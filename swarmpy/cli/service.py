@@ -109,6 +109,7 @@ def inspect(names: Sequence[str], pretty: bool, form: str) -> None:
 def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
     """Set how many replicas services shall have, and wait until they run."""
     from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
+    from swarmpy.cli.held import held_updates
     from swarmpy.cli.waiting import tasks_before, wait_until_converged
 
     wanted = parse_scale(wishes)
@@ -128,7 +129,8 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
             tell_detached(Awaited(names, before, frozenset(names)))
             return 0
         changed = frozenset(item["ID"] for item, _ in found if is_changed(client, item))
-        return wait_until_converged(client, Awaited(names, before, changed), limit=limit, form=form)
+        awaited = Awaited(names, before, changed, held=held_updates(item for item, _ in found))
+        return wait_until_converged(client, awaited, limit=limit, form=form)
 
 
 def _check_scalable(spec: Object) -> None:

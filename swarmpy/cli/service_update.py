@@ -14,6 +14,7 @@ import click
 
 from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
 from swarmpy.cli.docker_command import DockerCommand
+from swarmpy.cli.held import held_updates
 from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
 from swarmpy.cli.service_flag_values import truth
 from swarmpy.cli.service_flags import Flag, Given, edited, first_spec, flags_of
@@ -192,7 +193,13 @@ def _awaited(client: Client, service: Object, became: str, before: frozenset[str
     service_id, name = service["ID"], service["Spec"]["Name"]
     # docker prints the id of a new service, and the name of one that it has changed.
     print_became("service", service_id if became == "created" and options.form != JSON else name, became, options.form)
-    awaited = Awaited({service_id: name}, before, frozenset({service_id}), is_rollback=became == "rolled back")
+    awaited = Awaited(
+        {service_id: name},
+        before,
+        frozenset({service_id}),
+        is_rollback=became == "rolled back",
+        held=held_updates([service]),
+    )
     if options.detach:
         if not options.quiet:
             tell_detached(awaited)

@@ -214,12 +214,28 @@ def test_what_prune_keeps_is_told_also_when_the_waiting_ends_badly(capsys: pytes
     manner = Manner(timedelta(0), detach=False, form="table", prune=True)
     with pytest.raises(Unavailable):
         roll_out(client, a_plan(services=(), secrets=(), external_configs=()), manner, Said())
+    assert [call.body["State"] for call in client.calls if call.path.endswith("/outcome")] == ["deploying", "unknown"]
+    assert client.calls[-1].body["Reason"] == "no manager answers"
     told = capsys.readouterr().err.splitlines()
     assert told[-3:] == [
         "swarmpy: network shop_n is kept until a deployment succeeds",
         "swarmpy: secret shop_pass is kept until a deployment succeeds",
         "swarmpy: config shop_file is kept until a deployment succeeds",
     ]
+
+
+def test_of_a_service_whose_update_is_paused_by_hand_nobody_says_that_it_runs_as_wished(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wish = {"Name": "shop_web", "Labels": STACK, "TaskTemplate": {"ContainerSpec": {"Image": "x:1"}}}
+    update = {"State": "paused", "Message": "paused by hand"}
+    service = {"ID": "s-1", "Version": {"Index": 1}, "Spec": wish, "UpdateStatus": update}
+    task = {"ID": "t-1", "ServiceID": "s-1", "Slot": 1, "DesiredState": "running", "Status": {"State": "running"}}
+    client = ScriptedClient(**{**old_things(), "services": [service], "tasks": [task]})
+    manner = Manner(timedelta(seconds=9), detach=False, form="quiet", prune=True)
+    assert roll_out(client, a_plan(services=(wish,), secrets=(), external_configs=()), manner, Said()) == 0
+    assert client.calls[-1].body == {"State": "unknown", "Reason": "shop_web: its update is still paused by hand"}
+    assert "swarmpy: secret shop_pass is kept until a deployment succeeds" in capsys.readouterr().err.splitlines()
 
 
 def test_a_stack_goes_whole_services_first() -> None:

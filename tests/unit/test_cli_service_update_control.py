@@ -125,6 +125,21 @@ async def test_an_update_that_changes_nothing_is_not_failed_by_a_rollback_before
     assert (code, err) == (0, "")
 
 
+async def test_a_service_whose_update_is_paused_by_hand_is_scaled_and_that_is_no_failure(shell: Shell) -> None:
+    await shell.stands(UpdateState.UPDATING)
+    await shell.run("pause", "web")
+    await shell.all_run()
+    service = shell.service
+    await shell.api.keep(a_task("former", service.id, slot=2, version=service.spec_version - 1, node="n1"))
+    code, out, err = await shell.run("scale", "web=2")
+    assert (code, err) == (
+        0,
+        "swarmpy: web: its update is still paused by hand; `swarmpy service continue web` takes it up again\n",
+    )
+    assert out.splitlines()[0] == "web scaled to 2"
+    assert out.splitlines()[-1].startswith("web: 2/2 running")
+
+
 async def test_what_the_loop_writes_meanwhile_is_no_new_wish(shell: Shell) -> None:
     with Client(shell.host) as client:
         before = await asyncio.to_thread(client.get, "/services/web")
