@@ -126,6 +126,7 @@ async def test_an_update_that_changes_nothing_is_not_failed_by_a_rollback_before
 
 
 async def test_a_service_whose_update_is_paused_by_hand_is_scaled_and_that_is_no_failure(shell: Shell) -> None:
+    await shell.run("update", "-d", "--update-monitor", "1ms", "web")
     await shell.stands(UpdateState.UPDATING)
     await shell.run("pause", "web")
     await shell.all_run()
