@@ -190,10 +190,11 @@ def test_what_services_refer_to_is_divided_too_and_goes_along_with_them_in_short
 
 
 def test_a_stack_of_many_large_secrets_is_no_larger_than_requests_are() -> None:
-    """A driver's secret carries its data."""
+    """Data travel where they are to be compared."""
     client = Answering(*([[]] * 9))
     data = "x" * (600 << 10)
-    secrets = [creating(Kind.SECRET, f"shop_{number}", Data=data, Driver={"Name": "d"}) for number in range(8)]
+    body = {"Name": "shop_k", "Data": data}
+    secrets = [Operation(Act.COMPARE, Kind.SECRET, f"shop_{n}", f"s-{n}", 7, body) for n in range(8)]
     check(client, NOWHERE, [*secrets, creating(Kind.SERVICE, "shop_web")])
     assert max(len(json.dumps(writes)) for writes in client.asked) < LARGEST_BODY
     assert [write["Name"] for write in client.asked[-1]][-1] == "shop_web"
