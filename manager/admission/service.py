@@ -152,15 +152,15 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
-    changed = {
-        "spec": wish,
-        "spec_version": number,
-        "previous_spec": service.spec,
-        "previous_spec_version": service.spec_version,
-        "updated_at": now,
-    }
-    if not stays_paused(service, wish, number):
-        changed |= {"update": update, "rollback_cause": ""}
+    changed: dict[str, object] = {"spec": wish, "spec_version": number, "updated_at": now}
+    # The update that a hand holds stays the same one: it fails back to what was before it, not to its own wish.
+    if update is not None or not stays_paused(service, wish, number):
+        changed |= {
+            "previous_spec": service.spec,
+            "previous_spec_version": service.spec_version,
+            "update": update,
+            "rollback_cause": "",
+        }
     if job and number != service.spec_version:
         changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
     after = service.model_copy(update=changed)
