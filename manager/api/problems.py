@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from swarmpy.client import LARGEST_BODY
 from swarmpy.errors import IN_USE, BadRequest, InUse, SwarmpyError
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.logs import logger
 
 log = logger("api")

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from swarmpy.client import LARGEST_BODY, Client, Object, error_of
+from swarmpy.client import Client, Object, error_of
 from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unsupported
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.stack.changes import Act, Kind, Operation
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.tree import Problem, in_order

@@ -9,8 +9,9 @@ import pytest
 from support.shell import Shell, running_shell
 
 from swarmpy.cli.checking import check
-from swarmpy.client import LARGEST_BODY, Client
+from swarmpy.client import Client
 from swarmpy.errors import BadRequest, Conflict, Forbidden, NotFound, SwarmpyError
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.stack.changes import Act, Kind, Operation
 from swarmpy.stack.plan import StackPlan
 
