@@ -26,6 +26,8 @@ PURE = (
     "swarmpy/ids.py",
     "swarmpy/image_reference.py",
     "swarmpy/labels.py",
+    "swarmpy/limits.py",
+    "swarmpy/shown.py",
     "swarmpy/states.py",
     "swarmpy/membership.py",
     "swarmpy/templating.py",

@@ -27,13 +27,13 @@ from swarmpy.models.config import ConfigSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateState
-from swarmpy.templating import check_template
+from swarmpy.shown import shown
+from swarmpy.templating import DRIVER, check_driver, check_template
 
 Kept = TypeVar("Kept", Secret, Config)
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 _LONGEST_NAME = 64
-_GOLANG = "golang"
 _MAY_TURN_BACK = (UpdateState.UPDATING, UpdateState.PAUSED)
 
 
@@ -68,7 +68,7 @@ def read_data(kind: Kind[Kept], wish: SecretSpec | ConfigSpec) -> bytes:
         # Without its cause, which would hold the text.
         raise BadRequest("Data must be base64 (RFC 4648, with padding)") from None
     check_size(kind, len(data))
-    if wish.templating is not None and wish.templating.name == _GOLANG:
+    if wish.templating is not None and wish.templating.name == DRIVER:
         _check_filling(kind, data)
     return data
 
@@ -150,7 +150,7 @@ def _uses(service: Service, object_id: str) -> bool:
 def _checked_name(name: str | None) -> str:
     if not name or len(name) > _LONGEST_NAME or _NAME.fullmatch(name) is None:
         raise BadRequest(
-            f"invalid name {(name or '')[:_LONGEST_NAME]!r}: only {_LONGEST_NAME} [a-zA-Z0-9-_.] characters allowed, "
+            f"invalid name {shown(name or '')}: only {_LONGEST_NAME} [a-zA-Z0-9-_.] characters allowed, "
             "and the start and end character must be [a-zA-Z0-9]"
         )
     return name
@@ -159,10 +159,10 @@ def _checked_name(name: str | None) -> str:
 def _check_templating(templating: Driver | None) -> None:
     if templating is None or is_empty(templating):
         return
-    if templating.name != _GOLANG:
-        raise Unsupported(f"Templating.Name {templating.name}: the only template driver is {_GOLANG}")
+    with at("Templating.Name"):
+        check_driver(templating.name or "")
     if templating.options:
-        raise Unsupported(f"Templating.Options: the template driver {_GOLANG} has none")
+        raise Unsupported(f"Templating.Options: the template driver {DRIVER} has none")
 
 
 def _check_filling(kind: Kind[Kept], data: bytes) -> None:

@@ -42,7 +42,7 @@ networks:
         (4, "privileged: touches the machine"),
         (4, "privileged, security_opt: touches the machine"),
         (5, "ContainerSpec.Labels[swarmpy.host]: SecurityOpt 'foo' is not known"),
-        (6, "ContainerSpec.Env: '=x' has no name"),
+        (6, "ContainerSpec.Env[0] has no name before its ="),
         (7, "ContainerSpec.DNSConfig.Search[0]: wrong"),
         (8, "EndpointSpec.Ports: wrong"),
         (8, "published port 80: ingress mode is not carried out yet"),

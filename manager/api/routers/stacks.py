@@ -10,7 +10,6 @@ from manager.admission.check import KEPT, MODELS, Intended, Rehearsal
 from manager.admission.stack import admit_forgetting, admit_outcome, admit_revision, find_revision, revisions_of
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture, carry_out, in_portions
-from manager.api.filters import shortened
 from manager.api.problems import parse_document, read_body
 from manager.api.routers.secrets import has_same_data
 from manager.api.steps import each
@@ -20,6 +19,7 @@ from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackOutcome, StackWish
+from swarmpy.shown import shown
 from swarmpy.stack.names import fault_of_name
 
 router = APIRouter(prefix="/stacks")
@@ -97,5 +97,5 @@ def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intend
 
 def _parsed(number: str) -> int:
     if not number.isdecimal():
-        raise BadRequest(f"revision {shortened(number)} is no number")
+        raise BadRequest(f"revision {shown(number)} is no number")
     return int(number)
