@@ -1,7 +1,7 @@
 """What others sent, as a sentence quotes it. Pure."""
 
 # More than a reference to an image with its digest takes.
-_LONGEST = 200
+_LONGEST = 120
 
 
 def shown(text: str) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, written
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.names import check_network_name
+from manager.admission.naming import naming
 from manager.admission.texts import check_texts
 from manager.objects import Network
 from manager.state import State
@@ -26,19 +27,21 @@ _LONGEST_SUBNET = len("255.255.255.255/255.255.255.255")
 
 
 def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: datetime) -> Admitted[Network]:
-    refuse_unsupported(wish)
-    check_texts(wish)
     name = check_network_name(wish.name)
-    if name in _OF_THE_ENGINE:
-        raise BadRequest(f"network {name} is the engine's own; choose another name")
+    with naming("network", name):
+        refuse_unsupported(wish)
+        check_texts(wish)
+        if name in _OF_THE_ENGINE:
+            raise BadRequest("every engine has a network of this name for itself; choose another")
+        _check_mtu(wish.options or {})
     if state.named("networks", name) is not None:
         raise Conflict(f"network with name {name} already exists")
-    _check_mtu(wish.options or {})
-    _check_subnets(state, wish)
+    with naming("network", name):
+        _check_subnets(state, wish)
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     claim = Put(name_key("networks", name), network_id.encode(), modified=0)
-    return Admitted(network, (Unit((put(network, create=True), claim)),))
+    return written("network", name, network, put(network, create=True), claim)
 
 
 def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[Network]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from manager.admission.admitted import Admitted, unchanged
+from manager.admission.admitted import Admitted, unchanged, written
 from manager.admission.changes import asks_for_new_tasks
 from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.depends import check_depends_on
@@ -18,7 +18,6 @@ from manager.objects import Service, SpecRevision
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
-from manager.store.pack import pack
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
@@ -48,7 +47,7 @@ def admit_service(
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
     held = holding(state, wish.task_template.container_spec, None)
     writes = (put(service, create=True), put(revision, create=True), name_claim, *held)
-    return _written(service, (*writes, *record(state, None, service, now)))
+    return written("service", name, service, *writes, *record(state, None, service, now))
 
 
 def admit_update(
@@ -166,15 +165,7 @@ def _replaced(
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
-    return _written(after, (put(after), revision, *held, *record(state, service, after, now)))
-
-
-def _written(service: Service, writes: tuple[Write, ...]) -> Admitted[Service]:
-    """Refused here where the store would refuse it: it knows no services, and could name none."""
-    unit = Unit(writes)
-    with naming("service", service.spec.name):
-        pack((unit,))
-    return Admitted(service, (unit,))
+    return written("service", wish.name, after, put(after), revision, *held, *record(state, service, after, now))
 
 
 def _meaning(wish: ServiceSpec) -> ServiceSpec:

@@ -244,13 +244,15 @@ def a_file(kind: type[SecretSpec] | type[ConfigSpec], text: bytes, driver: str =
 
 
 def test_a_template_that_no_node_can_fill_in_is_refused_when_it_is_made() -> None:
-    with pytest.raises(BadRequest, match=r"^Data of a config with Templating: the template's line 2 has a \{\{"):
+    with pytest.raises(BadRequest, match=r"^config n: Data of .* with Templating: the template's line 2 has a \{\{"):
         read_data(CONFIG, a_file(ConfigSpec, b"a\n{{ .Foo"))
-    with pytest.raises(BadRequest, match=r"^Data of a config with Templating must be UTF-8"):
+    with pytest.raises(BadRequest, match=r"^config n: Data of a config with Templating must be UTF-8"):
         read_data(CONFIG, a_file(ConfigSpec, b"\xff"))
     with pytest.raises(BadRequest) as refusal:
         read_data(SECRET, a_file(SecretSpec, b"hunter2 {{ .hunter2 }}"))
-    assert str(refusal.value).startswith("Data of a secret with Templating: the template's line 1 holds a {{...}}")
+    assert str(refusal.value).startswith(
+        "secret n: Data of a secret with Templating: the template's line 1 holds a {{...}}"
+    )
     assert "hunter2" not in str(refusal.value)
 
 
@@ -262,7 +264,7 @@ def test_a_template_that_can_be_filled_in_and_data_that_are_none_are_taken() -> 
 
 def test_labels_of_configs_and_networks_have_sound_texts() -> None:
     labelled = ConfigSpec(name="n", labels={"a": "\0"})
-    with pytest.raises(BadRequest, match=r"^Labels\[a\] has a NUL character"):
+    with pytest.raises(BadRequest, match=r"^(config|network) n: Labels\[a\] has a NUL character"):
         admit_creation(a_state(), CONFIG, labelled, sealed="x", object_id="c", now=T0)
-    with pytest.raises(BadRequest, match=r"^Labels: a key is empty"):
+    with pytest.raises(BadRequest, match=r"^network n: Labels: a key is empty"):
         admit_network(a_state(), NetworkCreate(name="n", labels={"": "x"}), network_id="n", now=T0)
