@@ -94,6 +94,14 @@ def parse_document(raw: bytes, model: type[Model]) -> Model:
         raise BadRequest(describe(error)) from error
 
 
+def parse_object(value: dict[str, Any], model: type[Model]) -> Model:
+    """The same of what was JSON, and is read already."""
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise BadRequest(describe(error)) from error
+
+
 def describe(error: ValidationError) -> str:
     """The first fault as `Field.Path[0] must be ...`, and how many more there are."""
     faults = error.errors(include_url=False)
