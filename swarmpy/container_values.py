@@ -30,6 +30,7 @@ SIGNALS = frozenset(
     _SIGNALS.split() + [f"RTMIN+{number}" for number in range(1, 16)] + [f"RTMAX-{number}" for number in range(1, 15)]
 )
 _HIGHEST_SIGNAL = 64
+_MOST_DIGITS = 64
 
 _CAPABILITIES = """
     AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH
@@ -108,9 +109,9 @@ def clean_target(text: str) -> str:
 
 
 def is_number_within(text: str, least: int, most: int) -> bool:
-    """Of a text of any length: whether it is such a number, in digits and nothing else. Zeros before it do not
-    count."""
-    if not (text.isascii() and text.isdecimal()):
+    """Whether the text is such a number, in digits and nothing else. Zeros before it do not count, but so many that
+    nobody would read them are none."""
+    if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdecimal()):
         return False
     digits = text.lstrip("0") or "0"
     return len(digits) <= len(str(most)) and least <= int(digits) <= most

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from swarmpy.errors import BadRequest
 from swarmpy.labels import DEPENDS_ON
+from swarmpy.shown import shown
 
 # Labels, and characters of one, that are not parsed anew each time.
 _REMEMBERED = 8192
@@ -35,7 +36,8 @@ def parse_depends_on(label: str) -> dict[str, Condition]:
     for name, condition in found.items():
         if not name or condition not in CONDITIONS:
             raise BadRequest(
-                f"label {DEPENDS_ON}: {condition!r} is no condition for service {name!r}; use {', '.join(CONDITIONS)}"
+                f"label {DEPENDS_ON}: {shown(str(condition))} is no condition for service {shown(name)}; "
+                f"use {', '.join(CONDITIONS)}"
             )
     return {name: Condition(condition) for name, condition in sorted(found.items())}
 

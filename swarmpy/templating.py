@@ -69,31 +69,36 @@ def is_template(text: str) -> bool:
     return BEGIN in text
 
 
-def with_stand_ins(text: str, stand_in: str) -> str:
-    """The text with every placeholder replaced by the same, whatever it asks for."""
-    return "".join(_pieces(text, "it", lambda _: stand_in))
+def placeholders(text: str) -> tuple[str, ...]:
+    """What stands between the braces of each; one that nothing ends is none."""
+    return tuple(text[begin + len(BEGIN) : end] for begin, end in _actions(text) if end >= 0)
+
+
+def filled(text: str, fill: Callable[[str], str]) -> str:
+    """The text with `fill` of what is between the braces in each placeholder's stead."""
+    pieces: list[str] = []
+    at = 0
+    for begin, end in _actions(text):
+        if end >= 0:
+            pieces += (text[at:begin], fill(text[begin + len(BEGIN) : end]))
+            at = end + len(_END)
+    return "".join((*pieces, text[at:]))
 
 
 def expand(text: str, fields: Mapping[str, Value], where: str, functions: Functions = _NO_FUNCTIONS) -> str:
     """The text with its placeholders filled in; `where` names it in errors."""
-    return "".join(_pieces(text, where, lambda action: _value(action, fields, where, functions)))
+    if not is_template(text):
+        return text
+    expanded = filled(text, lambda action: _value(action, fields, where, functions))
+    if any(end < 0 for _, end in _actions(text)):
+        # Not the text itself: it may be a password.
+        raise BadRequest(f"{where}: a template begins with {{{{ and does not end")
+    return expanded
 
 
 def _line_of(text: str, at: int) -> str:
     line = 1 + text.count("\n", 0, at)
     return f"the template's line {line}"
-
-
-def _pieces(text: str, where: str, fill: Callable[[str], str]) -> Iterator[str]:
-    at = 0
-    for begin, end in _actions(text):
-        if end < 0:
-            # Not the text itself: it may be a password.
-            raise BadRequest(f"{where}: a template begins with {{{{ and does not end")
-        yield text[at:begin]
-        yield fill(text[begin + len(BEGIN) : end])
-        at = end + len(_END)
-    yield text[at:]
 
 
 def _actions(text: str) -> Iterator[tuple[int, int]]:
@@ -120,13 +125,14 @@ def _value(action: str, fields: Mapping[str, Value], where: str, functions: Func
         value = fields.get(name)
         if value is None:
             raise BadRequest(
-                f"{where}: the template {_quoted(inner)} is unknown; there are {', '.join(sorted(fields))}"
+                f"{where}: the template {as_written(inner)} is unknown; there are {', '.join(sorted(fields))}"
             )
         return value if isinstance(value, str) else _as_go_prints(value)
-    raise BadRequest(f"{where}: the template {_quoted(inner)} is more than a field or an index of labels")
+    raise BadRequest(f"{where}: the template {as_written(inner)} is more than a field or an index of labels")
 
 
-def _quoted(inner: str) -> str:
+def as_written(inner: str) -> str:
+    """A placeholder as sentences have it."""
     return f"{{{{{inner}}}}}" if len(inner) <= _LONGEST_QUOTE else f"{{{{{inner[:_LONGEST_QUOTE]}...}}}}"
 
 

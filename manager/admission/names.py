@@ -7,7 +7,7 @@ from swarmpy.container_values import HIGHEST_ID, is_number_within
 from swarmpy.errors import BadRequest
 from swarmpy.image_reference import check_image_reference
 from swarmpy.shown import shown
-from swarmpy.templating import is_template, with_stand_ins
+from swarmpy.templating import filled, is_template
 
 _COMPONENT = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?")
 _NETWORK = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -53,7 +53,7 @@ def check_image(image: str | None) -> None:
 def check_hostname(text: str) -> None:
     """Of a container. What the node fills in may be any part of it."""
     if is_template(text):
-        _check_labels(with_stand_ins(text, "x"), text)
+        _check_labels(filled(text, lambda _: "x"), text)
         return
     _check_labels(text, text)
     if len(text) > _LONGEST_HOSTNAME:

@@ -67,6 +67,7 @@ async def test_a_stack_that_is_too_large_is_not_kept() -> None:
     [
         ("/stacks/shop/revisions/1", 404, "stack shop has no revision 1"),
         ("/stacks/shop/revisions/last", 400, "is no number"),
+        ("/stacks/shop/revisions/" + "9" * 5000, 400, "is no number"),
     ],
 )
 async def test_what_is_not_there_is_said(path: str, status: int, sentence: str) -> None:

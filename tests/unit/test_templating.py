@@ -9,7 +9,7 @@ from support.assignments import an_assignment
 
 from agent.task.templates import NodeFacts, fields_of
 from swarmpy.errors import BadRequest
-from swarmpy.templating import FIELDS, FILE_FUNCTIONS, check_template, expand, with_stand_ins
+from swarmpy.templating import FIELDS, FILE_FUNCTIONS, check_template, expand, filled, placeholders
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,8 @@ def test_a_long_text_is_judged_at_once(text: str) -> None:
 
 def test_braces_beside_placeholders_are_text() -> None:
     assert expand("{ {{.Task.ID}} } }} {", {".Task.ID": "t"}, "it") == "{ t } }} {"
-    assert with_stand_ins("a{{.Task.ID}}b{{.Foo}}", "x") == "axbx"
+    assert filled("a{{.Task.ID}}b{{.Foo}}{{", str.lower) == "a.task.idb.foo{{"
+    assert placeholders("a{{ x }}b{{}}c{{d") == (" x ", "")
 
 
 def test_functions_are_for_files() -> None:

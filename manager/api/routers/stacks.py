@@ -14,12 +14,15 @@ from manager.api.routers.secrets import has_same_data
 from manager.api.steps import each
 from manager.api.views.stacks import revision_document, revision_lines, stack_documents
 from manager.state import State
+from swarmpy.container_values import is_number_within
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackOutcome, StackWish
 from swarmpy.shown import shown
 from swarmpy.stack.names import fault_of_name
+
+_HIGHEST = 2**63 - 1
 
 router = APIRouter(prefix="/stacks")
 
@@ -95,6 +98,6 @@ def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intend
 
 
 def _parsed(number: str) -> int:
-    if not number.isdecimal():
+    if not is_number_within(number, 0, _HIGHEST):
         raise BadRequest(f"revision {shown(number)} is no number")
     return int(number)
