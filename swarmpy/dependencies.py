@@ -36,7 +36,7 @@ def parse_depends_on(label: str) -> dict[str, Condition]:
     for name, condition in found.items():
         if not name or condition not in CONDITIONS:
             raise BadRequest(
-                f"label {DEPENDS_ON}: {shown(str(condition))} is no condition for service {shown(name)}; "
+                f"label {DEPENDS_ON}: {shown(condition)} is no condition for service {shown(name)}; "
                 f"use {', '.join(CONDITIONS)}"
             )
     return {name: Condition(condition) for name, condition in sorted(found.items())}

@@ -17,6 +17,7 @@ from swarmpy.container_values import (
 )
 from swarmpy.errors import BadRequest
 from swarmpy.image_reference import check_image_reference
+from swarmpy.shown import shown
 
 
 @pytest.mark.parametrize(
@@ -115,3 +116,10 @@ def test_a_host_name_that_is_none_is_quoted_as_it_was_given() -> None:
     text = "a" * 63 + "{{.Task.Slot}}"
     with pytest.raises(BadRequest, match=re.escape(f"{text!r} is no host name")):
         check_hostname(text)
+
+
+@pytest.mark.parametrize("value", ["x" * 121, ["x" * 121], "\x07" * 5000])
+def test_what_is_long_is_quoted_in_part(value: object) -> None:
+    assert shown(value).endswith("...")
+    assert len(shown(value)) < 1000
+    assert (shown("a'b"), shown({}), shown(None)) == (repr("a'b"), "{}", "None")
