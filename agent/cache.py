@@ -18,6 +18,7 @@ from agent.task.records import TaskRecord
 from swarmpy.clock import Clock
 from swarmpy.logs import logger
 from swarmpy.models.base import Document
+from swarmpy.network_map import IndexedMap, NetworkMap
 from swarmpy.wire import NetworkAssignment, TaskAssignment
 
 log = logger("cache")
@@ -37,6 +38,7 @@ class Memory(Document):
     node_id: str
     tasks: tuple[TaskAssignment, ...] = ()
     networks: tuple[NetworkAssignment, ...] = ()
+    map: NetworkMap = NetworkMap()
     records: tuple[TaskRecord, ...] = ()
     without_credentials: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
@@ -46,7 +48,8 @@ class Memory(Document):
         begun = {record.task_id for record in self.records if record.container_id or record.status.state.is_finished}
         waiting = set(self.without_credentials) - begun
         tasks = {task.id: task for task in self.tasks if task.id not in waiting}
-        return AssignedSet(0, tasks, {network.id: network for network in self.networks})
+        networks = {network.id: network for network in self.networks}
+        return AssignedSet(0, tasks, networks, map=IndexedMap.of(self.map))
 
 
 def memory_of(
@@ -56,6 +59,7 @@ def memory_of(
         node_id=node_id,
         tasks=tuple(task.model_copy(update={"pull_auth": None}) for task in assigned.tasks.values()),
         networks=tuple(assigned.networks.values()),
+        map=assigned.map.as_document(),
         records=tuple(records),
         without_credentials=tuple(task.id for task in assigned.tasks.values() if task.pull_auth or wanted_files(task)),
         volumes=tuple(sorted(volumes)),

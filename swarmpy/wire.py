@@ -16,9 +16,10 @@ from swarmpy.models.base import Document, Labels, TaskStateName
 from swarmpy.models.node import NodeDescription
 from swarmpy.models.port import PortConfig
 from swarmpy.models.task import TaskSpec, TaskStatus
+from swarmpy.network_map import MapChanges, NetworkMap
 from swarmpy.states import Role
 
-PROTOCOL = 3
+PROTOCOL = 4
 # Bytes of one frame towards a manager, which reads all of them on one thread; what is longer ends the session.
 LARGEST_TO_MANAGER = 1 << 20
 # Characters of secrets and configs in one frame towards an agent.
@@ -36,14 +37,19 @@ VolumeNames = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_VOLUME)], 
 
 
 class NetworkAssignment(Document):
-    """A network this node must provide for its tasks: a bridge with the node's own subnet."""
+    """A network this node must provide for its tasks: a bridge with the node's own subnet. `subnet` and `gateway` are
+    this node's share; `service_subnets` are where VIPs lie; `mtu` None means what the underlay leaves room for."""
 
     id: str
     name: str
     subnet: str
     gateway: str
     vni: int
+    service_subnets: tuple[str, ...] = ()
     internal: bool = False
+    is_ingress: bool = False
+    attachable: bool = False
+    encrypted: bool = False
     mtu: int | None = None
     labels: Labels = Field(default_factory=dict)
 
@@ -127,6 +133,14 @@ class Applied(Document):
     revision: int
 
 
+class Mapped(Document):
+    """The node's kernel and name server show the network map of this revision."""
+
+    type: Literal["mapped"] = "mapped"
+    session_id: str
+    revision: int
+
+
 class Described(Document):
     """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does.
     `volumes` as in Hello; None when they are what they were."""
@@ -146,7 +160,7 @@ class Goodbye(Document):
     reason: str
 
 
-FromAgent = Annotated[Hello | Beat | Reports | Applied | Described | Goodbye, Field(discriminator="type")]
+FromAgent = Annotated[Hello | Beat | Reports | Applied | Mapped | Described | Goodbye, Field(discriminator="type")]
 
 # manager -> agent
 
@@ -190,6 +204,7 @@ class Full(Document):
     tasks: tuple[TaskAssignment, ...]
     networks: tuple[NetworkAssignment, ...]
     files: tuple[FileAssignment, ...] = ()
+    map: NetworkMap = NetworkMap()
     node_labels: Labels = Field(default_factory=dict)
     node_availability: str = "active"
 
@@ -206,6 +221,7 @@ class Changes(Document):
     dropped_networks: tuple[str, ...] = ()
     files: tuple[FileAssignment, ...] = ()
     dropped_files: tuple[str, ...] = ()
+    map: MapChanges = MapChanges()
 
 
 class Files(Document):

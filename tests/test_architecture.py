@@ -32,6 +32,7 @@ PURE = (
     "swarmpy/membership.py",
     "swarmpy/templating.py",
     "swarmpy/tokens.py",
+    "swarmpy/network_map.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",
     "swarmpy/stack/*.py",
@@ -86,6 +87,8 @@ PURE = (
     "manager/ui/rows.py",
     "agent/engine/docker_wire.py",
     "agent/engine/ranges.py",
+    "agent/network/picture.py",
+    "agent/network/picture.py",
     "agent/task/*.py",
 )
 # YAML is read there, and files that a stack file names.
@@ -110,7 +113,9 @@ ONE_PLACE = {
     "aetcd": "manager/store/etcd*.py",
     "grpc": "manager/store/etcd*.py",
     "httpcore2": "manager/api/leader_client.py",
+    "dns": "agent/dns/*.py",
     "docker": "agent/engine/docker*.py",
+    "pyroute2": "agent/network/netlink.py",
     "ruamel": "swarmpy/stack/parse.py",
     "yaml": "swarmpy/stack/parse.py",
     "tenacity": "swarmpy/retry.py",

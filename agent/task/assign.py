@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from agent.task.events import Assigned, Dropped
 from swarmpy.errors import Conflict
+from swarmpy.network_map import EMPTY_MAP, IndexedMap
 from swarmpy.wire import Changes, FileAssignment, Full, NetworkAssignment, TaskAssignment
 
 
@@ -16,6 +17,7 @@ class AssignedSet:
     tasks: Mapping[str, TaskAssignment]
     networks: Mapping[str, NetworkAssignment]
     files: Mapping[str, FileAssignment] = field(default_factory=dict, repr=False)
+    map: IndexedMap = EMPTY_MAP
 
 
 NOTHING_YET = AssignedSet(revision=0, tasks={}, networks={})
@@ -27,6 +29,7 @@ def from_full(full: Full) -> AssignedSet:
         tasks={task.id: task for task in full.tasks},
         networks={network.id: network for network in full.networks},
         files={file.id: file for file in full.files},
+        map=IndexedMap.of(full.map),
     )
 
 
@@ -40,7 +43,7 @@ def amended(known: AssignedSet, changes: Changes) -> AssignedSet:
     networks.update({network.id: network for network in changes.networks})
     files = {id: file for id, file in known.files.items() if id not in changes.dropped_files}
     files.update({file.id: file for file in changes.files})
-    return AssignedSet(changes.revision, tasks, networks, files)
+    return AssignedSet(changes.revision, tasks, networks, files, known.map.amended(changes.map))
 
 
 @dataclass(frozen=True, slots=True)
