@@ -87,7 +87,9 @@ PURE = (
     "manager/ui/rows.py",
     "agent/engine/docker_wire.py",
     "agent/engine/ranges.py",
+    "agent/network/addresses.py",
     "agent/network/picture.py",
+    "agent/network/addresses.py",
     "agent/network/picture.py",
     "agent/task/*.py",
 )

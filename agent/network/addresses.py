@@ -1,0 +1,74 @@
+"""Which address a task gets in this node's share of a network. Pure.
+
+Nobody else in the cluster hands out addresses of that share. One that is given back rests first, so that what others
+still know of it does not lead to somebody else; then the one that rested longest goes out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, IPv4Network
+from types import MappingProxyType
+
+from swarmpy.errors import Unavailable
+
+# As long as names may be kept by who asked for them.
+REST = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """`held` says which task has an address, `rested_since` when one was given back; both only of this share."""
+
+    subnet: IPv4Network
+    gateway: IPv4Address
+    held: Mapping[IPv4Address, str] = field(default_factory=lambda: MappingProxyType({}))
+    rested_since: Mapping[IPv4Address, datetime] = field(default_factory=lambda: MappingProxyType({}))
+
+    def address_of(self, task_id: str) -> IPv4Address | None:
+        return next((address for address, holder in self.held.items() if holder == task_id), None)
+
+    def with_task(self, task_id: str, network_name: str, now: datetime) -> tuple["AddressBook", IPv4Address]:
+        """A task that has one already keeps it. Raises `Unavailable` when all are held or rest: trying again helps as
+        soon as one is free."""
+        known = self.address_of(task_id)
+        if known is not None:
+            return self, known
+        address = self._fresh() or self._most_rested(now)
+        if address is None:
+            raise Unavailable(
+                f"network {network_name} has no address left in {self.subnet} on this node: "
+                f"{len(self.held)} are in use, {len(self.rested_since)} were given back less than "
+                f"{REST.total_seconds():g} s ago; it waits for one"
+            )
+        rested = {key: since for key, since in self.rested_since.items() if key != address}
+        return replace(self, held={**self.held, address: task_id}, rested_since=rested), address
+
+    def without_task(self, task_id: str, now: datetime) -> "AddressBook":
+        address = self.address_of(task_id)
+        if address is None:
+            return self
+        held = {key: holder for key, holder in self.held.items() if key != address}
+        return replace(self, held=held, rested_since={**self.rested_since, address: now})
+
+    def corrected(self, seen: Mapping[IPv4Address, str]) -> "AddressBook":
+        """What the engine reports is the truth: an address that a container has is held by its task, or by nobody of
+        ours (an empty task id), whatever was written down."""
+        inside = {address: task_id for address, task_id in seen.items() if address in self.subnet}
+        holders = set(inside.values())
+        kept = {address: holder for address, holder in self.held.items() if holder not in holders}
+        rested = {address: since for address, since in self.rested_since.items() if address not in inside}
+        return replace(self, held={**kept, **inside}, rested_since=rested)
+
+    def _fresh(self) -> IPv4Address | None:
+        """One that was never used, as far as is remembered."""
+        # The first address is the VTEP's, the last one the broadcast address.
+        for number in range(int(self.subnet.network_address) + 1, int(self.subnet.broadcast_address)):
+            address = IPv4Address(number)
+            if address != self.gateway and address not in self.held and address not in self.rested_since:
+                return address
+        return None
+
+    def _most_rested(self, now: datetime) -> IPv4Address | None:
+        since, address = min(((since, address) for address, since in self.rested_since.items()), default=(now, None))
+        return address if address is not None and since + REST <= now else None
