@@ -11,6 +11,7 @@ from functools import partial
 from agent.engine.port import Engine
 from agent.files import Files
 from agent.flights import Flights
+from agent.network.shares import Shares
 from agent.task.container import CreateRequest, create_request
 from agent.task.events import (
     Created,
@@ -49,15 +50,23 @@ PROGRESS_EVERY = 1.0
 
 
 class Performer:
-    """`networks` are those provided on this node now; the runner changes them, the performer reads them."""
+    """`networks` are those provided on this node now, `shares` their addresses; the runner changes them, the performer
+    reads them, and takes."""
 
     def __init__(
-        self, engine: Engine, clock: Clock, node_id: str, networks: Mapping[str, NetworkAssignment], files: Files
+        self,
+        engine: Engine,
+        clock: Clock,
+        node_id: str,
+        networks: Mapping[str, NetworkAssignment],
+        shares: Shares,
+        files: Files,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._node_id = node_id
         self._networks = networks
+        self._shares = shares
         self._files = files
         self._flights = Flights()
         self._removals = Flights()
@@ -172,7 +181,8 @@ class Performer:
 
     async def _create(self, run: TaskRun) -> Event:
         folder = await self._files.furnish(run.assignment, self.node)
-        request = create_request(run.assignment, self.node, self._networks, folder)
+        addresses = self._shares.take(run.assignment)
+        request = create_request(run.assignment, self.node, self._networks, folder, addresses)
         await self._check_volumes(request)
         try:
             return Created(await self._engine.create(request))

@@ -5,15 +5,16 @@ on the engine is told by `agent.watcher`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from agent.engine.port import Engine
 from agent.files import Files
+from agent.network.shares import Shares
 from agent.performer import Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
 from agent.task.events import Attended, Begin, Created, Delayed, Event, Forsaken, Found, Refused, Vanished
-from agent.task.facts import Life
+from agent.task.facts import Life, ListedContainer
 from agent.task.instructions import Instruction, RemoveContainer, SignalContainer
 from agent.task.machine import new_run, step
 from agent.task.mounts import kept_volumes
@@ -50,7 +51,8 @@ class Runner:
         self._runs: dict[str, TaskRun] = {}
         self._networks: dict[str, NetworkAssignment] = {}
         self._files = files or Files(())
-        self._performer = Performer(engine, clock, node_id, self._networks, self._files)
+        self.shares = Shares(clock)
+        self._performer = Performer(engine, clock, node_id, self._networks, self.shares, self._files)
         self._unclaimed: dict[str, str] = {}
         self._attended = asyncio.Event()
         self._left_alone = asyncio.Event()
@@ -108,6 +110,11 @@ class Runner:
     async def remove_network(self, network_id: str, name: str) -> None:
         await self._performer.remove_network(network_id, name)
 
+    def see_addresses(self, containers: Iterable[ListedContainer]) -> None:
+        """Which the engine's containers have is the truth."""
+        for found in containers:
+            self.shares.see(found.task_id, found.addresses)
+
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
         if not attended:
@@ -123,9 +130,12 @@ class Runner:
     async def adopt(self, assigned: AssignedSet, records: Mapping[str, TaskRecord]) -> None:
         """Take up, after a start, what was held before. Nothing that runs is touched; a container that nobody has
         named yet waits for the manager's word."""
-        self._unclaimed = {found.task_id: found.id for found in await self._engine.containers(self._node_id)}
+        containers = await self._engine.containers(self._node_id)
+        self._unclaimed = {found.task_id: found.id for found in containers}
         self.assigned = assigned
         self._networks.update(assigned.networks)
+        self.shares.learn(assigned.networks.values())
+        self.see_addresses(containers)
         for task in assigned.tasks.values():
             self._hold(task, records.get(task.id))
 
@@ -135,6 +145,7 @@ class Runner:
         self._files.learn(assigned)
         self._networks.clear()
         self._networks.update(assigned.networks)
+        self.shares.learn(assigned.networks.values())
         dropping = [run.id for run in self._runs.values() if run.dropped]
         change = difference({id: run.assignment for id, run in self._runs.items()}, assigned, dropping)
         for task_id, event in change.events:
@@ -222,6 +233,10 @@ class Runner:
             return self.feed(task_id, Found(facts, alone=self.is_alone))
 
     def _tell(self, before: TaskRun | None, after: TaskRun) -> None:
+        if after.phase >= Phase.DONE:
+            self.shares.give_back(after.id)
+        elif before is None or before.addresses != after.addresses:
+            self.shares.see(after.id, after.addresses)
         if after.phase is Phase.GONE:
             del self._runs[after.id]
             log.info("task.forgotten", task=after.id)

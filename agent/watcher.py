@@ -153,6 +153,7 @@ class Watcher:
         """Compare everything with the engine's own list."""
         before = dict(self._runner.runs)
         found = await self._engine.containers(self._node_id)
+        self._runner.see_addresses(found)
         # What has moved while the list was made is not compared: the list is older.
         steady = {id: run for id, run in before.items() if self._runner.runs.get(id) is run}
         for task_id, look in tuple(unlike(steady, found)):

@@ -28,7 +28,7 @@ from agent.engine.docker_wire import (
 )
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, OnProgress
 from agent.engine.ranges import obstacle
-from agent.task.container import CreateRequest
+from agent.task.container import CreateRequest, NetworkToJoin
 from agent.task.facts import ContainerFacts, ListedContainer
 from agent.task.mounts import VolumeFacts
 from agent.task.names import NODE_LABEL, network_name
@@ -134,7 +134,7 @@ class DockerEngine:
 
     async def ensure_network(self, network: NetworkAssignment, node_id: str) -> None:
         client = await self._connected()
-        body = network_body(network, node_id)
+        body = network_body(network, node_id, (await self._call(client.version))["Version"])
         try:
             await self._call(client.create_network, **body, limit=SLOW)
         except Conflict as refusal:
@@ -271,16 +271,21 @@ def _create(client: docker.APIClient, request: CreateRequest) -> str:
     if request.networks:
         first = request.networks[0]
         config["HostConfig"] = {**config["HostConfig"], "NetworkMode": first.name}
-        config["NetworkingConfig"] = {"EndpointsConfig": {first.name: {"Aliases": list(first.aliases)}}}
+        config["NetworkingConfig"] = {"EndpointsConfig": {first.name: _endpoint(first)}}
     create: Callable[..., dict[str, str]] = client.create_container_from_config
     created = create(config, request.name)["Id"]
     try:
         for network in others:
-            client.connect_container_to_network(created, network.name, aliases=list(network.aliases))
+            address = str(network.address) if network.address else None
+            client.connect_container_to_network(created, network.name, ipv4_address=address)
     except ENGINE_ERRORS:
         client.remove_container(created, v=True, force=True)
         raise
     return created
+
+
+def _endpoint(network: NetworkToJoin) -> dict[str, Any]:
+    return {"IPAMConfig": {"IPv4Address": str(network.address)}} if network.address else {}
 
 
 def _pull(client: docker.APIClient, reference: str, auth: dict[str, str], tell: OnProgress) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, News
 from agent.engine.ranges import EngineNetwork
+from agent.network.picture import bridge_of, vtep_of
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.names import TASK_LABEL, network_id_of, network_labels, network_name
 from swarmpy.models.network import MTU_OPTION
@@ -62,6 +63,7 @@ def listed(container: Mapping[str, Any]) -> ListedContainer:
         task_id=container.get("Labels", {}).get(TASK_LABEL, ""),
         life=LIVES.get(container.get("State", ""), Life.EXITED),
         health=_HEALTHS[found.group(1)] if found else None,
+        addresses=dict(_addresses((container.get("NetworkSettings") or {}).get("Networks") or {})),
     )
 
 
@@ -123,8 +125,11 @@ def engine_event(event: Mapping[str, Any]) -> EngineEvent | None:
     return EngineEvent(news, str(actor.get("ID", "")), attributes.get(TASK_LABEL, ""), exit_code)
 
 
-def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
-    options = {MTU_OPTION: str(network.mtu)} if network.mtu else {}
+def network_body(network: NetworkAssignment, node_id: str, version: str) -> dict[str, Any]:
+    """`version` is the engine's."""
+    options = bridge_options(network.id, version)
+    if network.mtu:
+        options[MTU_OPTION] = str(network.mtu)
     return {
         "name": network_name(network),
         "driver": "bridge",
@@ -134,6 +139,27 @@ def network_body(network: NetworkAssignment, node_id: str) -> dict[str, Any]:
         "labels": network_labels(network, node_id),
         "check_duplicate": True,
     }
+
+
+def bridge_options(network_id: str, version: str) -> dict[str, str]:
+    """What keeps the engine's own packet rules out of the way of ours. Packets that come from another node by its VTEP
+    are addressed to containers: engines from 28 on drop them, unless they are told to trust that device (28.2) or to
+    protect no port (27.1)."""
+    options = {
+        "com.docker.network.bridge.name": bridge_of(network_id),
+        "com.docker.network.bridge.enable_ip_masquerade": "false",
+    }
+    if version_of(version) >= (28, 2):
+        options["com.docker.network.bridge.trusted_host_interfaces"] = vtep_of(network_id)
+    elif version_of(version) >= (27, 1):
+        options["com.docker.network.bridge.gateway_mode_ipv4"] = "nat-unprotected"
+    return options
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """`20.10.24+dfsg1` is (20, 10, 24)."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(map(int, found.group().split("."))) if found else ()
 
 
 def engine_network(listed: Mapping[str, Any]) -> EngineNetwork:

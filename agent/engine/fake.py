@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.engine.port import EngineEvent, EngineInfo, LogLine, News, OnProgress
 from agent.engine.ranges import EngineNetwork, obstacle
-from agent.task.container import CreateRequest
+from agent.task.container import CreateRequest, NetworkToJoin
 from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.mounts import VolumeFacts, volumes_with_a_driver
 from agent.task.names import NODE_LABEL, TASK_LABEL, network_id_of, network_name
@@ -53,7 +53,7 @@ class _Container:
     facts: ContainerFacts
     name: str
     config: Mapping[str, Any]
-    networks: tuple[str, ...]
+    networks: tuple[NetworkToJoin, ...]
     behaviour: Behaviour
     timers: list[asyncio.Task[None]] = field(default_factory=list)
 
@@ -144,7 +144,7 @@ class FakeEngine:
         await self._answering()
         self.listings += 1
         return tuple(
-            ListedContainer(c.facts.id, c.facts.task_id, c.facts.life, c.facts.health)
+            ListedContainer(c.facts.id, c.facts.task_id, c.facts.life, c.facts.health, c.facts.addresses)
             for c in self._containers.values()
             if c.labels.get(NODE_LABEL) == node_id
         )
@@ -175,7 +175,8 @@ class FakeEngine:
 
     async def remove_network(self, name: str) -> None:
         await self._answering()
-        if any(name in c.networks and c.facts.life is Life.RUNNING for c in self._containers.values()):
+        running = (c for c in self._containers.values() if c.facts.life is Life.RUNNING)
+        if any(network.name == name for container in running for network in container.networks):
             raise Conflict(f"network {name} has active endpoints")
         self._networks.pop(name, None)
 
@@ -205,9 +206,8 @@ class FakeEngine:
         labels: Mapping[str, str] = request.config.get("Labels") or {}
         facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED)
         self._ids_by_name[request.name] = id
-        joined = tuple(network.name for network in request.networks)
         self._make_volumes(request.config)
-        self._containers[id] = _Container(facts, request.name, request.config, joined, behaviour)
+        self._containers[id] = _Container(facts, request.name, request.config, request.networks, behaviour)
         return id
 
     async def find(self, name: str) -> ContainerFacts | None:
@@ -227,7 +227,7 @@ class FakeEngine:
             raise BadRequest(behaviour.fails_to_start)
         self.starts += 1
         health = Health.STARTING if behaviour.has_health_check else None
-        addresses = {network_id_of(name) or "": self._address(name) for name in container.networks}
+        addresses = {network_id_of(network.name) or "": self._address(network) for network in container.networks}
         container.facts = replace(
             container.facts, life=Life.RUNNING, pid=1000 + self.starts, health=health, exit_code=0, addresses=addresses
         )
@@ -311,10 +311,12 @@ class FakeEngine:
     def _named(self, name: str) -> _Container | None:
         return self._containers.get(self._ids_by_name.get(name, ""))
 
-    def _address(self, name: str) -> str:
-        network = self._networks[name]
-        network.taken += 1
+    def _address(self, joined: NetworkToJoin) -> str:
+        network = self._networks[joined.name]
         subnet = ip_network(network.wish.subnet)
+        if joined.address is not None:
+            return f"{joined.address}/{subnet.prefixlen}"
+        network.taken += 1
         return f"{subnet[network.taken]}/{subnet.prefixlen}"
 
     def _set_timers(self, container: _Container) -> None:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from swarmpy.network_map import EMPTY_MAP, Endpoint, IndexedMap, MappedService, Peer
 
 BRIDGE_PREFIX, VTEP_PREFIX = "spb", "spx"
-# The kernel's names of devices have 15 letters.
+# The kernel's names of devices have 15 letters. The end of an id, for a test's ids begin all alike.
 _LETTERS_OF_ID = 12
 # What VXLAN adds to a packet: outer IPv4, UDP and VXLAN headers, and the inner Ethernet header (RFC 7348).
 VXLAN_OVERHEAD = 50
@@ -49,7 +49,7 @@ class LocalNetwork:
 
     @property
     def vtep(self) -> str:
-        return f"{VTEP_PREFIX}{self.id[:_LETTERS_OF_ID]}"
+        return vtep_of(self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,11 @@ class Picture:
 
 
 def bridge_of(network_id: str) -> str:
-    return f"{BRIDGE_PREFIX}{network_id[:_LETTERS_OF_ID]}"
+    return f"{BRIDGE_PREFIX}{network_id[-_LETTERS_OF_ID:]}"
+
+
+def vtep_of(network_id: str) -> str:
+    return f"{VTEP_PREFIX}{network_id[-_LETTERS_OF_ID:]}"
 
 
 def vtep_address(subnet: IPv4Network) -> IPv4Address:

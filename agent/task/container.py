@@ -5,6 +5,7 @@ What this agent does not carry out is refused by name; what the engine refuses, 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Address
 from typing import Any
 
 from agent.task.files import file_mounts
@@ -27,10 +28,11 @@ PREDEFINED_NETWORKS = frozenset({"host", "none", "bridge"})
 
 @dataclass(frozen=True, slots=True)
 class NetworkToJoin:
-    """By its name on the engine."""
+    """By its name on the engine. The engine gets no aliases: its own name server would answer with the tasks of this
+    node alone. Without an address the engine picks one."""
 
     name: str
-    aliases: tuple[str, ...]
+    address: IPv4Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ class CreateRequest:
 
 
 def create_request(
-    task: TaskAssignment, node: NodeFacts, networks: Mapping[str, NetworkAssignment], files_folder: str = ""
+    task: TaskAssignment,
+    node: NodeFacts,
+    networks: Mapping[str, NetworkAssignment],
+    files_folder: str = "",
+    addresses: Mapping[str, IPv4Address] | None = None,
 ) -> CreateRequest:
-    """`files_folder` holds the task's secrets and configs. Raises `BadRequest` in words for the task's owner."""
+    """`files_folder` holds the task's secrets and configs, `addresses` are its own, by network id. Raises `BadRequest`
+    in words for the task's owner."""
     spec = _container_spec(task)
     fields = fields_of(task, node)
     config = {
@@ -57,6 +64,7 @@ def create_request(
         "HostConfig": _without_none(
             {
                 **_isolation(spec),
+                "Dns": _nameservers(task, spec, networks),
                 **_resources(task.spec.resources),
                 "Mounts": [
                     *(engine_mount(mount, fields, node.api_version) for mount in spec.mounts or ()),
@@ -69,7 +77,8 @@ def create_request(
             }
         ),
     }
-    joined = tuple(_joined(part.network_id, part.aliases, task, networks) for part in task.networks)
+    known = addresses or {}
+    joined = tuple(_joined(part.network_id, task, networks, known.get(part.network_id)) for part in task.networks)
     whole = with_host_options(_without_none(config), spec, node.api_version)
     return CreateRequest(container_name(task), whole, joined)
 
@@ -113,7 +122,6 @@ def _isolation(spec: ContainerSpec) -> dict[str, Any]:
         "ReadonlyRootfs": bool(spec.read_only),
         "GroupAdd": list(spec.groups or ()),
         "ExtraHosts": [line for entry in spec.hosts or () for line in _extra_hosts(entry)],
-        "Dns": list((dns and dns.nameservers) or ()),
         "DnsSearch": list((dns and dns.search) or ()),
         "DnsOptions": list((dns and dns.options) or ()),
         "CapAdd": list(spec.capability_add or ()),
@@ -181,12 +189,19 @@ def _network_mode(task: TaskAssignment) -> str | None:
 
 
 def _joined(
-    network_id: str, aliases: tuple[str, ...], task: TaskAssignment, networks: Mapping[str, NetworkAssignment]
+    network_id: str, task: TaskAssignment, networks: Mapping[str, NetworkAssignment], address: IPv4Address | None
 ) -> NetworkToJoin:
     network = networks.get(network_id)
     if network is None:
         raise BadRequest(f"network {network_id} of {container_name(task)} is not provided on this node")
-    return NetworkToJoin(network_name(network), (task.service_name, *aliases))
+    return NetworkToJoin(network_name(network), address)
+
+
+def _nameservers(task: TaskAssignment, spec: ContainerSpec, networks: Mapping[str, NetworkAssignment]) -> list[str]:
+    """On an overlay network the agent answers, at the gateways, and asks those of the wish what it does not know."""
+    gateways = [networks[part.network_id].gateway for part in task.networks if part.network_id in networks]
+    wished = (spec.dns_config.nameservers if spec.dns_config else None) or ()
+    return gateways or list(wished)
 
 
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:

@@ -45,9 +45,11 @@ class ContainerFacts:
 
 @dataclass(frozen=True, slots=True)
 class ListedContainer:
-    """One line of a listing: enough to see that something differs from what is known."""
+    """One line of a listing: enough to see that something differs from what is known. `addresses` as in
+    `ContainerFacts`."""
 
     id: str
     task_id: str
     life: Life
     health: Health | None = None
+    addresses: Mapping[str, str] = field(default_factory=dict)

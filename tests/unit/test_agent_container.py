@@ -1,6 +1,7 @@
 """A task's wish becomes the engine's request: every field of it, or a refusal by name."""
 
 import base64
+from ipaddress import IPv4Address
 from typing import Any
 
 import pytest
@@ -186,14 +187,24 @@ def test_ports_in_host_mode_are_published_on_the_node() -> None:
     assert config["HostConfig"]["PortBindings"] == {"80/tcp": [{"HostPort": "8080"}], "53/udp": [{"HostPort": ""}]}
 
 
-def test_networks_are_joined_under_the_services_name() -> None:
+def test_networks_are_joined_with_the_addresses_that_the_agent_picked() -> None:
     front, back = a_network(1, name="front"), a_network(2, name="back")
+    task = an_assignment(2, networks=(front.id, back.id))
+    address = IPv4Address("10.200.1.9")
 
-    joined = request(front, back).networks
+    joined = create_request(task, NODE, {n.id: n for n in (front, back)}, addresses={front.id: address}).networks
 
-    assert joined == (NetworkToJoin(network_name(front), ("web",)), NetworkToJoin(network_name(back), ("web",)))
+    assert joined == (NetworkToJoin(network_name(front), address), NetworkToJoin(network_name(back)))
     assert network_id_of(network_name(front)) == front.id
     assert network_id_of("bridge") is None
+
+
+def test_on_overlay_networks_the_gateways_are_asked_for_names() -> None:
+    front, back = a_network(1, name="front"), a_network(2, name="back")
+    wish = DNSConfig(nameservers=("9.9.9.9",))
+
+    assert request(dns_config=wish).config["HostConfig"]["Dns"] == ["9.9.9.9"]
+    assert request(front, back, dns_config=wish).config["HostConfig"]["Dns"] == [front.gateway, back.gateway]
 
 
 def test_a_network_of_the_engine_is_joined_by_its_name_and_alone() -> None:

@@ -1,0 +1,52 @@
+"""The address books of all networks that this node has a share of: taken before a container is made, given back when
+it runs no more. What they hold is lost with the process, and read again from the engine's containers."""
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+from agent.network.addresses import AddressBook
+from swarmpy.clock import Clock
+from swarmpy.wire import NetworkAssignment, TaskAssignment
+
+
+class Shares:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._networks: dict[str, NetworkAssignment] = {}
+        self._books: dict[str, AddressBook] = {}
+
+    def learn(self, networks: Iterable[NetworkAssignment]) -> None:
+        """The shares that the node has now. One that is gone is forgotten with its last task."""
+        self._networks.update({network.id: network for network in networks})
+        for network in self._networks.values():
+            subnet = IPv4Network(network.subnet)
+            book = self._books.get(network.id)
+            if book is None or (book.subnet != subnet and not book.held):
+                self._books[network.id] = AddressBook(subnet, IPv4Address(network.gateway))
+
+    def take(self, task: TaskAssignment) -> Mapping[str, IPv4Address]:
+        """By network id. Raises `Unavailable` when one of the networks has none left; then the task holds none."""
+        now = self._clock.now()
+        books, taken = dict(self._books), {}
+        for part in task.networks:
+            if part.network_id in books:
+                book, address = books[part.network_id].with_task(task.id, self._networks[part.network_id].name, now)
+                books[part.network_id], taken[part.network_id] = book, address
+        self._books = books
+        return taken
+
+    def give_back(self, task_id: str) -> None:
+        now = self._clock.now()
+        self._books = {id: book.without_task(task_id, now) for id, book in self._books.items()}
+
+    def see(self, task_id: str, addresses: Mapping[str, str]) -> None:
+        """What the engine says that the task's container has: network id -> CIDR."""
+        for network_id, text in addresses.items():
+            address = IPv4Interface(text).ip
+            book = self._books.get(network_id)
+            if book is not None and book.held.get(address, task_id) == task_id:
+                self._books[network_id] = book.corrected({address: task_id})
+
+    def addresses_of(self, task_id: str) -> dict[str, IPv4Address]:
+        found = ((id, book.address_of(task_id)) for id, book in self._books.items())
+        return {id: address for id, address in found if address is not None}
