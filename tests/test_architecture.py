@@ -88,8 +88,10 @@ PURE = (
     "agent/engine/docker_wire.py",
     "agent/engine/ranges.py",
     "agent/network/addresses.py",
+    "agent/network/drawing.py",
     "agent/network/picture.py",
     "agent/network/addresses.py",
+    "agent/network/drawing.py",
     "agent/network/picture.py",
     "agent/task/*.py",
 )

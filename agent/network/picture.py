@@ -30,7 +30,8 @@ class Underlay:
 
 @dataclass(frozen=True, slots=True)
 class LocalNetwork:
-    """An overlay network as this node provides it. `subnet` is the node's own share."""
+    """An overlay network as this node provides it. `subnet` is the node's own share. `on_engine`: the engine has made
+    its bridge, so that one is to be there."""
 
     id: str
     name: str
@@ -42,6 +43,7 @@ class LocalNetwork:
     internal: bool = False
     is_ingress: bool = False
     encrypted: bool = False
+    on_engine: bool = False
 
     @property
     def bridge(self) -> str:

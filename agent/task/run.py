@@ -29,6 +29,10 @@ class Phase(IntEnum):
     GONE = 12
 
 
+# A container in none of these may be sent traffic, whatever a manager says that has not heard yet.
+DOWN = frozenset({Phase.STOPPING, Phase.RESTING, Phase.DONE, Phase.REMOVING, Phase.GONE})
+
+
 @dataclass(frozen=True, slots=True)
 class TaskRun:
     """One task here. `verdict` is why we stop it, when that is a failure; `healthy` is health heard of too early;
