@@ -3,7 +3,7 @@
 Errors that mean "try again" are raised as they are (`Unavailable`, `TimedOut`); the runner tries again.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -46,12 +46,18 @@ from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, TimedOu
 from swarmpy.wire import NetworkAssignment
 
 Tell = Callable[[Event], None]
+
+
+async def nobody_serves(network_id: str) -> None:
+    """For agents that only make networks on the engine."""
+
+
 PROGRESS_EVERY = 1.0
 
 
 class Performer:
     """`networks` are those provided on this node now, `shares` their addresses; the runner changes them, the performer
-    reads them, and takes."""
+    reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `serve_network` is waited for once a network is on the engine, before tasks join it."""
 
     def __init__(
         self,
@@ -72,7 +78,9 @@ class Performer:
         self._removals = Flights()
         self._listeners: dict[tuple[str, str | None], dict[str, Tell]] = {}
         self._there: set[str] = set()
+        self.networks_on_engine: set[str] = set()
         self.node = NodeFacts(hostname="", os="linux", architecture="")
+        self.serve_network: Callable[[str], Awaitable[None]] = nobody_serves
 
     async def perform(self, run: TaskRun, instruction: Instruction, tell: Tell) -> Event | None:
         """The outcome; `tell` is for what happens on the way."""
@@ -107,10 +115,19 @@ class Performer:
         """Networks that are on the engine for tasks to join, for all that is known."""
         return frozenset(self._there)
 
+    async def find_networks(self) -> None:
+        """Those of this node that the engine has already."""
+        names = await self._engine.networks(self._node_id)
+        self.networks_on_engine.update(id for name in names if (id := network_id_of(name)) is not None)
+
     async def remove_network(self, network_id: str, name: str) -> None:
         """A task that comes to need it meanwhile, or its range, waits for that."""
         self._there.discard(network_id)
-        await self._removals.share(network_id, partial(self._engine.remove_network, name))
+        await self._removals.share(network_id, partial(self._remove_network, network_id, name))
+
+    async def _remove_network(self, network_id: str, name: str) -> None:
+        await self._engine.remove_network(name)
+        self.networks_on_engine.discard(network_id)
 
     async def close(self) -> None:
         await self._flights.close()
@@ -161,6 +178,9 @@ class Performer:
             # A network that has left this node holds its range until it is taken away.
             await self._remove_departed()
             await self._engine.ensure_network(network, self._node_id)
+        self.networks_on_engine.add(network_id)
+        # A container that starts before its network is set up would find neither names nor others.
+        await self.serve_network(network_id)
         self._there.add(network_id)
 
     async def _remove_departed(self) -> None:

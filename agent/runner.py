@@ -5,7 +5,7 @@ on the engine is told by `agent.watcher`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 
 from agent.engine.port import Engine
@@ -103,6 +103,15 @@ class Runner:
     def describe_node(self, node: NodeFacts) -> None:
         self._performer.node = node
 
+    @property
+    def networks_on_engine(self) -> frozenset[str]:
+        """As far as is known."""
+        return frozenset(self._performer.networks_on_engine)
+
+    def serve_networks_with(self, serve: Callable[[str], Awaitable[None]]) -> None:
+        """It is waited for once a network is on the engine, before tasks join it."""
+        self._performer.serve_network = serve
+
     def forget_networks(self) -> None:
         """Networks that were on the engine may be there no longer: each is looked for before it is joined again."""
         self._performer.forget_networks()
@@ -131,6 +140,7 @@ class Runner:
         """Take up, after a start, what was held before. Nothing that runs is touched; a container that nobody has
         named yet waits for the manager's word."""
         containers = await self._engine.containers(self._node_id)
+        await self._performer.find_networks()
         self._unclaimed = {found.task_id: found.id for found in containers}
         self.assigned = assigned
         self._networks.update(assigned.networks)

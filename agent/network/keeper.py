@@ -1,0 +1,232 @@
+"""Keeps this node's links, packet rules and names as its picture says, and mends what others change.
+
+Level-triggered: whatever happened, the newest picture is brought about, and what is there already costs nothing. What
+the kernel has is remembered from one pass to the next, and read again now and then, when the kernel tells of a change
+that was not ours, and after anything failed.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from agent.network.conntrack import Forgotten
+from agent.network.departures import Departure, departed
+from agent.network.links import BridgePort, Links, describe, leftovers, plan
+from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
+from agent.network.port import KernelPort
+from agent.network.rules import rules_of
+from agent.network.rules_port import Features, PacketRules, RulesRefused
+from agent.network.table import NO_RULES, Ruleset, render, script
+from agent.network.wanted import wanted
+from swarmpy.clock import Clock, within
+from swarmpy.errors import SwarmpyError, Unavailable
+from swarmpy.logs import logger
+from swarmpy.together import together
+
+log = logger("network")
+
+# What somebody deleted is back by then; most of it at once, for the kernel tells.
+LOOK_EVERY = timedelta(seconds=15)
+TRY_AGAIN_AFTER = timedelta(seconds=1)
+# A container waits so long for its network to be shown before it is tried again.
+SHOWN_WITHIN = timedelta(seconds=10)
+
+
+class Names(Protocol):
+    """Answers the names of the picture, at the gateways of those of its networks that the engine has."""
+
+    async def show(self, picture: Picture) -> None: ...
+
+
+class Connections(Protocol):
+    async def forget(self, departures: Sequence[Departure]) -> Forgotten: ...
+
+
+class EngineRules(Protocol):
+    async def mend(self) -> tuple[str, ...]:
+        """What the engine's own packet filter must let pass; the answer says what was missing."""
+        ...
+
+
+class Node(Protocol):
+    """What the keeper reads of the node's tasks."""
+
+    def picture(self, underlay: Underlay) -> tuple[Picture, int]:
+        """As of now, and the revision that it reflects."""
+        ...
+
+    def pids(self) -> tuple[int, ...]:
+        """Of the containers that run on our networks."""
+        ...
+
+    def bridges(self) -> frozenset[str]:
+        """Those that the engine has, or may be making just now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the keeper works on."""
+
+    kernel: KernelPort
+    rules: PacketRules
+    names: Names
+    connections: Connections
+    engine_rules: EngineRules
+
+
+@dataclass(slots=True)
+class _Shown:
+    """What is there, for all that is known. `links` None: not known."""
+
+    picture: Picture = NO_PICTURE
+    links: Links | None = None
+    rules: Ruleset = NO_RULES
+    fingerprint: str = ""
+    networks: frozenset[str] = field(default_factory=frozenset)
+
+
+class NetworkKeeper:
+    """`on_shown` hears the revision of each picture that is brought about, `on_repair` sentences of what was mended."""
+
+    def __init__(self, clock: Clock, node: Node, parts: Parts, address: str) -> None:
+        self._clock = clock
+        self._node = node
+        self._parts = parts
+        self._address = address
+        self._features = Features()
+        self._shown = _Shown()
+        self._wake = asyncio.Event()
+        self._passed = asyncio.Condition()
+        self._is_suspicious = False
+        self.trouble = ""
+        self.on_shown: Callable[[int], None] = lambda revision: None
+        self.on_repair: Callable[[Sequence[str]], None] = lambda sentences: None
+
+    def wake(self) -> None:
+        """The picture may be another."""
+        self._wake.set()
+
+    async def provide(self, network_id: str) -> None:
+        """Until containers of that network, which the engine has, are served. Raises `Unavailable` when that takes too
+        long; trying again is right."""
+        self.wake()
+        try:
+            async with self._passed:
+                await within(self._clock, SHOWN_WITHIN, self._passed.wait_for(lambda: self._serves(network_id)))
+        except TimeoutError:
+            raise Unavailable(self.trouble or f"network {network_id} is not set up in the kernel yet") from None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        self._features = await self._parts.rules.probe()
+        await together(self._follow(), self._look_now_and_then(), self._hear_the_kernel())
+
+    def _serves(self, network_id: str) -> bool:
+        return network_id in self._shown.networks
+
+    async def _follow(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._bring_about()
+                self._note("")
+            except SwarmpyError as error:
+                self._shown.links, self._is_suspicious = None, False
+                self._note(str(error))
+                await self._clock.sleep(TRY_AGAIN_AFTER)
+                self._wake.set()
+
+    async def _look_now_and_then(self) -> None:
+        while True:
+            await self._clock.sleep(LOOK_EVERY)
+            self._is_suspicious = True
+            self._wake.set()
+
+    async def _hear_the_kernel(self) -> None:
+        while True:
+            with suppress(Unavailable):
+                await self._parts.kernel.wait_until_changed()
+                self._is_suspicious = True
+                self._wake.set()
+            await self._clock.sleep(TRY_AGAIN_AFTER)
+
+    # One pass.
+
+    async def _bring_about(self) -> None:
+        underlay = await self._parts.kernel.underlay_of(self._address)
+        picture, revision = self._node.picture(underlay)
+        is_suspicious, self._is_suspicious = self._is_suspicious, False
+        mended = await self._mended_by_hand(picture) if is_suspicious else ()
+        await self._bring_links_about(picture)
+        await self._bring_rules_about(picture)
+        await self._parts.names.show(picture)
+        await self._forget_departed(picture)
+        self._shown.picture = picture
+        async with self._passed:
+            self._shown.networks = frozenset(id for id, network in picture.networks.items() if network.on_engine)
+            self._passed.notify_all()
+        self.on_shown(revision)
+        if mended:
+            log.warning("network.repaired", what="; ".join(mended))
+            self.on_repair(mended)
+
+    async def _mended_by_hand(self, picture: Picture) -> tuple[str, ...]:
+        """What differs from what was brought about last; it is mended with the rest of the pass."""
+        before = self._shown
+        had = before.links
+        is_there = await self._parts.kernel.read(before.picture, had.ports if had else frozenset())
+        before.links = is_there
+        differs = tuple(map(describe, plan(had, is_there))) if had is not None else ()
+        if before.fingerprint and await self._parts.rules.fingerprint() != before.fingerprint:
+            before.rules, before.fingerprint = NO_RULES, ""
+            differs = (*differs, "packet rules of swarmpy were changed by somebody else")
+        missing = await self._parts.engine_rules.mend()
+        return differs + (missing if had is not None else ())
+
+    async def _bring_links_about(self, picture: Picture) -> None:
+        shown, kernel = self._shown, self._parts.kernel
+        ports: frozenset[BridgePort] = frozenset()
+        if shown.links is None:
+            ports = await kernel.ports_of(self._node.pids(), picture.networks)
+            shown.links = await kernel.read(picture, ports)
+            await self._parts.engine_rules.mend()
+        want = wanted(picture, ports or shown.links.ports)
+        have, shown.links = shown.links, None
+        for operation in (*plan(want, have), *leftovers(want, have, self._node.bridges())):
+            log.debug("network.operation", what=describe(operation))
+            await kernel.perform(operation)
+        shown.links = want
+
+    async def _bring_rules_about(self, picture: Picture) -> None:
+        macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}
+        ruleset = rules_of(picture, macs, self._features)
+        text = script(self._shown.rules, ruleset)
+        if not text:
+            return
+        try:
+            await self._parts.rules.apply(text)
+        except RulesRefused:
+            self._shown.rules = NO_RULES
+            await self._parts.rules.apply(render(ruleset))
+        self._shown.rules = ruleset
+        self._shown.fingerprint = await self._parts.rules.fingerprint()
+
+    async def _forget_departed(self, picture: Picture) -> None:
+        gone = departed(self._shown.picture, picture)
+        if gone:
+            forgotten = await self._parts.connections.forget(gone)
+            if forgotten.why_not:
+                log.warning("network.connections_kept", reason=forgotten.why_not)
+
+    def _note(self, trouble: str) -> None:
+        if trouble != self.trouble:
+            if trouble:
+                log.error("network.not_set_up", reason=trouble)
+            else:
+                log.info("network.set_up_again")
+        self.trouble = trouble
