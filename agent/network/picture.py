@@ -112,6 +112,12 @@ def vtep_mac(subnet: IPv4Network) -> str:
     return ":".join(f"{octet:02x}" for octet in (0x02, 0x00, *subnet.network_address.packed))
 
 
+def bridge_mac(subnet: IPv4Network) -> str:
+    """The MAC of the bridge that has this node subnet: the same when it is made again, so that containers, which
+    remember it, need not ask for their gateway once more."""
+    return ":".join(f"{octet:02x}" for octet in (0x02, 0x01, *subnet.network_address.packed))
+
+
 def mark_of(subnet: IPv4Network) -> int:
     """The mark of connections that came in by that node, and the routing table that sends their answers back there."""
     return int(subnet.network_address)

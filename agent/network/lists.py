@@ -1,0 +1,246 @@
+"""Reads the kernel's lists: what is there of our links and routes, where containers are plugged in, and the underlay.
+
+Every function looks at the network namespace of the thread that calls it. Nothing is changed here.
+"""
+
+import ctypes
+import errno
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from contextlib import suppress
+from ipaddress import AddressValueError, IPv4Address, IPv4Interface
+from pathlib import Path
+from threading import Thread
+
+from agent.network import messages
+from agent.network.links import (
+    END_PRIORITY,
+    SKIP_PRIORITY,
+    Bridge,
+    BridgePort,
+    FdbEntry,
+    Links,
+    Neighbour,
+    Route,
+    Rule,
+    Sysctl,
+    Vtep,
+)
+from agent.network.messages import LinkFacts, NeighbourFacts, RouteFacts, RuleFacts
+from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, LocalNetwork, Picture, Underlay
+from agent.network.wanted import wanted
+from swarmpy.errors import BadRequest, NotFound, Unavailable
+
+SETTINGS = Path("/proc/sys")
+_SOL_NETLINK, _STRICT_CHECK = 270, 12
+_CLONE_NEWNET = 0x40000000
+_TRIES = 10
+_TIMEOUT = 5.0
+_BUFFER = 1 << 18
+# IFLA_VXLAN_...
+_VNI, _LINK, _LOCAL, _LEARNING, _PORT = 1, 3, 4, 7, 15
+
+Addresses = Mapping[int, list[IPv4Interface]]
+
+
+class Lists:
+    """One question after another. What it has read when it raises `OSError` is lost, and so is the socket."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
+        # Kernels before 4.20 do not know it, and send more than was asked for.
+        with suppress(OSError):
+            self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
+        self._socket.settimeout(_TIMEOUT)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def links(self, kind: str = "") -> list[LinkFacts]:
+        found = [messages.link_of(body) for body in self._ask(lambda number: messages.ask_links(number, kind))]
+        return [link for link in found if not kind or link.kind == kind]
+
+    def addresses(self) -> Addresses:
+        """By index of the device."""
+        found: dict[int, list[IPv4Interface]] = {}
+        for body in self._ask(messages.ask_addresses):
+            if address := messages.address_of(body):
+                found.setdefault(address[0], []).append(address[1])
+        return found
+
+    def neighbours(self, index: int) -> Iterator[NeighbourFacts]:
+        found = map(messages.neighbour_of, self._ask(lambda number: messages.ask_neighbours(number, index)))
+        return (neighbour for neighbour in found if neighbour.index == index)
+
+    def fdb(self, index: int) -> Iterator[NeighbourFacts]:
+        found = map(messages.neighbour_of, self._ask(lambda number: messages.ask_fdb(number, index)))
+        return (entry for entry in found if entry.index == index)
+
+    def routes(self, index: int) -> Iterator[RouteFacts]:
+        found = map(messages.route_of, self._ask(lambda number: messages.ask_routes(number, index)))
+        return (route for route in found if route is not None and route.index == index)
+
+    def rules(self) -> list[RuleFacts]:
+        return [messages.rule_of(body) for body in self._ask(messages.ask_rules)]
+
+    def _ask(self, question: Callable[[int], bytes]) -> list[bytes]:
+        for _ in range(_TRIES):
+            self._sequence += 1
+            self._socket.send(question(self._sequence))
+            if (answer := self._answer()) is not None:
+                return answer
+        raise Unavailable("the kernel's lists of links and routes change faster than they are read; try again")
+
+    def _answer(self) -> list[bytes] | None:
+        """None when the list changed while it was read."""
+        found: list[bytes] = []
+        is_whole = True
+        while True:
+            for message in messages.split(self._socket.recv(_BUFFER)):
+                if message.sequence != self._sequence:
+                    continue
+                is_whole = is_whole and not message.flags & messages.INTERRUPTED
+                if message.kind == messages.ERROR:
+                    number = messages.error_of(message)
+                    if number == errno.ENODEV:
+                        return found
+                    raise OSError(number, os.strerror(number))
+                if message.kind == messages.DONE:
+                    return found if is_whole else None
+                found.append(message.body)
+
+
+def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:
+    """See `KernelPort.read`."""
+    want = wanted(picture, ports)
+    addresses = lists.addresses()
+    vteps = [link for link in lists.links("vxlan") if link.name.startswith(VTEP_PREFIX)]
+    bridges = [link for link in lists.links("bridge") if link.name.startswith(BRIDGE_PREFIX)]
+    expected = {bridge.name: bridge.address for bridge in want.bridges}
+    return Links(
+        bridges=frozenset(_bridge(link, addresses, expected.get(link.name)) for link in bridges),
+        ports=frozenset(_ports(lists, bridges, ports)) if ports else frozenset(),
+        vteps=frozenset(_vtep(link, addresses) for link in vteps),
+        sysctls=frozenset(_settings(want.sysctls)),
+        neighbours=frozenset(
+            Neighbour(link.name, entry.address, entry.mac)
+            for link in vteps
+            for entry in lists.neighbours(link.index)
+            if entry.is_permanent and entry.address is not None
+        ),
+        fdb=frozenset(
+            FdbEntry(link.name, entry.mac, entry.address) for link in vteps for entry in lists.fdb(link.index)
+        ),
+        routes=frozenset(
+            Route(route.subnet, route.via, link.name, route.table)
+            for link in vteps
+            for route in lists.routes(link.index)
+        ),
+        rules=frozenset(
+            Rule(rule.priority, rule.mark, rule.table, rule.goto)
+            for rule in lists.rules()
+            if rule.is_plain and SKIP_PRIORITY <= rule.priority <= END_PRIORITY
+        ),
+    )
+
+
+def ports_of(lists: Lists, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]) -> set[BridgePort]:
+    """See `KernelPort.ports_of`."""
+    inside: list[tuple[int, str]] = []
+    # What enters another namespace does not come back: a thread of its own does.
+    thread = Thread(target=lambda: inside.extend(_plugs(container_pids, networks)), name="container-interfaces")
+    thread.start()
+    ours = {link.index: link.name for link in lists.links("veth")}
+    thread.join()
+    return {BridgePort(ours[peer], bridge) for peer, bridge in inside if peer in ours}
+
+
+def underlay_of(lists: Lists, address: str) -> Underlay:
+    """See `KernelPort.underlay_of`."""
+    try:
+        asked = IPv4Address(address)
+    except AddressValueError:
+        raise BadRequest(f"{address!r} is no IPv4 address: overlay networks need one of this node's") from None
+    for index, interfaces in lists.addresses().items():
+        if any(interface.ip == asked for interface in interfaces):
+            link = next((link for link in lists.links() if link.index == index), None)
+            if link is not None:
+                return Underlay(asked, link.name, link.mtu)
+    raise NotFound(
+        f"no device of this node has the address {address}, by which the other nodes are to reach it: "
+        "advertise one that it has"
+    )
+
+
+def _bridge(link: LinkFacts, addresses: Addresses, expected: IPv4Interface | None) -> Bridge:
+    held = addresses.get(link.index, [])
+    address = expected if expected in held else next(iter(held), None)
+    return Bridge(link.name, address, link.mac, link.mtu, link.up)
+
+
+def _vtep(link: LinkFacts, addresses: Addresses) -> Vtep:
+    held = addresses.get(link.index, [])
+    return Vtep(
+        device=link.name,
+        vni=messages.number_of(link.detail.get(_VNI)),
+        mac=link.mac,
+        local=IPv4Address(link.detail.get(_LOCAL, bytes(4))),
+        underlay_device=_name_of(messages.number_of(link.detail.get(_LINK))),
+        mtu=link.mtu,
+        address=held[0].ip if held else None,
+        up=link.up,
+        port=int.from_bytes(link.detail.get(_PORT, b"")),
+        learning=bool(messages.number_of(link.detail.get(_LEARNING))),
+    )
+
+
+def _name_of(index: int) -> str:
+    try:
+        return socket.if_indextoname(index)
+    except OSError:
+        return ""
+
+
+def _ports(lists: Lists, bridges: Iterable[LinkFacts], ports: Set[BridgePort]) -> Iterator[BridgePort]:
+    names = {link.index: link.name for link in bridges}
+    asked = {port.device for port in ports}
+    for link in lists.links("veth"):
+        if link.name in asked and link.up and link.master in names:
+            yield BridgePort(link.name, names[link.master])
+
+
+def _settings(wanted: Iterable[Sysctl]) -> Iterator[Sysctl]:
+    for setting in wanted:
+        with suppress(OSError):
+            yield Sysctl(setting.path, (SETTINGS / setting.path).read_text().strip(), setting.device)
+
+
+def _plugs(container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
+    """Index of the node's end, and the bridge where it belongs. For a thread that ends with this."""
+    for pid in container_pids:
+        # It may have ended meanwhile, and its number may not be in use again before this is over: addresses tell.
+        with suppress(OSError):
+            _enter(pid)
+            lists = Lists()
+            try:
+                yield from _plugs_here(lists, networks)
+            finally:
+                lists.close()
+
+
+def _plugs_here(lists: Lists, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
+    peers = {link.index: link.peer for link in lists.links("veth")}
+    for index, interfaces in lists.addresses().items():
+        for network in networks.values():
+            if index in peers and any(interface.ip in network.subnet for interface in interfaces):
+                yield peers[index], network.bridge
+
+
+def _enter(pid: int) -> None:
+    with Path(f"/proc/{pid}/ns/net").open() as namespace:
+        if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))

@@ -1,0 +1,135 @@
+"""What this node's links and routes are to be, by its picture. Pure."""
+
+from collections.abc import Iterable, Iterator, Set
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import TypeVar
+
+from agent.network.links import (
+    END_PRIORITY,
+    MARK_PRIORITY,
+    SKIP_PRIORITY,
+    Bridge,
+    BridgePort,
+    FdbEntry,
+    Links,
+    Neighbour,
+    Route,
+    Rule,
+    Sysctl,
+    Vtep,
+)
+from agent.network.picture import (
+    VXLAN_OVERHEAD,
+    LocalNetwork,
+    Picture,
+    bridge_mac,
+    mark_of,
+    vtep_address,
+    vtep_mac,
+)
+from swarmpy.network_map import Peer
+
+_ANYWHERE = IPv4Network("0.0.0.0/0")
+
+
+def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
+    """`ports` are the places of the running containers' veths, as far as they were looked up.
+
+    A network is to be in the picture no sooner than the engine has it: the bridge would be ours otherwise."""
+    networks = [network for _, network in sorted(picture.networks.items())]
+    peers = [(network, peer) for network in networks for peer in _peers(picture, network)]
+    routes = [_route(network, peer) for network, peer in peers]
+    marked = [(network, peer) for network, peer in peers if network.is_ingress]
+    bridges = {network.bridge for network in networks}
+    return Links(
+        bridges=frozenset(_bridge(network) for network in networks),
+        ports=frozenset(port for port in ports if port.bridge in bridges),
+        vteps=frozenset(_vtep(network, picture) for network in networks),
+        sysctls=frozenset(_sysctls(networks)),
+        neighbours=_unique(_neighbour(network, peer) for network, peer in peers),
+        fdb=_unique(_fdb_entry(network, peer) for network, peer in peers),
+        routes=_unique([*routes, *(_way_back(network, peer) for network, peer in marked)]),
+        rules=_rules([mark_of(IPv4Network(peer.subnet)) for _, peer in marked]),
+    )
+
+
+def _peers(picture: Picture, network: LocalNetwork) -> Iterator[Peer]:
+    """Not one that is still said to have what is this node's now: packets for our own containers would leave."""
+    return (
+        peer for peer in picture.peers_of(network.id) if not IPv4Network(peer.subnet).overlaps(network.subnet)
+    )  # fmt: skip
+
+
+def _bridge(network: LocalNetwork) -> Bridge:
+    address = IPv4Interface(f"{network.gateway}/{network.subnet.prefixlen}")
+    return Bridge(network.bridge, address, bridge_mac(network.subnet), network.mtu)
+
+
+def _vtep(network: LocalNetwork, picture: Picture) -> Vtep:
+    underlay = picture.underlay
+    return Vtep(
+        device=network.vtep,
+        vni=network.vni,
+        mac=vtep_mac(network.subnet),
+        local=underlay.address,
+        underlay_device=underlay.device,
+        # The kernel refuses more than the underlay carries.
+        mtu=min(network.mtu, underlay.mtu - VXLAN_OVERHEAD),
+        address=vtep_address(network.subnet),
+    )
+
+
+def _sysctls(networks: Iterable[LocalNetwork]) -> Iterator[Sysctl]:
+    """Answers leave by another way than the reverse path, and 127.0.0.1 reaches published ports."""
+    found = False
+    for network in networks:
+        found = True
+        for device in (network.bridge, network.vtep):
+            yield _of_device(device, "rp_filter", 0)
+            yield _of_device(device, "route_localnet", 1)
+        # The bridge sends packets back out where they came from, and that is meant.
+        yield _of_device(network.bridge, "send_redirects", 0)
+    if found:
+        yield Sysctl("net/ipv4/ip_forward", "1")
+        # The kernel takes the greater of a device's value and of this one, or either of the two.
+        yield Sysctl("net/ipv4/conf/all/rp_filter", "0")
+        yield Sysctl("net/ipv4/conf/all/send_redirects", "0")
+
+
+def _of_device(device: str, name: str, value: int) -> Sysctl:
+    return Sysctl(f"net/ipv4/conf/{device}/{name}", str(value), device)
+
+
+def _neighbour(network: LocalNetwork, peer: Peer) -> Neighbour:
+    subnet = IPv4Network(peer.subnet)
+    return Neighbour(network.vtep, vtep_address(subnet), vtep_mac(subnet), peer.node_id)
+
+
+def _fdb_entry(network: LocalNetwork, peer: Peer) -> FdbEntry:
+    return FdbEntry(network.vtep, vtep_mac(IPv4Network(peer.subnet)), IPv4Address(peer.address), peer.node_id)
+
+
+def _route(network: LocalNetwork, peer: Peer) -> Route:
+    subnet = IPv4Network(peer.subnet)
+    return Route(subnet, vtep_address(subnet), network.vtep, node=peer.node_id)
+
+
+def _way_back(network: LocalNetwork, peer: Peer) -> Route:
+    """Where answers go whose questions came in by that peer."""
+    subnet = IPv4Network(peer.subnet)
+    return Route(_ANYWHERE, vtep_address(subnet), network.vtep, mark_of(subnet), peer.node_id)
+
+
+def _rules(marks: Iterable[int]) -> Set[Rule]:
+    lookups = {Rule(MARK_PRIORITY, mark, mark) for mark in marks}
+    if not lookups:
+        return frozenset()
+    return frozenset({Rule(END_PRIORITY), Rule(SKIP_PRIORITY, 0, goto=END_PRIORITY), *lookups})
+
+
+_T = TypeVar("_T", Neighbour, FdbEntry, Route)
+
+
+def _unique(things: Iterable[_T]) -> Set[_T]:
+    """The kernel has one of each key. Two peers have one subnet while it changes hands: the last counts."""
+    return frozenset({thing.key: thing for thing in things}.values())
