@@ -1,13 +1,14 @@
 """Real packets between containers of two nodes, over what is planned and carried out; and every loss mended."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from contextlib import ExitStack
 
 import pytest
+from support.kernels import lose_by_hand
 from support.netlab import Namespace, NetLab, NetNode, ask, echo, netlab, why_not
 from support.pictures import a_network, a_peer, a_picture
 
-from agent.network.links import Operation, plan
+from agent.network.links import BridgePort, Operation, Thing, plan
 from agent.network.netlink import Kernel
 from agent.network.wanted import wanted
 
@@ -39,6 +40,11 @@ class Site:
         )
         underlay = await self.kernel.underlay_of(str(self.node.address))
         self.picture = a_picture(self.network, peers=peers, node_id=self.node.name, underlay=underlay)
+
+    def things(self) -> list[Thing]:
+        want = wanted(self.picture)
+        parts: tuple[Set[Thing], ...] = (want.neighbours, want.fdb, want.routes, want.rules, want.sysctls, want.vteps)
+        return [thing for part in parts for thing in sorted(part, key=repr)]
 
     async def mend(self) -> tuple[Operation, ...]:
         """One round; the answer is what it did."""
@@ -81,3 +87,73 @@ async def test_containers_of_different_nodes_reach_each_other(sites: list[Site])
             reach(server, client, MUCH)
             answer = ask(client, server.name, PORT, MUCH[:60000], udp=True)
             assert (answer.client, answer.payload) == (client.name, MUCH[:60000])
+
+
+async def test_whatever_is_lost_by_hand_comes_back_and_packets_pass(sites: list[Site]) -> None:
+    here, there = sites
+    for thing in here.things():
+        lose_by_hand(here.node, thing)
+
+        assert await here.mend(), thing
+
+        reach(here.containers[0], there.containers[1])
+        reach(there.containers[0], here.containers[1])
+
+
+async def test_a_bridge_that_was_lost_has_its_containers_again(sites: list[Site]) -> None:
+    here, there = sites
+    reach(here.containers[0], there.containers[0])
+    here.node.ip(f"link del {here.network.bridge}")
+
+    mended = await here.mend()
+
+    assert sum(isinstance(operation.thing, BridgePort) for operation in mended) == len(here.containers)
+    for container in here.containers:
+        reach(there.containers[0], container, MUCH)
+
+
+async def test_a_device_that_is_down_is_up_again(sites: list[Site]) -> None:
+    here, there = sites
+    here.node.ip(f"link set {here.network.vtep} down", f"link set {here.network.bridge} down")
+
+    await here.mend()
+
+    reach(here.containers[0], there.containers[0])
+
+
+async def test_nothing_of_others_is_touched(sites: list[Site]) -> None:
+    (here, _) = sites
+    here.node.ip(
+        "link add name docker0 type bridge",
+        "addr add 172.17.0.1/16 dev docker0",
+        "link set docker0 up",
+        "route add 10.99.0.0/16 dev docker0",
+        "neigh add 172.17.0.9 lladdr 02:42:00:00:00:09 dev docker0",
+        "rule add fwmark 7 lookup 77 priority 100",
+        "route add default dev docker0 table 77",
+    )
+    before = strangers(here.node)
+
+    here.picture = a_picture(underlay=here.picture.underlay)
+    await here.mend()
+
+    assert strangers(here.node) == before
+    assert here.node.run("ip", "rule", "show", "priority", "21001") == ""
+    assert here.network.vtep not in here.node.run("ip", "link")
+
+
+async def test_other_devices_keep_their_reverse_path_filter(sites: list[Site]) -> None:
+    (here, _) = sites
+    here.node.sysctl(conf__all__rp_filter=1, conf__eth0__rp_filter=0, conf__lo__rp_filter=2)
+
+    await here.mend()
+
+    show = "cat /proc/sys/net/ipv4/conf/{all,eth0,lo}/rp_filter"
+    assert here.node.run("bash", "-c", show).split() == ["0", "1", "2"]
+
+
+def strangers(node: Namespace) -> list[str]:
+    """All that is not ours, line by line."""
+    lists = ("ip -o addr", "ip route show table all", "ip neigh show nud permanent", "ip rule")
+    lines = [line for command in lists for line in node.run(*command.split()).splitlines()]
+    return [line for line in lines if "spx" not in line and "spb" not in line and not line.startswith("2100")]

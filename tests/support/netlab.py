@@ -152,6 +152,10 @@ class NetLab:
         container.ip(f"addr add {interface} dev {device}", f"link set {device} up")
         return veth
 
+    def own(self, made: Namespace) -> None:
+        """It ends with the lab."""
+        self._made.append(made)
+
     def close(self) -> None:
         for each in (*reversed(self._made), self.switch):
             each.close()
