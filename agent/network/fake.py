@@ -27,7 +27,7 @@ from agent.network.links import (
     name_of,
 )
 from agent.network.picture import LocalNetwork, Picture, Underlay
-from agent.network.wanted import wanted
+from agent.network.wanted import wanted_sysctls
 from swarmpy.errors import BadRequest, BrokenInvariant, Conflict, NotFound
 
 _DEFAULTS = {"rp_filter": "1", "route_localnet": "0", "send_redirects": "1"}
@@ -57,7 +57,7 @@ class SimulatedKernel:
 
     def look(self, picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         """What there is of ours."""
-        paths = {setting.path for setting in wanted(picture).sysctls}
+        paths = {setting.path for setting in wanted_sysctls(picture)}
         asked = {port.device for port in ports}
         return Links(
             frozenset(bridge for bridge in self.bridges.values() if is_ours(bridge.name)),

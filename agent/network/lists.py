@@ -29,7 +29,7 @@ from agent.network.links import (
 )
 from agent.network.messages import LinkFacts, NeighbourFacts, RouteFacts, RuleFacts
 from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, LocalNetwork, Picture, Underlay
-from agent.network.wanted import wanted
+from agent.network.wanted import wanted_bridges, wanted_sysctls
 from swarmpy.errors import BadRequest, NotFound, Unavailable
 
 SETTINGS = Path("/proc/sys")
@@ -115,16 +115,15 @@ class Lists:
 
 def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:
     """See `KernelPort.read`."""
-    want = wanted(picture, ports)
     addresses = lists.addresses()
     vteps = [link for link in lists.links("vxlan") if link.name.startswith(VTEP_PREFIX)]
     bridges = [link for link in lists.links("bridge") if link.name.startswith(BRIDGE_PREFIX)]
-    expected = {bridge.name: bridge.address for bridge in want.bridges}
+    expected = {bridge.name: bridge.address for bridge in wanted_bridges(picture)}
     return Links(
         bridges=frozenset(_bridge(link, addresses, expected.get(link.name)) for link in bridges),
         ports=frozenset(_ports(lists, bridges, ports)) if ports else frozenset(),
         vteps=frozenset(_vtep(link, addresses) for link in vteps),
-        sysctls=frozenset(_settings(want.sysctls)),
+        sysctls=frozenset(_settings(wanted_sysctls(picture))),
         neighbours=frozenset(
             Neighbour(link.name, entry.address, entry.mac)
             for link in vteps

@@ -42,15 +42,23 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
     marked = [(network, peer) for network, peer in peers if network.is_ingress]
     bridges = {network.bridge for network in networks}
     return Links(
-        bridges=frozenset(_bridge(network) for network in networks),
+        bridges=wanted_bridges(picture),
         ports=frozenset(port for port in ports if port.bridge in bridges),
         vteps=frozenset(_vtep(network, picture) for network in networks),
-        sysctls=frozenset(_sysctls(networks)),
+        sysctls=wanted_sysctls(picture),
         neighbours=_unique(_neighbour(network, peer) for network, peer in peers),
         fdb=_unique(_fdb_entry(network, peer) for network, peer in peers),
         routes=_unique([*routes, *(_way_back(network, peer) for network, peer in marked)]),
         rules=_rules([mark_of(IPv4Network(peer.subnet)) for _, peer in marked]),
     )
+
+
+def wanted_bridges(picture: Picture) -> Set[Bridge]:
+    return frozenset(_bridge(network) for network in picture.networks.values())
+
+
+def wanted_sysctls(picture: Picture) -> Set[Sysctl]:
+    return frozenset(_sysctls(picture.networks.values()))
 
 
 def _peers(picture: Picture, network: LocalNetwork) -> Iterator[Peer]:

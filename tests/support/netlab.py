@@ -101,7 +101,7 @@ class NetNode(Namespace):
         self.ip(
             f"link add name {name} mtu {mtu} type bridge",
             f"addr add {interface} dev {name}",
-            f"link set {name} up",
+            f"link set dev {name} up",
         )
 
 
@@ -120,8 +120,8 @@ class NetLab:
         self._made.append(made)
         self.switch.ip(
             f"link add name {name} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {made.pid}",
-            f"link set {name} master switch",
-            f"link set {name} up",
+            f"link set dev {name} master switch",
+            f"link set dev {name} up",
         )
         made.ip(f"addr add {made.interface} dev eth0", "link set eth0 up")
         made.sysctl(ip_forward=1)
@@ -146,8 +146,8 @@ class NetLab:
         veth = f"v{int(IPv4Interface(interface).ip):08x}"
         node.ip(
             f"link add name {veth} mtu {mtu} type veth peer name {device} mtu {mtu} netns {container.pid}",
-            f"link set {veth} master {bridge}",
-            f"link set {veth} up",
+            f"link set dev {veth} master {bridge}",
+            f"link set dev {veth} up",
         )
         container.ip(f"addr add {interface} dev {device}", f"link set {device} up")
         return veth

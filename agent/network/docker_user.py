@@ -1,0 +1,83 @@
+"""Four rules in the engine's chain DOCKER-USER, so that the engine's firewall lets our packets through.
+
+What may pass between our networks and others our own table says. Without the chain (an engine without iptables, or
+with nftables) there is nothing to do. Rules of the node's owner in that chain stay before ours.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+
+from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX
+from swarmpy.errors import Forbidden, SwarmpyError, Unavailable
+
+CHAIN = "DOCKER-USER"
+_RULES = tuple(
+    f"{way} {prefix}+ -j ACCEPT" for prefix in (VTEP_PREFIX, BRIDGE_PREFIX) for way in ("-i", "-o")
+)  # fmt: skip
+_END = "-j RETURN"
+# Seconds that it waits for others who change the tables, and that we wait for it.
+_LOCK_WAIT, _TIMEOUT = "5", 15
+_BUSY = 4
+
+Command = tuple[str, ...]
+
+
+def missing(listing: str) -> tuple[Command, ...]:
+    """The arguments of `iptables` that put what is not in a listing (`iptables -S`); none when the chain is not."""
+    lines = [line.strip() for line in listing.splitlines()]
+    if f"-N {CHAIN}" not in lines:
+        return ()
+    head = f"-A {CHAIN} "
+    rules = [line.removeprefix(head) for line in lines if line.startswith(head)]
+    # Older engines end the chain with this; what comes after it is never reached.
+    reached = rules[: rules.index(_END)] if _END in rules else rules
+    place = str(len(reached) + 1)
+    return tuple(("-I", CHAIN, place, *rule.split()) for rule in reversed(_RULES) if rule not in reached)
+
+
+class DockerUser:
+    """`command` runs iptables; it is there where the engine needs it."""
+
+    def __init__(self, command: Sequence[str] = ("iptables",)) -> None:
+        self._command = tuple(command)
+
+    async def mend(self) -> tuple[str, ...]:
+        """Put the rules that are missing; the answer says which, for events."""
+        try:
+            # All of the table: asked for a chain that is not there, iptables 1.8.9 says that it is incompatible.
+            code, listing, said = await self._run("-S")
+        except FileNotFoundError:
+            return ()
+        if code:
+            raise _error(code, said)
+        put = missing(listing)
+        for arguments in put:
+            code, _, said = await self._run(*arguments)
+            if code:
+                raise _error(code, said)
+        return tuple(f"iptables rule {' '.join(arguments[3:])} of chain {CHAIN} was missing" for arguments in put)
+
+    async def _run(self, *arguments: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *self._command, "-w", _LOCK_WAIT, *arguments,
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                out, err = await process.communicate()
+        except TimeoutError as error:
+            raise Unavailable(f"iptables took longer than {_TIMEOUT} s to read or change chain {CHAIN}") from error
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+        return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
+
+
+def _error(code: int, said: str) -> SwarmpyError:
+    story = f"iptables cannot read or change chain {CHAIN}: {' '.join(said.split()) or f'it ended with {code}'}"
+    if "ermission denied" in said or "must be root" in said:
+        return Forbidden(story)
+    return Unavailable(story) if code == _BUSY else SwarmpyError(story)

@@ -1,0 +1,49 @@
+"""Which rules the engine's firewall lacks."""
+
+import pytest
+
+from agent.network.docker_user import DockerUser, missing
+
+ALL = "\n".join(
+    f"-A DOCKER-USER {way} -j ACCEPT" for way in ("-i spx+", "-o spx+", "-i spb+", "-o spb+")
+)  # fmt: skip
+
+
+def test_an_empty_chain_gets_all_four() -> None:
+    assert sorted(" ".join(command) for command in missing("-N DOCKER-USER\n")) == [
+        "-I DOCKER-USER 1 -i spb+ -j ACCEPT",
+        "-I DOCKER-USER 1 -i spx+ -j ACCEPT",
+        "-I DOCKER-USER 1 -o spb+ -j ACCEPT",
+        "-I DOCKER-USER 1 -o spx+ -j ACCEPT",
+    ]
+
+
+def test_where_the_engine_has_no_chain_there_is_nothing_to_do() -> None:
+    assert missing("-P FORWARD ACCEPT\n-N DOCKER\n") == ()
+
+
+@pytest.mark.parametrize("after", ["", "\n-A DOCKER-USER -j RETURN", "\n-A DOCKER-USER -s 192.0.2.7/32 -j DROP"])
+def test_a_chain_that_has_them_is_left_alone(after: str) -> None:
+    assert missing(f"-N DOCKER-USER\n{ALL}{after}\n") == ()
+
+
+def test_they_come_after_the_owners_rules_and_before_the_end() -> None:
+    listing = "-N DOCKER-USER\n-A DOCKER-USER -s 192.0.2.7/32 -j DROP\n-A DOCKER-USER -j RETURN\n"
+
+    assert {command[2] for command in missing(listing)} == {"2"}
+
+
+def test_only_what_was_lost_is_put() -> None:
+    listing = (
+        "-N DOCKER-USER\n" + ALL.replace("-A DOCKER-USER -o spx+ -j ACCEPT\n", "") + "\n-A DOCKER-USER -j RETURN\n"
+    )
+
+    assert missing(listing) == (("-I", "DOCKER-USER", "4", "-o", "spx+", "-j", "ACCEPT"),)
+
+
+def test_a_rule_behind_the_end_is_not_there() -> None:
+    assert len(missing(f"-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n{ALL}\n")) == 4
+
+
+async def test_a_node_without_iptables_needs_nothing() -> None:
+    assert await DockerUser(("iptables-that-is-nowhere",)).mend() == ()
