@@ -73,8 +73,8 @@ class SimulatedKernel:
     def perform(self, operation: Operation) -> None:
         if isinstance(operation, Put):
             self._put(operation.thing)
-        elif isinstance(operation.thing, Bridge | BridgePort | Sysctl):
-            raise BrokenInvariant(f"{name_of(operation.thing)} is not ours to remove")
+        elif isinstance(operation.thing, BridgePort | Sysctl):
+            raise BrokenInvariant(f"{name_of(operation.thing)} is put, and never removed")
         else:
             self.lose(operation.thing)
 

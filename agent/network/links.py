@@ -196,7 +196,7 @@ def is_ours(device: str) -> bool:
 
 def plan(want: Links, have: Links) -> tuple[Operation, ...]:
     """Any part of it may be carried out, any operation twice: what is planned next from what is then there leads to the
-    same end. Bridges are never removed: they are the engine's."""
+    same end. Bridges are the engine's to remove; see `leftovers`."""
     old_vteps = {vtep.device: vtep for vtep in have.vteps}
     natures = {vtep.device: vtep.nature for vtep in want.vteps}
     gone = [vtep for device, vtep in sorted(old_vteps.items()) if natures.get(device) != vtep.nature]
@@ -218,6 +218,13 @@ def plan(want: Links, have: Links) -> tuple[Operation, ...]:
         *(Put(route) for route in _in_order(want.routes - left.routes)),
         *(Put(rule) for rule in _in_order(want.rules - left.rules)),
     )
+
+
+def leftovers(want: Links, have: Links, of_engine: Set[str]) -> tuple[Remove, ...]:
+    """Bridges of networks that have gone. `of_engine` are the bridges of all networks that the engine has: it removes
+    those itself, but not one that was made again under it, whose index it does not know."""
+    kept = {bridge.name for bridge in want.bridges} | of_engine
+    return tuple(Remove(bridge) for bridge in _in_order(have.bridges) if bridge.name not in kept)
 
 
 def describe(operation: Operation) -> str:

@@ -222,7 +222,7 @@ def _plugs(container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]) 
     for pid in container_pids:
         # It may have ended meanwhile, and its number may not be in use again before this is over: addresses tell.
         with suppress(OSError):
-            _enter(pid)
+            enter(pid)
             lists = Lists()
             try:
                 yield from _plugs_here(lists, networks)
@@ -238,7 +238,8 @@ def _plugs_here(lists: Lists, networks: Mapping[str, LocalNetwork]) -> Iterator[
                 yield peers[index], network.bridge
 
 
-def _enter(pid: int) -> None:
+def enter(pid: int) -> None:
+    """Bring the calling thread into the network namespace of a process, for good."""
     with Path(f"/proc/{pid}/ns/net").open() as namespace:
         if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
             number = ctypes.get_errno()

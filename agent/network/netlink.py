@@ -193,8 +193,8 @@ def _put(changes: IPRoute, reader: Lists, thing: Thing) -> None:
 def _remove(changes: IPRoute, thing: Thing) -> None:
     with _unless(_GONE), suppress(NotFound):
         match thing:
-            case Vtep():
-                changes.link("del", index=_index(thing.device))
+            case Bridge(name=device) | Vtep(device=device):
+                changes.link("del", index=_index(device))
             case Neighbour():
                 changes.neigh("del", ifindex=_index(thing.device), dst=str(thing.address))
             case FdbEntry():
@@ -204,8 +204,8 @@ def _remove(changes: IPRoute, thing: Thing) -> None:
                 changes.route("del", **_route(thing))
             case Rule():
                 changes.rule("del", **_rule(thing))
-            case Bridge() | BridgePort() | Sysctl():
-                raise BrokenInvariant(f"{name_of(thing)} is not ours to remove")
+            case BridgePort() | Sysctl():
+                raise BrokenInvariant(f"{name_of(thing)} is put, and never removed")
 
 
 def _put_bridge(changes: IPRoute, bridge: Bridge) -> None:

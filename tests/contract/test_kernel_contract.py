@@ -22,6 +22,7 @@ from agent.network.links import (
     Sysctl,
     Thing,
     Vtep,
+    leftovers,
     plan,
 )
 from agent.network.picture import Picture
@@ -170,10 +171,20 @@ async def test_removing_what_is_not_there_is_no_error(bench: KernelBench, pictur
         await bench.port.perform(Remove(thing))
 
 
-async def test_a_bridge_is_not_removed(bench: KernelBench, picture: Picture) -> None:
-    (bridge, _) = wanted(picture).bridges
-    with pytest.raises(BrokenInvariant):
-        await bench.port.perform(Remove(bridge))
+async def test_a_bridge_that_is_left_over_is_removed(bench: KernelBench, picture: Picture) -> None:
+    await bring(bench, picture)
+    without = a_picture(NETWORK, underlay=bench.underlay)
+
+    (removal,) = leftovers(wanted(without), await bench.port.read(without), frozenset())
+    await bench.port.perform(removal)
+
+    assert (await bench.port.read(picture)).bridges == wanted(without).bridges
+
+
+async def test_settings_and_ports_are_not_removed(bench: KernelBench) -> None:
+    for thing in (Sysctl("net/ipv4/ip_forward", "1"), BridgePort("veth1", NETWORK.bridge)):
+        with pytest.raises(BrokenInvariant):
+            await bench.port.perform(Remove(thing))
 
 
 async def test_a_route_that_is_not_ours_is_in_the_way(bench: KernelBench, picture: Picture) -> None:

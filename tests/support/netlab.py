@@ -6,6 +6,7 @@ and that process ends with its standard input, so also when the tests are killed
 
 import ctypes
 import os
+import shutil
 import socket
 import subprocess
 import threading
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import TypeVar
@@ -24,9 +26,14 @@ _CLONE_NEWNET = 0x40000000
 _LIMIT = 10.0
 
 
+@cache
 def why_not() -> str:
     """Why namespaces cannot be had here; empty when they can."""
-    return "" if os.geteuid() == 0 else "needs root: it makes network namespaces"
+    tools = ("unshare", "nsenter", "ip")
+    if os.geteuid() != 0 or not all(map(shutil.which, tools)):
+        return f"needs root and {', '.join(tools)}: it makes network namespaces"
+    tried = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
+    return "" if tried.returncode == 0 else "needs the right to make network namespaces"
 
 
 class Namespace:

@@ -27,6 +27,7 @@ from agent.network.links import (
     Thing,
     Vtep,
     describe,
+    leftovers,
     plan,
 )
 from agent.network.picture import Picture, Underlay, mark_of
@@ -185,8 +186,13 @@ def test_what_can_be_changed_is_changed_in_place() -> None:
     assert plan(want, replace(want, vteps=frozenset({worse}))) == (Put(vtep, worse),)
 
 
-def test_bridges_are_the_engines_to_remove() -> None:
-    assert plan(Links(), Links(bridges=wanted(PICTURE).bridges)) == ()
+def test_bridges_are_the_engines_to_remove_and_ours_when_it_does_not_know_them() -> None:
+    have = Links(bridges=wanted(PICTURE).bridges)
+
+    assert plan(Links(), have) == ()
+    assert leftovers(Links(), have, {"spbingress"}) == ()
+    assert leftovers(wanted(PICTURE), have, frozenset()) == ()
+    assert leftovers(Links(), have, frozenset()) == tuple(Remove(bridge) for bridge in have.bridges)
 
 
 @pytest.mark.parametrize(
