@@ -100,15 +100,18 @@ class Kernel:
         except (OSError, EOFError) as error:
             self._forget()
             if getattr(error, "errno", 0) in (errno.EPERM, errno.EACCES):
-                raise Forbidden("the kernel's links and routes may not be read: the agent needs root") from error
-            raise Unavailable(f"the kernel's links and routes cannot be read now: {error}") from error
+                raise Forbidden(
+                    "the kernel's links and routes may not be read or changed: the agent needs root"
+                ) from error
+            raise Unavailable(f"the kernel's links and routes cannot be read or changed now: {error}") from error
 
     def _forget(self) -> None:
-        if self._lists is not None:
-            self._lists.close()
-        if self._changes is not None:
-            self._changes.close()
+        opened = (self._lists, self._changes)
         self._lists, self._changes = None, None
+        for each in opened:
+            if each is not None:
+                with suppress(OSError):
+                    each.close()
 
     def _reader(self) -> Lists:
         if self._lists is None:
