@@ -57,7 +57,8 @@ PROGRESS_EVERY = 1.0
 
 class Performer:
     """`networks` are those provided on this node now, `shares` their addresses; the runner changes them, the performer
-    reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `serve_network` is waited for once a network is on the engine, before tasks join it."""
+    reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `serve_network` is
+    waited for once a network is on the engine, before tasks join it."""
 
     def __init__(
         self,

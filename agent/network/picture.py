@@ -94,6 +94,9 @@ class Picture:
         return {key: tuple(endpoints) for key, endpoints in found.items()}
 
 
+NO_PICTURE = Picture("", Underlay(IPv4Address(0), ""))
+
+
 def bridge_of(network_id: str) -> str:
     return f"{BRIDGE_PREFIX}{network_id[-_LETTERS_OF_ID:]}"
 

@@ -33,14 +33,12 @@ _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
 def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
-    """`ports` are the places of the running containers' veths, as far as they were looked up.
-
-    A network is to be in the picture no sooner than the engine has it: the bridge would be ours otherwise."""
+    """`ports` are the places of the running containers' veths, as far as they were looked up."""
     networks = [network for _, network in sorted(picture.networks.items())]
     peers = [(network, peer) for network in networks for peer in _peers(picture, network)]
     routes = [_route(network, peer) for network, peer in peers]
     marked = [(network, peer) for network, peer in peers if network.is_ingress]
-    bridges = {network.bridge for network in networks}
+    bridges = {network.bridge for network in networks if network.on_engine}
     return Links(
         bridges=wanted_bridges(picture),
         ports=frozenset(port for port in ports if port.bridge in bridges),
@@ -54,7 +52,8 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
 
 
 def wanted_bridges(picture: Picture) -> Set[Bridge]:
-    return frozenset(_bridge(network) for network in picture.networks.values())
+    """The engine makes them, and ours would be in its way: before that, a network of this node has none."""
+    return frozenset(_bridge(network) for network in picture.networks.values() if network.on_engine)
 
 
 def wanted_sysctls(picture: Picture) -> Set[Sysctl]:
@@ -92,11 +91,12 @@ def _sysctls(networks: Iterable[LocalNetwork]) -> Iterator[Sysctl]:
     found = False
     for network in networks:
         found = True
-        for device in (network.bridge, network.vtep):
+        for device in (network.bridge, network.vtep) if network.on_engine else (network.vtep,):
             yield _of_device(device, "rp_filter", 0)
             yield _of_device(device, "route_localnet", 1)
-        # The bridge sends packets back out where they came from, and that is meant.
-        yield _of_device(network.bridge, "send_redirects", 0)
+        if network.on_engine:
+            # The bridge sends packets back out where they came from, and that is meant.
+            yield _of_device(network.bridge, "send_redirects", 0)
     if found:
         yield Sysctl("net/ipv4/ip_forward", "1")
         # The kernel takes the greater of a device's value and of this one, or either of the two.

@@ -11,7 +11,7 @@ def a_network(id: str = "net1", subnet: str = "10.0.1.0/24", **changes: object) 
     share = IPv4Network(subnet)
     given = {
         "id": id, "name": id, "subnet": share, "gateway": share[1], "vni": share.network_address.packed[2] + 4096,
-        "mtu": 1450,
+        "mtu": 1450, "on_engine": True,
     } | changes  # fmt: skip
     return LocalNetwork(**given)  # type: ignore[arg-type]
 
