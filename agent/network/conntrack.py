@@ -1,0 +1,101 @@
+"""The kernel's memory of connections: lets it forget those to back ends that left. Which these are, others decide."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
+
+from agent.network.departures import Departure
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How many connections the kernel forgot. `why_not` says why none could be."""
+
+    count: int = 0
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Datagrams:
+    """A connection of UDP: as the client sends, and who answers."""
+
+    client: str
+    client_port: int
+    address: str
+    port: int
+    backend: str
+
+    def is_of(self, departures: Mapping[str, Sequence[Departure]]) -> bool:
+        return any(
+            self.address == one.address if one.address else self.port == one.port and self.address != self.backend
+            for one in departures.get(self.backend, ())
+        )
+
+    def as_tuple(self) -> NFCTAttrTuple:
+        return NFCTAttrTuple(
+            saddr=self.client,
+            sport=self.client_port,
+            daddr=self.address,
+            dport=self.port,
+            proto=socket.IPPROTO_UDP,
+        )
+
+
+class Conntrack:
+    """Of the network namespace that the caller is in."""
+
+    async def forget(self, departures: Sequence[Departure]) -> Forgotten:
+        return await asyncio.to_thread(forget, departures)
+
+
+def forget(departures: Sequence[Departure]) -> Forgotten:
+    if not departures:
+        return Forgotten()
+    by_backend: dict[str, list[Departure]] = {}
+    for departure in departures:
+        by_backend.setdefault(departure.backend, []).append(departure)
+    try:
+        with closing(NFCTSocket()) as kernel:
+            found = [one for one in _datagrams(kernel) if one.is_of(by_backend)]
+            return Forgotten(sum(_forget_one(kernel, one) for one in found))
+    except (OSError, NetlinkError) as error:
+        return Forgotten(why_not=f"the kernel's connections cannot be read: {error}")
+
+
+def _datagrams(kernel: NFCTSocket) -> Iterator[_Datagrams]:
+    # Kernels before 5.8 list all protocols, whatever they are asked.
+    for message in kernel.dump(tuple_orig=NFCTAttrTuple(proto=socket.IPPROTO_UDP)):
+        sent, answered = (_ends(message.get_attr(name)) for name in ("CTA_TUPLE_ORIG", "CTA_TUPLE_REPLY"))
+        if sent is not None and answered is not None:
+            (client, client_port, address, port), (backend, *_) = sent, answered
+            yield _Datagrams(client, client_port, address, port, backend)
+
+
+def _ends(one_way: Any) -> tuple[str, int, str, int] | None:
+    """Source and destination with their ports; nothing for what is not UDP over IPv4."""
+    if one_way is None:
+        return None
+    address, protocol = one_way.get_attr("CTA_TUPLE_IP"), one_way.get_attr("CTA_TUPLE_PROTO")
+    if address is None or protocol is None or protocol.get_attr("CTA_PROTO_NUM") != socket.IPPROTO_UDP:
+        return None
+    source, target = address.get_attr("CTA_IP_V4_SRC"), address.get_attr("CTA_IP_V4_DST")
+    if source is None or target is None:
+        return None
+    return source, protocol.get_attr("CTA_PROTO_SRC_PORT"), target, protocol.get_attr("CTA_PROTO_DST_PORT")
+
+
+def _forget_one(kernel: NFCTSocket, one: _Datagrams) -> bool:
+    try:
+        kernel.entry("del", tuple_orig=one.as_tuple())
+    except NetlinkError as error:
+        if error.code != errno.ENOENT:
+            raise
+        return False
+    return True

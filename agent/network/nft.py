@@ -1,0 +1,103 @@
+"""The kernel's packet rules through the command `nft`. Knows no rule but those it asks the kernel's abilities with."""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.network.rules_port import Features, RulesRefused
+from agent.network.table import TABLE
+
+FAMILIES = ("bridge", "ip")
+# The whole of thousands of services takes seconds on a slow machine; nft never waits for anybody else.
+_LIMIT = 60.0
+
+_PROBE = "swarmpy_probe"
+_RULES = f"""add table ip {_PROBE}
+add map ip {_PROBE} ports {{ type inet_proto . inet_service : verdict; }}
+add chain ip {_PROBE} one {{ type nat hook prerouting priority -105; }}
+add chain ip {_PROBE} two {{ type nat hook postrouting priority 95; }}
+add chain ip {_PROBE} three {{ type filter hook forward priority -5; }}
+add rule ip {_PROBE} one meta l4proto . th dport vmap @ports
+add rule ip {_PROBE} one dnat to numgen random mod 2 map {{ 0 : 192.0.2.1, 1 : 192.0.2.2 }}
+add rule ip {_PROBE} two masquerade
+add rule ip {_PROBE} three ct state established accept
+add rule ip {_PROBE} three reject with icmp type port-unreachable
+"""
+_FIB = f"""add table ip {_PROBE}
+add chain ip {_PROBE} one {{ type nat hook prerouting priority -105; }}
+add rule ip {_PROBE} one fib daddr type local accept
+"""
+_BRIDGE = f"""add table bridge {_PROBE}
+add chain bridge {_PROBE} one {{ type filter hook prerouting priority -300; }}
+add rule bridge {_PROBE} one ip saddr 192.0.2.1 ether daddr set 02:00:00:00:00:01 meta pkttype set host
+"""
+# What is kept of a command in an error: some have thousands of elements.
+_WIDTH = 160
+_ERROR = re.compile(r"^\S*?:(?P<line>\d+):\S* Error: (?P<what>.*?)\s*$", re.MULTILINE)
+_ELEMENTS = re.compile(r"elements = \{([^}]*)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    code: int
+    output: str
+    complaint: str
+
+
+class Nft:
+    """`command` may lead into another network namespace first."""
+
+    def __init__(self, command: Sequence[str] = ("nft",)) -> None:
+        self._command = tuple(command)
+
+    async def apply(self, script: str) -> None:
+        if not script:
+            return
+        ended = await self._run("-f", "-", given=script)
+        if ended.code:
+            raise RulesRefused(f"the kernel did not take the packet rules: {ended.complaint}")
+
+    async def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for family in FAMILIES:
+            # A table that is not there counts as an empty one: it was deleted, or the kernel cannot have it.
+            ended = await self._run("-s", "list", "table", family, TABLE)
+            digest.update(in_fixed_order(ended.output).encode())
+        return digest.hexdigest()
+
+    async def probe(self) -> Features:
+        """Asks the kernel to check rules, not to take them."""
+        rules, fib, bridge = [await self._run("-c", "-f", "-", given=script) for script in (_RULES, _FIB, _BRIDGE)]
+        return Features(rules=not rules.code, bridge=not bridge.code, fib=not fib.code, reason=rules.complaint)
+
+    async def _run(self, *words: str, given: str = "") -> _Ended:
+        pipe = asyncio.subprocess.PIPE
+        try:
+            process = await asyncio.create_subprocess_exec(*self._command, *words, stdin=pipe, stdout=pipe, stderr=pipe)
+        except OSError as error:
+            return _Ended(127, "", f"{self._command[0]} cannot be started: {error.strerror}")
+        try:
+            async with asyncio.timeout(_LIMIT):
+                output, complaint = await process.communicate(given.encode())
+        except TimeoutError:
+            return _Ended(124, "", f"{self._command[0]} took longer than {_LIMIT:.0f} s")
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        return _Ended(process.returncode or 0, output.decode(), in_one_sentence(complaint.decode(), given))
+
+
+def in_one_sentence(complaint: str, script: str) -> str:
+    """The first error of many, with the command that it is about."""
+    if found := _ERROR.search(complaint):
+        line = script.splitlines()[int(found["line"]) - 1]
+        return f"{found['what']} in `{line if len(line) <= _WIDTH else line[:_WIDTH] + '...'}`"
+    return " ".join(complaint.split())
+
+
+def in_fixed_order(listing: str) -> str:
+    """The kernel lists the elements of a set as its hash table has them just now."""
+    return _ELEMENTS.sub(lambda found: ",".join(sorted(each.strip() for each in found[1].split(","))), listing)

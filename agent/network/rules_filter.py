@@ -1,0 +1,107 @@
+"""Who may speak to whom on this node, what is refused at once, and the marks of the mesh: the chains that filter. Pure.
+
+Networks are closed: containers reach their own network, the outside unless it is internal, and what was translated on
+their behalf. The ingress network leads in, never out: or a task of an internal network would have a way out there.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from agent.network.picture import LocalNetwork, Picture
+from agent.network.rules_port import Features
+from agent.network.rules_text import DNS, addressed_here, any_of, networks_of, quoted, ranges_of
+from agent.network.table import Chain, Lookup
+
+# After connection tracking (-200) and before any translation (-105).
+_TRACKED = -150
+# Before Docker's filters, after all translation but that of senders.
+_BEFORE_FILTERS = -5
+
+
+def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Lookup]:
+    networks = networks_of(picture)
+    devices = [quoted(device) for network in networks for device in (network.bridge, network.vtep)]
+    leaving = {quoted(network.bridge): f"goto leave_{network.id}" for network in networks}
+    arriving = {quoted(network.vtep): f"goto arrive_{network.id}" for network in networks}
+    return {
+        "our_devices": Lookup("ifname", dict.fromkeys(devices, "")),
+        "ways_out": Lookup("ifname", {quoted(network.bridge): "" for network in networks if _leads_out(network)}),
+        "published": Lookup("inet_proto . inet_service", dict.fromkeys(published, "")),
+        "sources": Lookup(
+            "ifname : verdict", {quoted(network.bridge): f"goto source_{network.id}" for network in networks}
+        ),
+        "directions": Lookup("ifname : verdict", leaving | arriving),
+    }
+
+
+def filter_chains(picture: Picture, features: Features) -> dict[str, Chain]:
+    networks = networks_of(picture)
+    ranges = [one for network in networks for one in ranges_of(picture, network)]
+    to_services = f"ip daddr {any_of(ranges)}" if ranges else ""
+    chains = {
+        "refuse": Chain(("meta l4proto tcp reject with tcp reset", "reject with icmp type port-unreachable")),
+        "arriving": _base("prerouting", _TRACKED, _arriving(networks)),
+        "passing": _base("forward", _BEFORE_FILTERS, _passing(to_services)),
+        "to_node": _base("input", _BEFORE_FILTERS, _to_node()),
+        "from_node": _base("output", _BEFORE_FILTERS, _from_node(to_services, addressed_here(picture, features))),
+        # The encapsulated packet keeps the mark, and would take the mesh's way once more.
+        "departing": _base("postrouting", _TRACKED, ['oifname "spx*" meta mark @mesh_marks meta mark set 0x00000000']),
+    }
+    for network in networks:
+        chains |= _chains_of(network)
+    return chains
+
+
+def _base(hook: str, priority: int, rules: Iterable[str]) -> Chain:
+    return Chain(tuple(rules), f"type filter hook {hook} priority {priority}; policy accept;")
+
+
+def _leads_out(network: LocalNetwork) -> bool:
+    return not network.internal and not network.is_ingress
+
+
+def _arriving(networks: Iterable[LocalNetwork]) -> Iterator[str]:
+    """Loopback addresses are routed on our devices, for the node's own requests: nobody else may use that."""
+    yield "iifname @our_devices ip daddr 127.0.0.0/8 drop"
+    yield "iifname @our_devices ip saddr 127.0.0.0/8 drop"
+    if ingress := [quoted(network.vtep) for network in networks if network.is_ingress]:
+        yield f"iifname {any_of(ingress)} ct state new ct mark set ether saddr map @mesh_senders"
+        # By whichever bridge the container answers.
+        yield 'iifname != "spx*" ct direction reply ct mark @mesh_marks meta mark set ct mark'
+    yield "ct direction reply accept"
+    yield "iifname vmap @sources"
+
+
+def _passing(to_services: str) -> Iterator[str]:
+    yield "ct state established,related accept"
+    # Untranslated, late packets would end the connection at the other side.
+    yield "iifname @our_devices ct state invalid drop"
+    yield "ct status dnat accept"
+    if to_services:
+        yield f"{to_services} goto refuse"
+    yield "iifname vmap @directions"
+    yield "oifname @our_devices drop"
+
+
+def _to_node() -> Iterator[str]:
+    """A published port is the cluster's, whether or not there is a back end, and whoever listens here."""
+    yield f"iifname @our_devices {DNS} accept"
+    yield "meta l4proto . th dport @published ct state invalid drop"
+    yield "meta l4proto . th dport @published ct state new goto refuse"
+
+
+def _from_node(to_services: str, here: str) -> Iterator[str]:
+    if to_services:
+        yield f"{to_services} ct state new goto refuse"
+    yield f"{here} meta l4proto . th dport @published ct state new goto refuse"
+
+
+def _chains_of(network: LocalNetwork) -> dict[str, Chain]:
+    both = any_of([quoted(network.bridge), quoted(network.vtep)])
+    leave = [f"oifname {both} accept", "oifname @our_devices drop"]
+    if not _leads_out(network):
+        leave.append("reject with icmp type admin-prohibited")
+    return {
+        f"source_{network.id}": Chain((f"ip saddr != {network.subnet} drop",)),
+        f"leave_{network.id}": Chain(tuple(leave)),
+        f"arrive_{network.id}": Chain((f"oifname {quoted(network.bridge)} accept", "drop")),
+    }

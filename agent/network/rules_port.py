@@ -1,0 +1,48 @@
+"""What the agent needs of the kernel's packet rules, and a fake that has them in memory."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from swarmpy.errors import Unavailable
+
+
+class RulesRefused(Unavailable):
+    """The kernel did not take a script: what it has is as it was. The whole ruleset may still be taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What this node's kernel and `nft` can do. `reason` is what they said where `rules` is false."""
+
+    rules: bool = True
+    bridge: bool = True
+    fib: bool = True
+    reason: str = ""
+
+
+class PacketRules(Protocol):
+    async def probe(self) -> Features: ...
+
+    async def apply(self, script: str) -> None:
+        """All of it or nothing: refused with `RulesRefused`, in the kernel's words."""
+
+    async def fingerprint(self) -> str:
+        """Equal as long as nobody changed our tables. Taken after each `apply`, and compared now and then."""
+
+
+@dataclass
+class MemoryRules:
+    """Takes every script; `tampered` stands for somebody else's hand."""
+
+    features: Features = Features()
+    applied: list[str] = field(default_factory=list)
+    tampered: int = 0
+
+    async def probe(self) -> Features:
+        return self.features
+
+    async def apply(self, script: str) -> None:
+        self.applied.append(script)
+
+    async def fingerprint(self) -> str:
+        return f"{len(self.applied)}/{self.tampered}"
