@@ -151,20 +151,27 @@ def _senders(networks: Sequence[LocalNetwork], features: Features) -> Iterator[s
     """Whose address is replaced by ours: where an answer could not come back otherwise."""
     yield "oifname @our_devices ip saddr 127.0.0.0/8 masquerade"
     yield "ip saddr . ip daddr @own_pairs masquerade"
-    # To other nodes' containers from the node itself: the underlay's address would be answered around the overlay.
-    if features.fib and (plain := [quoted(network.vtep) for network in networks if not network.is_ingress]):
+    # From the node itself: containers know the way to their gateway, and other nodes to this one's VXLAN device.
+    plain = [quoted(device) for one in networks if not one.is_ingress for device in (one.bridge, one.vtep)]
+    if plain and features.fib:
         yield f"oifname {any_of(plain)} fib saddr type local masquerade"
     yield "iifname @ways_out oifname != @our_devices masquerade"
+    yield "ip saddr @may_leave oifname != @our_devices masquerade"
+    # A task may be on the client's network as well, and answer there: with UDP as somebody whom the client never asked.
+    entries = [quoted(device) for one in networks if one.is_ingress for device in (one.bridge, one.vtep)]
+    if entries and (others := [quoted(one.bridge) for one in networks if not one.is_ingress]):
+        yield f"iifname {any_of(others)} oifname {any_of(entries)} masquerade"
     if not features.bridge:
         same = (f"iifname {quoted(one.bridge)} oifname {quoted(one.bridge)}" for one in networks)
         yield from (f"{both} ct status dnat masquerade" for both in same)
 
 
 def _bridge_table(picture: Picture, bridge_macs: Mapping[str, str]) -> Table:
-    """Containers of one bridge speak through the host's IP stack, or answers of a translated connection would cross the
-    bridge untranslated. Addresses tell the bridge: not every kernel can name it here."""
+    """Containers of one bridge speak through the host's IP stack: answers of a translated connection would cross the
+    bridge untranslated, and senders' addresses unchecked. Addresses tell the bridge: not every kernel can name it."""
     rules = (
-        f"ip saddr {network.subnet} ip daddr {network.subnet} ip daddr != {network.subnet.broadcast_address} "
+        f"ip daddr {network.subnet} "
+        f"ip daddr != {{ {network.gateway}, {network.subnet.broadcast_address} }} "
         f"ether daddr set {bridge_macs[network.id]} meta pkttype set host"
         for network in networks_of(picture)
         if network.id in bridge_macs

@@ -1,7 +1,8 @@
 """Who may speak to whom on this node, what is refused at once, and the marks of the mesh: the chains that filter. Pure.
 
 Networks are closed: containers reach their own network, the outside unless it is internal, and what was translated on
-their behalf. The ingress network leads in, never out: or a task of an internal network would have a way out there.
+their behalf. The ingress network leads in; out only for tasks that may go out anyway, for an internal network of theirs
+would have a way out there otherwise.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Look
     return {
         "our_devices": Lookup("ifname", dict.fromkeys(devices, "")),
         "ways_out": Lookup("ifname", {quoted(network.bridge): "" for network in networks if _leads_out(network)}),
+        "may_leave": Lookup("ipv4_addr", dict.fromkeys(_may_leave(picture), "")),
         "published": Lookup("inet_proto . inet_service", dict.fromkeys(published, "")),
         "sources": Lookup(
             "ifname : verdict", {quoted(network.bridge): f"goto source_{network.id}" for network in networks}
@@ -57,6 +59,15 @@ def _base(hook: str, priority: int, rules: Iterable[str]) -> Chain:
 
 def _leads_out(network: LocalNetwork) -> bool:
     return not network.internal and not network.is_ingress
+
+
+def _may_leave(picture: Picture) -> Iterator[str]:
+    """Addresses on the ingress network of tasks that no internal network is to keep in."""
+    for task in picture.tasks.values():
+        networks = [picture.networks[key] for key in task.addresses if key in picture.networks]
+        others = [network for network in networks if not network.is_ingress]
+        if not others or not all(network.internal for network in others):
+            yield from (str(task.addresses[network.id]) for network in networks if network.is_ingress)
 
 
 def _arriving(networks: Iterable[LocalNetwork]) -> Iterator[str]:
@@ -99,6 +110,7 @@ def _chains_of(network: LocalNetwork) -> dict[str, Chain]:
     both = any_of([quoted(network.bridge), quoted(network.vtep)])
     leave = [f"oifname {both} accept", "oifname @our_devices drop"]
     if not _leads_out(network):
+        leave += ["ip saddr @may_leave accept"] if network.is_ingress else []
         leave.append("reject with icmp type admin-prohibited")
     return {
         f"source_{network.id}": Chain((f"ip saddr != {network.subnet} drop",)),
