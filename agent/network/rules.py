@@ -132,7 +132,7 @@ def _translation(picture: Picture, features: Features) -> dict[str, Chain]:
         ),
         "translate_own": Chain(("ip daddr vmap @vips", take_ports), hook.format("output")),
         "translate_leaving": Chain(
-            tuple(_senders(networks, features)),
+            (*_senders(networks, features), *_senders_to_ingress(picture)),
             f"type nat hook postrouting priority {_BEFORE_DOCKER_OUT}; policy accept;",
         ),
     }
@@ -157,13 +157,23 @@ def _senders(networks: Sequence[LocalNetwork], features: Features) -> Iterator[s
         yield f"oifname {any_of(plain)} fib saddr type local masquerade"
     yield "iifname @ways_out oifname != @our_devices masquerade"
     yield "ip saddr @may_leave oifname != @our_devices masquerade"
-    # A task may be on the client's network as well, and answer there: with UDP as somebody whom the client never asked.
-    entries = [quoted(device) for one in networks if one.is_ingress for device in (one.bridge, one.vtep)]
-    if entries and (others := [quoted(one.bridge) for one in networks if not one.is_ingress]):
-        yield f"iifname {any_of(others)} oifname {any_of(entries)} masquerade"
     if not features.bridge:
         same = (f"iifname {quoted(one.bridge)} oifname {quoted(one.bridge)}" for one in networks)
         yield from (f"{both} ct status dnat masquerade" for both in same)
+
+
+def _senders_to_ingress(picture: Picture) -> Iterator[str]:
+    """Clients outside are seen by their addresses, other than these two."""
+    networks = networks_of(picture)
+    entries = [quoted(device) for one in networks if one.is_ingress for device in (one.bridge, one.vtep)]
+    # A task may be on the client's network as well, and answer there: with UDP as somebody whom the client never asked.
+    if entries and (others := [one.subnet for one in networks if not one.is_ingress]):
+        yield f"oifname {any_of(entries)} ip saddr {any_of(others)} masquerade"
+    # A node takes no packet with its own address as the sender, when it asks by way of another node.
+    peers = [peer for one in networks if one.is_ingress for peer in picture.peers_of(one.id)]
+    if peers:
+        pairs = ", ".join(f"{peer.address} . {peer.subnet}" for peer in peers)
+        yield f"ip saddr . ip daddr {{ {pairs} }} masquerade"
 
 
 def _bridge_table(picture: Picture, bridge_macs: Mapping[str, str]) -> Table:

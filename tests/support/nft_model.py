@@ -1,5 +1,5 @@
-"""What a kernel makes of our scripts: a small model of nft objects. It takes a script whole or refuses it, as the kernel
-does: for what is not there, what is there already, and what something still points at."""
+"""What a kernel makes of our scripts: a small model of nft objects. It takes a script whole or refuses it, as the
+kernel does: for what is not there, what is there already, and what something still points at."""
 
 import re
 from collections.abc import Iterator

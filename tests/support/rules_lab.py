@@ -1,7 +1,7 @@
 """Two nodes with an overlay by hand (links and routes by `ip`), containers on them, a client outside, and our rules.
 
 Networks: `front`; `back`, internal; `ingress`. Containers by name:
-`app1` (front) and `web1` (ingress, front) and `db1` (back, ingress) on n1; `web2` (ingress, front) and `db2` (back) on n2.
+`app1` (front), `web1` (ingress, front) and `db1` (back, ingress) on n1; `web2` (ingress, front) and `db2` (back) on n2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

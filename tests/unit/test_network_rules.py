@@ -11,7 +11,7 @@ from support.nft_model import Kernel, Refused
 from agent.network.departures import Departure, departed
 from agent.network.nft import in_fixed_order, in_one_sentence
 from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
-from agent.network.rules import rules_of, why_not
+from agent.network.rules import ALL_FEATURES, rules_of, why_not
 from agent.network.rules_port import Features
 from agent.network.table import NO_RULES, Chain, Lookup, Ruleset, Table, render, script
 from swarmpy.network_map import Endpoint, IndexedMap, MappedPort, MappedService, NetworkMap, Peer
@@ -65,7 +65,7 @@ def a_picture(
     return Picture("n1", UNDERLAY, {name: network(name) for name in on}, told, {task.task_id: task for task in tasks})
 
 
-def routed(picture: Picture, features: Features = Features()) -> Table:
+def routed(picture: Picture, features: Features = ALL_FEATURES) -> Table:
     return rules_of(picture, MACS, features).tables["ip"]
 
 
