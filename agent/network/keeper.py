@@ -133,12 +133,14 @@ class NetworkKeeper:
             await self._wake.wait()
             self._wake.clear()
             try:
-                await self._bring_about()
-                self._note("")
+                trouble = await self._bring_about()
             except SwarmpyError as error:
+                trouble = str(error)
+            self._note(trouble)
+            if trouble:
                 self._shown.links, self._is_suspicious = None, False
-                self._note(str(error))
-                await self._clock.sleep(TRY_AGAIN_AFTER)
+                with suppress(TimeoutError):
+                    await within(self._clock, TRY_AGAIN_AFTER, self._wake.wait())
                 self._wake.set()
 
     async def _look_now_and_then(self) -> None:
@@ -157,12 +159,13 @@ class NetworkKeeper:
 
     # One pass.
 
-    async def _bring_about(self) -> None:
+    async def _bring_about(self) -> str:
+        """What of it the kernel refused, if anything; the rest is there."""
         underlay = await self._parts.kernel.underlay_of(self._address)
         picture, revision = self._node.picture(underlay)
         is_suspicious, self._is_suspicious = self._is_suspicious, False
         mended = await self._mended_by_hand(picture) if is_suspicious else ()
-        await self._bring_links_about(picture)
+        trouble = await self._bring_links_about(picture)
         await self._bring_rules_about(picture)
         await self._parts.names.show(picture)
         await self._forget_departed(picture)
@@ -174,6 +177,7 @@ class NetworkKeeper:
         if mended:
             log.warning("network.repaired", what="; ".join(mended))
             self.on_repair(mended)
+        return trouble
 
     async def _mended_by_hand(self, picture: Picture) -> tuple[str, ...]:
         """What differs from what was brought about last; it is mended with the rest of the pass."""
@@ -188,7 +192,7 @@ class NetworkKeeper:
         missing = await self._parts.engine_rules.mend()
         return differs + (missing if had is not None else ())
 
-    async def _bring_links_about(self, picture: Picture) -> None:
+    async def _bring_links_about(self, picture: Picture) -> str:
         shown, kernel = self._shown, self._parts.kernel
         ports: frozenset[BridgePort] = frozenset()
         if shown.links is None:
@@ -197,10 +201,16 @@ class NetworkKeeper:
             await self._parts.engine_rules.mend()
         want = wanted(picture, ports or shown.links.ports)
         have, shown.links = shown.links, None
+        obstacles: list[SwarmpyError] = []
         for operation in (*plan(want, have), *leftovers(want, have, self._node.bridges())):
             log.debug("network.operation", what=describe(operation))
-            await kernel.perform(operation)
-        shown.links = want
+            try:
+                await kernel.perform(operation)
+            except SwarmpyError as error:
+                # One peer's trouble is not the others'.
+                obstacles.append(error)
+        shown.links = None if obstacles else want
+        return str(obstacles[0]) if obstacles else ""
 
     async def _bring_rules_about(self, picture: Picture) -> None:
         macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}

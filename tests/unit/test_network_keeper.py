@@ -1,0 +1,225 @@
+"""The keeper brings the newest picture about, says when it is there, and mends what others change."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.pictures import a_network, a_peer, a_picture
+
+from agent.network.conntrack import Forgotten
+from agent.network.departures import Departure
+from agent.network.fake import FakeKernel
+from agent.network.keeper import LOOK_EVERY, SHOWN_WITHIN, NetworkKeeper, Parts
+from agent.network.links import Route
+from agent.network.picture import Picture, Underlay
+from agent.network.rules_port import MemoryRules, RulesRefused
+from agent.network.wanted import wanted
+from swarmpy.clock import ManualClock
+from swarmpy.errors import Unavailable
+from swarmpy.network_map import Endpoint, MappedService
+
+PEER = a_peer("node-2", "10.0.2.0/24", "192.0.2.2")
+ONE = a_picture(a_network(), peers=(PEER,))
+EMPTY = a_picture()
+
+
+class Stage:
+    """Everything around a keeper, in memory; it plays the node, its names, connections and engine at once."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        self.now, self.revision = EMPTY, 1
+        self.kernel, self.packet_rules = FakeKernel(), MemoryRules()
+        self.names: list[Picture] = []
+        self.departures: list[Departure] = []
+        self.missing_engine_rules: tuple[str, ...] = ()
+        self.shown: list[int] = []
+        self.repaired: list[str] = []
+        self.keeper = NetworkKeeper(
+            self.clock, self, Parts(self.kernel, self.packet_rules, self, self, self), str(EMPTY.underlay.address)
+        )
+        self.keeper.on_shown = self.shown.append
+        self.keeper.on_repair = self.repaired.extend
+
+    def picture(self, underlay: Underlay) -> tuple[Picture, int]:
+        return replace(self.now, underlay=underlay), self.revision
+
+    def pids(self) -> tuple[int, ...]:
+        return ()
+
+    def bridges(self) -> frozenset[str]:
+        return frozenset(network.bridge for network in self.now.networks.values())
+
+    async def show(self, picture: Picture) -> None:
+        self.names.append(picture)
+
+    async def forget(self, departures: Sequence[Departure]) -> Forgotten:
+        self.departures.extend(departures)
+        return Forgotten(len(departures))
+
+    async def mend(self) -> tuple[str, ...]:
+        missing, self.missing_engine_rules = self.missing_engine_rules, ()
+        return missing
+
+    async def becomes(self, picture: Picture) -> None:
+        self.now, self.revision = picture, self.revision + 1
+        self.keeper.wake()
+        await self.settled(lambda: bool(self.shown) and self.shown[-1] == self.revision)
+
+    async def settled(self, condition: Callable[[], bool]) -> None:
+        for _ in range(2000):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        raise AssertionError(f"it did not come about; {self.keeper.trouble or 'no trouble'}")
+
+    def links_are_as_wanted(self) -> bool:
+        return self.kernel.kernel.look(self.now) == wanted(self.now)
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Stage]:
+    stage = Stage()
+    work = asyncio.ensure_future(stage.keeper.run())
+    try:
+        yield stage
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_what_the_picture_says_is_brought_about_and_then_told() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        assert stage.links_are_as_wanted()
+        assert "10.0.1.0/24" in stage.packet_rules.applied[-1]
+        assert stage.names[-1] == ONE
+
+        await stage.becomes(EMPTY)
+        assert stage.kernel.kernel.vteps == {} == stage.kernel.kernel.routes
+        assert stage.repaired == []
+
+
+async def test_what_does_not_change_costs_the_kernel_nothing() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        performed, applied = len(stage.kernel.performed), len(stage.packet_rules.applied)
+        await stage.becomes(ONE)
+        assert (len(stage.kernel.performed), len(stage.packet_rules.applied)) == (performed, applied)
+
+
+async def test_what_is_deleted_by_hand_is_back_at_once_when_the_kernel_tells_and_is_told() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        route = next(iter(stage.kernel.kernel.routes.values()))
+        assert isinstance(route, Route)
+        stage.kernel.lose(route)
+        await stage.settled(lambda: bool(stage.repaired))
+        assert stage.links_are_as_wanted()
+        assert stage.repaired == [f"route 10.0.2.0/24 to node-2 on {route.device} was missing"]
+
+
+async def test_what_the_kernel_does_not_tell_is_mended_within_the_time_between_two_looks() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        applied = len(stage.packet_rules.applied)
+        stage.packet_rules.tampered += 1
+        stage.missing_engine_rules = ("iptables rule was missing",)
+        stage.clock.advance(LOOK_EVERY)
+        await stage.settled(lambda: bool(stage.repaired))
+        assert len(stage.packet_rules.applied) == applied + 1
+        assert stage.repaired == ["packet rules of swarmpy were changed by somebody else", "iptables rule was missing"]
+
+
+async def test_a_container_waits_until_its_network_is_served() -> None:
+    async with running() as stage:
+        await stage.becomes(a_picture(a_network(on_engine=False)))
+        waiting = asyncio.ensure_future(stage.keeper.provide("net1"))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await stage.becomes(ONE)
+        await waiting
+        await stage.keeper.provide("net1")
+
+
+async def test_a_network_that_is_not_served_in_time_is_tried_again() -> None:
+    async with running() as stage:
+        waiting = asyncio.ensure_future(stage.keeper.provide("net1"))
+        await stage.settled(lambda: stage.shown != [])
+        stage.clock.advance(SHOWN_WITHIN)
+        with pytest.raises(Unavailable, match="network net1 is not set up in the kernel yet"):
+            await waiting
+
+
+async def test_a_node_whose_address_is_not_its_own_says_so_and_goes_on_when_it_is() -> None:
+    async with running() as stage:
+        there = stage.kernel.kernel.underlay
+        stage.kernel.kernel.underlay = replace(there, address=there.address + 1)
+        stage.keeper.wake()
+        await stage.settled(lambda: "no device of this node has the address 192.0.2.1" in stage.keeper.trouble)
+        assert stage.shown == []
+        stage.kernel.kernel.underlay = there
+        await stage.becomes(ONE)
+        assert stage.keeper.trouble == ""
+
+
+async def test_an_obstacle_to_one_peer_keeps_nobody_else_from_being_reached() -> None:
+    async with running() as stage:
+        kernel = stage.kernel.kernel
+        (route,) = wanted(ONE).routes
+        stranger = replace(route, device="eth0", via=None)
+        kernel.routes[stranger.key] = stranger
+        other = a_peer("node-3", "10.0.3.0/24", "192.0.2.3")
+        await stage.becomes(a_picture(a_network(), peers=(PEER, other)))
+        assert "10.0.2.0/24" in stage.keeper.trouble
+        assert {one.subnet for one in wanted(stage.now).routes} == {one.subnet for one in kernel.routes.values()}
+
+
+class _Stubborn(MemoryRules):
+    """Refuses differences, as a kernel does whose rules are not what was thought."""
+
+    async def apply(self, script: str) -> None:
+        if "delete table" not in script:
+            raise RulesRefused("no such chain")
+        await super().apply(script)
+
+
+async def test_rules_that_do_not_fit_what_is_there_are_written_whole() -> None:
+    async with running() as stage:
+        stage.packet_rules = rules = _Stubborn()
+        stage.keeper = NetworkKeeper(
+            stage.clock, stage, Parts(stage.kernel, rules, stage, stage, stage), str(EMPTY.underlay.address)
+        )
+        stage.keeper.on_shown = stage.shown.append
+        work = asyncio.ensure_future(stage.keeper.run())
+        await stage.becomes(ONE)
+        await stage.becomes(a_picture(a_network(), a_network("net2", "10.0.7.0/24")))
+        assert "10.0.7.0/24" in rules.applied[-1]
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_datagrams_to_a_back_end_that_left_are_not_remembered() -> None:
+    service = MappedService(network_id="net1", service_id="s", names=("web",), vip="10.0.0.5")
+    endpoint = Endpoint(network_id="net1", task_id="t", service_id="s", node_id="node-2", address="10.0.2.9")
+    full = replace(ONE, map=replace(ONE.map, services={service.key: service}, endpoints={endpoint.key: endpoint}))
+    async with running() as stage:
+        await stage.becomes(full)
+        assert stage.departures == []
+        await stage.becomes(replace(full, map=replace(full.map, endpoints={})))
+        assert stage.departures == [Departure("10.0.2.9", "10.0.0.5")]
+
+
+async def test_two_wishes_while_one_pass_runs_are_one_more_pass() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        before = len(stage.shown)
+        for _ in range(5):
+            stage.revision += 1
+            stage.keeper.wake()
+        await stage.settled(lambda: stage.shown[-1] == stage.revision)
+        assert len(stage.shown) <= before + 2
+        stage.clock.advance(timedelta(seconds=1))
