@@ -78,11 +78,19 @@ class Cluster(Object):
     sealed_join_secrets: JoinSecrets | None = Field(default=None, repr=False)
 
 
+class VirtualIP(Document):
+    """One address of a service for all its tasks on a network, without a prefix."""
+
+    network_id: str
+    address: str
+
+
 class Node(Object):
     """`state` and `since` are what the leader saw last. `address` (`host:port`) is where its manager is reached when it
     is one, and `is_equipped` once it was given what a manager needs. `key_digest` is the SHA-256 of the public key that
     its certificates are made for. `volumes` are names of the engine's that tasks must be with, known also
-    while the node is away."""
+    while the node is away. `features` are words for what its kernel can beyond what every node must, `routes` the
+    subnets that it reaches otherwise than over our networks."""
 
     spec: NodeSpec
     description: NodeDescription
@@ -93,6 +101,8 @@ class Node(Object):
     key_digest: str = ""
     is_equipped: bool = False
     volumes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
 
     @property
     def addr(self) -> str:
@@ -109,6 +119,7 @@ class Service(Object):
     """`spec_version` numbers the task template (`specs/ID/N`); an update that leaves the template equal keeps it.
 
     A service whose `removed` is set is shown to nobody; its tasks are being stopped, and it goes when they are gone.
+    `virtual_ips` and `published_ports` (the wished ports, each with a number) are the allocator's.
     """
 
     spec: ServiceSpec
@@ -123,6 +134,8 @@ class Service(Object):
     job_iteration: int | None = None
     job_started_at: Timestamp | None = None
     removed: bool = False
+    virtual_ips: tuple[VirtualIP, ...] = ()
+    published_ports: tuple[PortConfig, ...] = ()
 
 
 class SpecRevision(Object):
@@ -207,13 +220,15 @@ class NodeSubnet(Document):
 
 
 class Network(Object):
-    """`spec` is the wish; `subnet`, `vni` and the node subnets are the allocator's."""
+    """`spec` is the wish; `subnet`, `vni` and the other subnets are the allocator's: those of nodes for addresses of
+    tasks, those of services for their virtual addresses."""
 
     spec: NetworkCreate
     subnet: str = ""
     gateway: str = ""
     vni: int = 0
     node_subnets: tuple[NodeSubnet, ...] = ()
+    service_subnets: tuple[str, ...] = ()
     reason: Reason | None = None
     removed: bool = False
 

@@ -31,9 +31,18 @@ MOST_ADDRESSES = 1000
 # Volumes of one node that tasks must be with, and letters of a name.
 MOST_VOLUMES = 1000
 LONGEST_VOLUME = 255
+# What a node tells of its kernel and of its routes.
+MOST_FEATURES = 100
+MOST_ROUTES = 1000
+LONGEST_WORD = 64
 _REPORTS_IN_A_FRAME = LARGEST_TO_MANAGER // 2
 
 VolumeNames = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_VOLUME)], ...], Field(max_length=MOST_VOLUMES)]
+Features = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST_FEATURES)]
+Routes = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST_ROUTES)]
+
+# Words of `features`.
+WIREGUARD = "wireguard"
 
 
 class NetworkAssignment(Document):
@@ -104,7 +113,8 @@ class TaskReport(Document):
 class Hello(Document):
     """First frame. `address` is where the node is reached, `host:port` of a manager's door should it be one. `reports`
     are all tasks the agent holds, with their true state; those that do not fit follow in Reports. `volumes` are names
-    of those on the engine that tasks must be with."""
+    of those on the engine that tasks must be with. `features` are words for what the kernel can (`WIREGUARD`), `routes`
+    the subnets (CIDR) that it reaches otherwise than over networks of ours."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
@@ -112,6 +122,8 @@ class Hello(Document):
     description: NodeDescription
     reports: tuple[TaskReport, ...] = ()
     volumes: VolumeNames = ()
+    features: Features = ()
+    routes: Routes = ()
 
 
 class Beat(Document):
@@ -143,13 +155,15 @@ class Mapped(Document):
 
 class Described(Document):
     """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does.
-    `volumes` as in Hello; None when they are what they were."""
+    `volumes`, `features` and `routes` as in Hello; None when they are what they were."""
 
     type: Literal["described"] = "described"
     session_id: str
     description: NodeDescription
     trouble: str = ""
     volumes: VolumeNames | None = None
+    features: Features | None = None
+    routes: Routes | None = None
 
 
 class Goodbye(Document):

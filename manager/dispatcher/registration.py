@@ -32,6 +32,8 @@ def registered(known: Node, hello: Hello, now: datetime) -> Node | None:
         now,
         description=hello.description,
         volumes=hello.volumes,
+        features=hello.features,
+        routes=hello.routes,
         address=hello.address or known.address,
         state=NodeState.READY,
         message="",
@@ -59,8 +61,9 @@ def described(known: Node | None, news: Described, now: datetime) -> Node | None
     """The node with its new description and trouble; None when that is nothing new, or the node is gone."""
     if known is None:
         return None
-    volumes = known.volumes if news.volumes is None else news.volumes
-    return _changed(known, now, description=news.description, volumes=volumes, message=news.trouble)
+    told = {name: getattr(news, name) for name in ("volumes", "features", "routes")}
+    news_of = {name: value for name, value in told.items() if value is not None}
+    return _changed(known, now, description=news.description, message=news.trouble, **news_of)
 
 
 def _changed(known: Node, now: datetime, **fields: object) -> Node | None:
