@@ -16,7 +16,7 @@ from agent.channel import Channel, ChannelClosed, Connect
 from agent.place import Place
 from agent.runner import Runner
 from agent.streams import LogStreams
-from agent.task.assign import amended, from_full
+from agent.task.assign import AssignedSet, amended, from_full
 from swarmpy.clock import Clock, within
 from swarmpy.errors import BadRequest, Conflict, Forbidden, NotTheLeader, SwarmpyError, TimedOut, Unavailable
 from swarmpy.idgen import jitter
@@ -38,6 +38,7 @@ from swarmpy.wire import (
     FromManager,
     Full,
     Hello,
+    Mapped,
     OpenLogs,
     Refused,
     Reports,
@@ -74,7 +75,11 @@ SILENCE = 3.0
 
 
 class Session:
-    """`run` keeps one session at a time with one of the managers."""
+    """`run` keeps one session at a time with one of the managers.
+
+    `on_assigned` hears the revision of each set that the runner has taken over; whoever shows its network map answers
+    with `note_mapped`. With nobody to show maps, each counts as shown at once.
+    """
 
     def __init__(
         self,
@@ -96,6 +101,11 @@ class Session:
         self._portrait: Portrait | None = None
         self._untold: dict[str, TaskReport] = {}
         self._something_to_tell = asyncio.Event()
+        # Revisions of this session: of its first set, its latest, and of the map that the node shows.
+        self._first: int | None = None
+        self._latest = self._mapped = 0
+        self._map_shown = asyncio.Event()
+        self.on_assigned: Callable[[int], None] = self.note_mapped
         self._id = ""
         self._beat_every = 1.0
         self._heard_at = 0.0
@@ -105,6 +115,13 @@ class Session:
         """To be told soon; of one task only the latest is."""
         self._untold[report.task_id] = report
         self._something_to_tell.set()
+
+    def note_mapped(self, revision: int) -> None:
+        """The node shows the network map of that set; the manager is told at once. A revision that is none of this
+        session's sets is not told: the manager waits for what it said itself."""
+        if self._first is not None and max(self._first, self._mapped + 1) <= revision <= self._latest:
+            self._mapped = revision
+            self._map_shown.set()
 
     async def run(self) -> None:
         """Until cancelled. Raises `BadRequest` when the manager will never have this agent, `Forbidden` when the node
@@ -142,7 +159,11 @@ class Session:
             self._place.set_ready(True)
             log.info("session.opened", manager=address, session=self._id)
             await together(
-                self._listen(channel, address), self._beat(channel), self._tell(channel), self._describe_again(channel)
+                self._listen(channel, address),
+                self._beat(channel),
+                self._tell(channel),
+                self._tell_maps(channel),
+                self._describe_again(channel),
             )
         finally:
             await channel.close()
@@ -166,6 +187,8 @@ class Session:
         match answer:
             case Welcome():
                 self._id, self._beat_every = answer.session_id, answer.beat_every
+                self._first, self._latest, self._mapped = None, 0, 0
+                self._map_shown.clear()
                 self._portrait = portrait
             case Refused():
                 raise self._refusal(answer)
@@ -183,11 +206,10 @@ class Session:
                 case Files():
                     ahead += message.files
                 case Full():
-                    self._runner.apply(from_full(message), full=True)
-                    await self._send(channel, Applied(session_id=self._id, revision=message.revision))
+                    self._first = message.revision
+                    await self._apply(channel, from_full(message), full=True)
                 case Changes():
-                    self._runner.apply(amended(self._runner.assigned, message), full=False)
-                    await self._send(channel, Applied(session_id=self._id, revision=message.revision))
+                    await self._apply(channel, amended(self._runner.assigned, message), full=False)
                 case Beaten():
                     self._beat_every = message.beat_every
                 case OpenLogs():
@@ -198,6 +220,12 @@ class Session:
                     self._place.learn(message.role, message.managers)
                 case Refused():
                     raise self._refusal(message)
+
+    async def _apply(self, channel: Channel, assigned: AssignedSet, *, full: bool) -> None:
+        self._latest = assigned.revision
+        self._runner.apply(assigned, full=full)
+        await self._send(channel, Applied(session_id=self._id, revision=assigned.revision))
+        self.on_assigned(assigned.revision)
 
     async def _beat(self, channel: Channel) -> None:
         while True:
@@ -215,6 +243,12 @@ class Session:
             reports, self._untold = tuple(self._untold.values()), {}
             for part in frames_of(reports) if reports else ():
                 await self._send(channel, Reports(session_id=self._id, reports=part))
+
+    async def _tell_maps(self, channel: Channel) -> None:
+        while True:
+            await self._map_shown.wait()
+            self._map_shown.clear()
+            await self._send(channel, Mapped(session_id=self._id, revision=self._mapped))
 
     async def _describe_again(self, channel: Channel) -> None:
         """The manager is told of a changed description, and at once of an engine that is away or back."""

@@ -92,7 +92,9 @@ PURE = (
     "agent/network/wanted.py",
     "agent/task/*.py",
     "manager/dispatcher/assignments.py",
+    "manager/dispatcher/farewells.py",
     "manager/dispatcher/files.py",
+    "manager/dispatcher/network_map.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",
 )

@@ -32,6 +32,10 @@ class NodeSessions(Protocol):
         """The store revision that the node's agent has begun to act on; None when it never said."""
         ...
 
+    def mapped_revision(self, node_id: str) -> int | None:
+        """The store revision whose network map the node shows; None when it never said."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ApiContext:

@@ -40,6 +40,7 @@ class Surroundings:
     is_leading: bool
     is_connected: Callable[[str], bool]
     applied_revision: Callable[[str], int | None]
+    mapped_revision: Callable[[str], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ def _node_line(node: Node, state: State, around: Surroundings) -> NodeLine:
         engine_version=node.description.engine.engine_version or "",
         connected=around.is_connected(node.id),
         applied_revision=around.applied_revision(node.id),
+        mapped_revision=around.mapped_revision(node.id),
         running_tasks=sum(task.state is TaskState.RUNNING for task in state.tasks_of_node(node.id)),
     )
 

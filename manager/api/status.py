@@ -38,7 +38,7 @@ class StoreStatus(Document):
 
 class NodeLine(Document):
     """`connected`: its agent has a session with the manager that answers. `applied_revision`: how far the agent says
-    it has got, null when it never said."""
+    it has got, `mapped_revision`: which network map it says it shows; null when it never said."""
 
     id: str
     hostname: str
@@ -51,6 +51,7 @@ class NodeLine(Document):
     engine_version: str = ""
     connected: bool = False
     applied_revision: int | None = None
+    mapped_revision: int | None = None
     running_tasks: int = 0
 
 

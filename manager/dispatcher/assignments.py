@@ -15,6 +15,7 @@ from manager.state import State
 from swarmpy.models.base import Labels
 from swarmpy.models.network import MTU_OPTION
 from swarmpy.models.service import ServiceMode
+from swarmpy.network_map import MapChanges, NetworkMap
 from swarmpy.states import TaskState
 from swarmpy.wire import (
     Changes,
@@ -30,6 +31,9 @@ Unseal = Callable[[str], str | None]
 # Ids to secrets and configs; those that cannot be read are left out.
 OpenFiles = Callable[[Set[str]], tuple[FileAssignment, ...]]
 _T = TypeVar("_T")
+# Docker's option of a network; its presence counts.
+_ENCRYPTED = "encrypted"
+_NO_MAP, _NO_CHANGES = NetworkMap(), MapChanges()
 
 
 def no_files(ids: Set[str]) -> tuple[FileAssignment, ...]:
@@ -47,22 +51,23 @@ class AssignmentSet:
     node_labels: Labels = field(default_factory=dict)
     node_availability: str = "active"
 
-    def as_full(self, revision: int, open_files: OpenFiles = no_files) -> Full:
+    def as_full(self, revision: int, open_files: OpenFiles = no_files, map: NetworkMap = _NO_MAP) -> Full:
         return Full(
             revision=revision,
             tasks=tuple(self.tasks.values()),
             networks=tuple(self.networks.values()),
             files=open_files(self.files),
+            map=map,
             node_labels=self.node_labels,
             node_availability=self.node_availability,
         )
 
 
-def assignment_set(state: State, node_id: str, unseal: Unseal) -> AssignmentSet:
+def assignment_set(state: State, node_id: str, unseal: Unseal, withheld: Set[str] = frozenset()) -> AssignmentSet:
     """Everything, from nothing."""
     empty = with_node(AssignmentSet(), state, node_id)
     tasks = [task.id for task in state.tasks_of_node(node_id)]
-    return revised(empty, state, node_id, tasks, state.networks, unseal)
+    return revised(empty, state, node_id, tasks, state.networks, unseal, withheld)
 
 
 def with_node(known: AssignmentSet, state: State, node_id: str) -> AssignmentSet:
@@ -74,11 +79,17 @@ def with_node(known: AssignmentSet, state: State, node_id: str) -> AssignmentSet
 
 
 def revised(
-    known: AssignmentSet, state: State, node_id: str, tasks: Iterable[str], networks: Iterable[str], unseal: Unseal
+    known: AssignmentSet,
+    state: State,
+    node_id: str,
+    tasks: Iterable[str],
+    networks: Iterable[str],
+    unseal: Unseal,
+    withheld: Set[str] = frozenset(),
 ) -> AssignmentSet:
     """The set with these tasks and networks as they are now. Costs no more than what is named, unless a named task
-    is given secrets or configs."""
-    news = {id: _task_on(state, node_id, id, unseal) for id in tasks}
+    is given secrets or configs. Tasks `withheld` are told to run on: nobody may hear yet that they are to stop."""
+    news = {id: _task_on(state, node_id, id, unseal, is_withheld=id in withheld) for id in tasks}
     now = _amended(known.tasks, news)
     touched = [task for id in news for task in (known.tasks.get(id), now.get(id)) if task is not None]
     return replace(
@@ -91,7 +102,12 @@ def revised(
 
 
 def changes_between(
-    before: AssignmentSet, now: AssignmentSet, after: int, revision: int, open_files: OpenFiles = no_files
+    before: AssignmentSet,
+    now: AssignmentSet,
+    after: int,
+    revision: int,
+    open_files: OpenFiles = no_files,
+    map: MapChanges = _NO_CHANGES,
 ) -> Changes | None:
     """What turns the first set into the second; None when they are equal."""
     changes = Changes(
@@ -103,6 +119,7 @@ def changes_between(
         dropped_networks=tuple(id for id in before.networks if id not in now.networks),
         files=open_files(now.files - before.files),
         dropped_files=tuple(sorted(before.files - now.files)),
+        map=map,
     )
     nothing = Changes(after=after, revision=revision)
     return changes if changes != nothing else None
@@ -118,7 +135,9 @@ def nodes_told_of(before: Network | None, after: Network | None) -> set[str]:
 
 
 def _shared(network: Network) -> tuple[object, ...]:
-    return network.vni, network.spec.internal, network.spec.options, network.spec.labels
+    spec = network.spec
+    wish = spec.internal, spec.attachable, spec.ingress, spec.options, spec.labels
+    return network.vni, network.service_subnets, *wish
 
 
 def _amended(known: Mapping[str, _T], news: Mapping[str, _T | None]) -> Mapping[str, _T]:
@@ -133,10 +152,12 @@ def _amended(known: Mapping[str, _T], news: Mapping[str, _T | None]) -> Mapping[
     return MappingProxyType(amended)
 
 
-def _task_on(state: State, node_id: str, task_id: str, unseal: Unseal) -> TaskAssignment | None:
+def _task_on(state: State, node_id: str, task_id: str, unseal: Unseal, *, is_withheld: bool) -> TaskAssignment | None:
     task = state.tasks.get(task_id)
     if task is None or task.node_id != node_id or task.state < TaskState.ASSIGNED:
         return None
+    if is_withheld:
+        task = task.model_copy(update={"desired_state": TaskState.RUNNING})
     service = state.services.get(task.service_id)
     wish = state.spec_of(task)
     return TaskAssignment(
@@ -176,7 +197,11 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
         subnet=part.subnet,
         gateway=part.gateway,
         vni=network.vni,
+        service_subnets=network.service_subnets,
         internal=bool(network.spec.internal),
+        is_ingress=bool(network.spec.ingress),
+        attachable=bool(network.spec.attachable),
+        encrypted=_ENCRYPTED in (network.spec.options or {}),
         mtu=_mtu(network),
         labels=network.spec.labels or {},
     )

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from manager.dispatcher.assignments import nodes_told_of
+from manager.dispatcher.maps import Maps
 from manager.dispatcher.registration import bearings_of, door_of, managers_of
 from manager.dispatcher.session import Session
-from manager.ledger import Ledger
+from manager.ledger import Ledger, Subscription
 from manager.objects import Network, Node, Task
 from manager.state import Changed
 
@@ -13,28 +14,41 @@ REMOVED = "this node was removed from the cluster; join it again to use it"
 
 
 class News:
-    """`sessions` (node id -> session) are whoever is connected now."""
+    """`sessions` (node id -> session) are whoever is connected now. `maps` follows the same changes."""
 
-    def __init__(self, ledger: Ledger, sessions: Mapping[str, Session]) -> None:
+    def __init__(self, ledger: Ledger, sessions: Mapping[str, Session], maps: Maps) -> None:
         self._ledger = ledger
         self._sessions = sessions
+        self._maps = maps
         self._managers: tuple[str, ...] = ()
+        self._changes: Subscription | None = None
 
     async def run(self) -> None:
         """For one term, until cancelled."""
-        changes = self._ledger.subscribe()
+        changes = self._changes = self._ledger.subscribe()
+        self._maps.begin()
         self._tell_all_bearings()
         try:
             while True:
                 await changes.wait()
-                taken = changes.take()
-                if taken is None:
-                    self._touch_all()
-                    continue
-                for change in taken:
-                    self._touch_sessions(change)
+                self.catch_up()
         finally:
+            self._changes = None
             self._ledger.unsubscribe(changes)
+
+    def catch_up(self) -> None:
+        """Take all changes that the state shows. A session does so before it tells anything, so that what it says of
+        a revision is true."""
+        if self._changes is None:
+            return
+        taken = self._changes.take()
+        if taken is None:
+            self._maps.rebuild()
+            self._touch_all()
+            return
+        self._maps.fold(taken)
+        for change in taken:
+            self._touch_sessions(change)
 
     def _touch_all(self) -> None:
         for session in self._sessions.values():

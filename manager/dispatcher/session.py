@@ -1,8 +1,10 @@
 """One registration of an agent: what it was told, and what it must be told next."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from manager.dispatcher.assignments import (
     AssignmentSet,
@@ -14,8 +16,21 @@ from manager.dispatcher.assignments import (
 )
 from manager.dispatcher.channel import Channel
 from manager.dispatcher.files import UnsealData, opened
+from manager.dispatcher.network_map import Atlas, Positions
 from manager.state import State
 from swarmpy.wire import Bearings, Changes, Full, Refused, in_frames
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What sessions tell from. `catch_up` brings the atlas to where the state is, and wakes whom it concerns;
+    `withheld` are tasks that are told to run on although they are to stop."""
+
+    state: State
+    unseal: UnsealData
+    atlas: Atlas
+    withheld: Set[str]
+    catch_up: Callable[[], None]
 
 
 class Session:
@@ -26,7 +41,8 @@ class Session:
         self.node_id = node_id
         self.channel = channel
         self._told = AssignmentSet()
-        self._revision = 0
+        self.revision = 0
+        self._positions: Positions = MappingProxyType({})
         # In the order in which they changed.
         self._tasks: dict[str, None] = {}
         self._networks: dict[str, None] = {}
@@ -42,7 +58,7 @@ class Session:
     def touch(
         self, *, tasks: Iterable[str] = (), networks: Iterable[str] = (), node: bool = False, everything: bool = False
     ) -> None:
-        """These may have changed for this node; the agent is told soon."""
+        """These may have changed for this node, and its map in any case; the agent is told soon."""
         self._tasks.update(dict.fromkeys(tasks))
         self._networks.update(dict.fromkeys(networks))
         self._node_changed |= node
@@ -67,9 +83,8 @@ class Session:
     async def wait_until_replaced(self) -> None:
         await self._replaced.wait()
 
-    async def tell(self, state: State, unseal_data: UnsealData) -> None:
+    async def tell(self, source: Source) -> None:
         """Send the whole set, then differences, until the channel closes."""
-        unseal, open_files = partial(_as_text, unseal_data), partial(opened, state, unseal=unseal_data)
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -79,29 +94,42 @@ class Session:
             if self._bearings is not None and self._bearings != self._told_bearings:
                 self._told_bearings = self._bearings
                 await self.channel.send(self._bearings)
-            before, after, revision = self._told, self._revision, state.revision
-            self._told, self._revision = self._now(state, unseal), revision
-            if self._everything or self._node_changed:
-                self._everything = self._node_changed = False
-                await self._send(self._told.as_full(revision, open_files))
-            elif changes := changes_between(before, self._told, after, revision, open_files):
-                await self._send(changes)
-            else:
-                self._revision = after
+            if message := self._next(source):
+                await self._send(message)
+
+    def _next(self, source: Source) -> Full | Changes | None:
+        """What the agent does not know yet; from now on it counts as told."""
+        source.catch_up()
+        state, open_files = source.state, partial(opened, source.state, unseal=source.unseal)
+        update = source.atlas.since(self.node_id, self._positions)
+        self._everything |= update is None
+        before, after, revision = self._told, self.revision, state.revision
+        self._told = self._now(source)
+        if self._everything or self._node_changed or update is None:
+            self._everything = self._node_changed = False
+            self.revision = revision
+            map, self._positions = source.atlas.whole(self.node_id)
+            return self._told.as_full(revision, open_files, map)
+        self._positions = update.positions
+        changes = changes_between(before, self._told, after, revision, open_files, update.changes)
+        self.revision = revision if changes else after
+        return changes
 
     async def _send(self, message: Full | Changes) -> None:
         for part in in_frames(message):
             await self.channel.send(part)
 
-    def _now(self, state: State, unseal: Unseal) -> AssignmentSet:
+    def _now(self, source: Source) -> AssignmentSet:
+        state, withheld = source.state, source.withheld
+        unseal: Unseal = partial(_as_text, source.unseal)
         tasks, networks = self._tasks, self._networks
         self._tasks, self._networks = {}, {}
         if self._everything:
-            return assignment_set(state, self.node_id, unseal)
+            return assignment_set(state, self.node_id, unseal, withheld)
         known = with_node(self._told, state, self.node_id) if self._node_changed else self._told
         if self._node_changed and known == self._told:
             self._node_changed = False
-        return revised(known, state, self.node_id, tasks, networks, unseal)
+        return revised(known, state, self.node_id, tasks, networks, unseal, withheld)
 
 
 def _as_text(unseal: UnsealData, sealed: str) -> str | None:

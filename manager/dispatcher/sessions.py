@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 from manager.ca.sealing import Sealer
 from manager.dispatcher.channel import Channel, ChannelClosed
+from manager.dispatcher.maps import Maps
 from manager.dispatcher.news import REMOVED, News
 from manager.dispatcher.registration import check_description, described, registered
 from manager.dispatcher.report_writer import ReportWriter
-from manager.dispatcher.session import Session
+from manager.dispatcher.session import Session, Source
 from manager.ledger import Ledger
 from manager.objects import Node
 from manager.store.codec import put
@@ -36,6 +37,7 @@ from swarmpy.wire import (
     FromManager,
     Goodbye,
     Hello,
+    Mapped,
     Refused,
     Reports,
     Welcome,
@@ -67,7 +69,8 @@ class Sessions:
         self._sessions: dict[str, Session] = {}
         self._applied: dict[str, int] = {}
         self._heard: dict[str, float] = {}
-        self._news = News(ledger, self._sessions)
+        self._maps = Maps(ledger, clock, self._sessions)
+        self._news = News(ledger, self._sessions, self._maps)
         # Silence before this counts for nobody: we were not there to hear.
         self._listening_since = 0.0
         self._serving = False
@@ -79,6 +82,9 @@ class Sessions:
 
     def applied_revision(self, node_id: str) -> int | None:
         return self._applied.get(node_id)
+
+    def mapped_revision(self, node_id: str) -> int | None:
+        return self._maps.mapped.get(node_id)
 
     def heard_at(self) -> Mapping[str, datetime]:
         """When each node was last heard in this term. Blind to steps of the wall clock."""
@@ -111,7 +117,7 @@ class Sessions:
         self._listening_since = self._clock.monotonic()
         self._serving = True
         try:
-            await together(self._news.run(), self._notice_own_pauses(), self._reports.run())
+            await together(self._news.run(), self._maps.run(), self._notice_own_pauses(), self._reports.run())
         finally:
             self._serving = False
             sessions = tuple(self._sessions.values())
@@ -193,11 +199,14 @@ class Sessions:
             await session.channel.send(self._welcome(session))
             self._news.orient(session)
             log.info("session.opened", node=session.node_id, hostname=hello.description.hostname)
-            telling = session.tell(self._ledger.state, self._unseal)
+            maps = self._maps
+            source = Source(self._ledger.state, self._unseal, maps.atlas, maps.withheld, self._news.catch_up)
+            telling = session.tell(source)
             await together(telling, self._listen(session), session.wait_until_replaced())
         finally:
             if self._sessions.get(session.node_id) is session:
                 del self._sessions[session.node_id]
+                self._maps.note_departure()
                 log.info("session.closed", node=session.node_id)
 
     def _welcome(self, session: Session) -> Welcome:
@@ -228,6 +237,8 @@ class Sessions:
                 self._reports.add(session.node_id, message.reports)
             case Applied():
                 self._applied[session.node_id] = message.revision
+            case Mapped():
+                self._maps.note_mapped(session, message.revision)
 
     def _beat_every(self) -> float:
         return max(self._settings.beat_every.total_seconds(), len(self._sessions) / self.BEATS_PER_SECOND)

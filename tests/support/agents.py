@@ -26,6 +26,7 @@ from swarmpy.wire import (
     FromManager,
     Full,
     Hello,
+    Mapped,
     NetworkAssignment,
     Reports,
     TaskAssignment,
@@ -93,6 +94,7 @@ class FakeManager:
         self.descriptions: list[Described] = []
         self.beats = 0
         self.applied = 0
+        self.mapped: list[int] = []
         self.reports: dict[str, TaskReport] = {}
         self.batches: list[Reports] = []
         self.streams: dict[str, list[bytes]] = {}
@@ -175,6 +177,8 @@ class FakeManager:
                 self.reports.update({report.task_id: report for report in message.reports})
             case Applied():
                 self.applied = message.revision
+            case Mapped():
+                self.mapped.append(message.revision)
             case Described():
                 self.descriptions.append(message)
 

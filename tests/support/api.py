@@ -53,15 +53,19 @@ class ScriptedLogs:
 
 @dataclass(slots=True)
 class Connections:
-    """Nodes by id with the revision they have applied."""
+    """Nodes by id with the revision they have applied, and that of the map they show."""
 
     applied: dict[str, int] = field(default_factory=dict)
+    mapped: dict[str, int] = field(default_factory=dict)
 
     def is_connected(self, node_id: str) -> bool:
         return node_id in self.applied
 
     def applied_revision(self, node_id: str) -> int | None:
         return self.applied.get(node_id)
+
+    def mapped_revision(self, node_id: str) -> int | None:
+        return self.mapped.get(node_id)
 
 
 @dataclass(frozen=True, slots=True)

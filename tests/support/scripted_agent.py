@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import IPv4Network
 from typing import Any
 
 from manager.dispatcher.channel import Channel, ChannelClosed
@@ -15,6 +16,7 @@ from swarmpy.clock import Clock
 from swarmpy.models.node import EngineDescription, NodeDescription, Platform
 from swarmpy.models.resources import Resources
 from swarmpy.models.task import ContainerStatus, TaskStatus
+from swarmpy.network_map import EMPTY_MAP, IndexedMap
 from swarmpy.states import TaskState
 from swarmpy.wire import (
     Applied,
@@ -28,6 +30,8 @@ from swarmpy.wire import (
     Full,
     Goodbye,
     Hello,
+    Mapped,
+    NetworkAssignment,
     OpenLogs,
     Refused,
     Reports,
@@ -150,6 +154,10 @@ class ScriptedAgent:
         self.session_id = ""
         self.ended = ""
         self.is_stubborn = False
+        # Whether it says which network map it shows.
+        self.says_mapped = True
+        self.networks: dict[str, NetworkAssignment] = {}
+        self.map: IndexedMap = EMPTY_MAP
         self._clock = clock
         self._managers = managers
         self._next = 0
@@ -284,6 +292,7 @@ class ScriptedAgent:
             channel.drop()
 
     def _apply(self, message: Full | Changes) -> None:
+        self._take_over(message)
         if isinstance(message, Full):
             known = {task.id for task in message.tasks}
             for task_id in [task_id for task_id in self.runs if task_id not in known]:
@@ -296,6 +305,21 @@ class ScriptedAgent:
         for task in message.tasks:
             self._obey(task)
         self._say(Applied(session_id=self.session_id, revision=message.revision))
+        if self.says_mapped:
+            self.say_mapped()
+
+    def say_mapped(self) -> None:
+        assert self.revision is not None
+        self._say(Mapped(session_id=self.session_id, revision=self.revision))
+
+    def _take_over(self, message: Full | Changes) -> None:
+        if isinstance(message, Full):
+            self.networks, self.map = {}, IndexedMap.of(message.map)
+        else:
+            self.map = self.map.amended(message.map)
+            for network_id in message.dropped_networks:
+                self.networks.pop(network_id, None)
+        self.networks.update({network.id: network for network in message.networks})
 
     def _discard(self, task_id: str) -> None:
         if task_id in self.running:
@@ -344,4 +368,16 @@ class ScriptedAgent:
                 self.channel.say(message)
 
     def _report(self, run: Run) -> TaskReport:
-        return TaskReport(task_id=run.task.id, status=run.status)
+        return TaskReport(task_id=run.task.id, status=run.status, addresses=self._addresses(run))
+
+    def _addresses(self, run: Run) -> dict[str, str]:
+        """In its share of each network, by the order in which tasks came."""
+        if run.status.state is not TaskState.RUNNING:
+            return {}
+        found = {}
+        for part in run.task.networks:
+            if network := self.networks.get(part.network_id):
+                share = IPv4Network(network.subnet)
+                place = 2 + self.starts.index(run.task.id) % (share.num_addresses - 3)
+                found[part.network_id] = f"{share[place]}/{share.prefixlen}"
+        return found

@@ -51,5 +51,7 @@ def read_status(context: ApiContext, services: Iterable[ServiceLine]) -> StatusD
         reason=ledger.stale_reason,
     )
     sessions = context.node_sessions
-    around = Surroundings(etcd, ledger.is_leading, sessions.is_connected, sessions.applied_revision)
+    around = Surroundings(
+        etcd, ledger.is_leading, sessions.is_connected, sessions.applied_revision, sessions.mapped_revision
+    )
     return overview(ledger.state, around, services)
