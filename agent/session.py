@@ -206,7 +206,7 @@ class Session:
                 case Files():
                     ahead += message.files
                 case Full():
-                    self._first = message.revision
+                    self._first = message.revision if self._first is None else self._first
                     await self._apply(channel, from_full(message), full=True)
                 case Changes():
                     await self._apply(channel, amended(self._runner.assigned, message), full=False)

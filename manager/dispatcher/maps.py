@@ -9,14 +9,16 @@ from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from datetime import timedelta
 
-from manager.dispatcher.farewells import Farewell, is_leaving, judged
+from manager.dispatcher.farewells import LONGEST_WAIT, Farewell, is_leaving, judged
 from manager.dispatcher.network_map import Atlas, is_serving
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
 from manager.objects import Task
 from manager.state import Changed
 from swarmpy.clock import Clock, within
+from swarmpy.states import NodeState, TaskState
 from swarmpy.together import together
+from swarmpy.wire import TaskReport
 
 
 class Maps:
@@ -37,6 +39,9 @@ class Maps:
         self._waiting: dict[str, Farewell] = {}
         # The latest revision that a session may have been told of.
         self._seen = 0
+        self._began = 0.0
+        # Nodes whose agents had a session with the last leader, most likely, and will have one with this one soon.
+        self._expected: set[str] = set()
         self._untold: set[str] = set()
         self._map_changed = asyncio.Event()
         self._judge_again = asyncio.Event()
@@ -51,6 +56,8 @@ class Maps:
         self.mapped.clear()
         self._waiting.clear()
         self._seen = 0
+        self._began = self._clock.monotonic()
+        self._expected = {node.id for node in self._ledger.state.nodes.values() if node.state is not NodeState.DOWN}
         self._note(self.atlas.rebuild(self._ledger.state))
         self._part_with(self._ledger.state.tasks.values())
 
@@ -73,7 +80,15 @@ class Maps:
         self.mapped[session.node_id] = min(revision, session.revision)
         self._judge_again.set()
 
-    def note_departure(self) -> None:
+    def note_arrival(self, node_id: str, reports: Iterable[TaskReport]) -> None:
+        """What does not run there need not be told to run on: it would be started for that."""
+        running = {report.task_id for report in reports if report.status.state is TaskState.RUNNING}
+        for farewell in tuple(self._waiting.values()):
+            if farewell.node_id == node_id and farewell.task_id not in running:
+                del self._waiting[farewell.task_id]
+
+    def note_departure(self, node_id: str) -> None:
+        self._expected.discard(node_id)
         self._judge_again.set()
 
     async def run(self) -> None:
@@ -126,8 +141,11 @@ class Maps:
         known = self._ledger.state.tasks
         for task_id in [id for id in self._waiting if id not in known or not is_leaving(known[id])]:
             del self._waiting[task_id]
+        if self._clock.monotonic() >= self._began + LONGEST_WAIT:
+            self._expected.clear()
+        there = self._sessions.keys() | self._expected
         networks = {network_id for farewell in self._waiting.values() for network_id in farewell.networks}
-        connected = {id: self.atlas.nodes_of(id) & self._sessions.keys() for id in networks}
+        connected = {id: self.atlas.nodes_of(id) & there for id in networks}
         verdict = judged(self._waiting.values(), self.mapped, connected, self._clock.monotonic())
         for task_id in verdict.released:
             farewell = self._waiting.pop(task_id)

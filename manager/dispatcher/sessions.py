@@ -192,6 +192,7 @@ class Sessions:
         old = self._sessions.get(session.node_id)
         self._sessions[session.node_id] = session
         self._hear(session, hello)
+        self._maps.note_arrival(session.node_id, hello.reports)
         try:
             if old is not None:
                 log.info("session.replaced", node=session.node_id)
@@ -206,7 +207,7 @@ class Sessions:
         finally:
             if self._sessions.get(session.node_id) is session:
                 del self._sessions[session.node_id]
-                self._maps.note_departure()
+                self._maps.note_departure(session.node_id)
                 log.info("session.closed", node=session.node_id)
 
     def _welcome(self, session: Session) -> Welcome:

@@ -46,12 +46,13 @@ async def status(api: Api) -> StatusDocument:
 async def test_the_status_tells_of_cluster_leader_etcd_and_nodes(api: Api) -> None:
     await api.keep(a_cluster(), a_node(NODE_ID), a_node("n2", state=NodeState.DOWN, message="no heartbeat"))
     api.connections.applied[NODE_ID] = 41
+    api.connections.mapped[NODE_ID] = 40
     told = await status(api)
     assert (told.leader.node_id, told.leader.is_this) == (NODE_ID, True)
     assert (told.etcd.reachable, told.etcd.revision) == (True, api.state.revision)
-    assert [(node.id, node.connected, node.applied_revision) for node in told.nodes] == [
-        (NODE_ID, True, 41),
-        ("n2", False, None),
+    assert [(node.id, node.connected, node.applied_revision, node.mapped_revision) for node in told.nodes] == [
+        (NODE_ID, True, 41, 40),
+        ("n2", False, None, None),
     ]
     assert told.nodes[1].message == "no heartbeat"
 
