@@ -9,6 +9,8 @@ from agent.channel import Connect, connector
 from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
 from agent.files import Files
+from agent.network.keeper import NetworkKeeper
+from agent.network.machine import Network, of_this_machine
 from agent.place import Place
 from agent.runner import Runner
 from agent.session import Portrait, Session
@@ -38,18 +40,28 @@ FOR_EVER = math.inf
 
 
 async def run(
-    settings: AgentSettings, clock: Clock, engine: Engine | None = None, connect: Connect | None = None
+    settings: AgentSettings,
+    clock: Clock,
+    engine: Engine | None = None,
+    connect: Connect | None = None,
+    network: Network | None = None,
 ) -> None:
     """Until cancelled. What runs keeps running afterwards. An agent whose engine does not answer registers with no
-    manager, says so in its log, and tries again: a node that can run nothing is not ready."""
+    manager, says so in its log, and tries again: a node that can run nothing is not ready.
+
+    An agent that is given an engine of its own, and no `network`, leaves kernel and names alone."""
+    if engine is None:
+        network = network or of_this_machine(clock)
     engine = engine or DockerEngine(settings.docker_host)
     try:
-        await _serve(settings, clock, engine, connect or connector(Credentials.of(settings.identity)))
+        await _serve(settings, clock, engine, connect or connector(Credentials.of(settings.identity)), network)
     finally:
         await engine.close()
 
 
-async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect: Connect) -> None:
+async def _serve(
+    settings: AgentSettings, clock: Clock, engine: Engine, connect: Connect, network: Network | None
+) -> None:
     patience = LEAVES_WITHIN if settings.is_leaving else FOR_EVER
     info = await wait_until_engine_answers(engine, clock, patience)
     log.info("engine.found", host=settings.docker_host, version=info.version)
@@ -70,18 +82,36 @@ async def _serve(settings: AgentSettings, clock: Clock, engine: Engine, connect:
     await _adopt(runner, memory, clock, patience)
     if settings.is_leaving:
         await together(runner.run(), watcher.run(), _leave(runner, engine, settings.node_id, clock))
+        if network is not None:
+            await network.keeper(settings, clock, runner).clear()
         return
     place = Place(settings.data_dir, settings.managers, settings.ready_file)
     session = Session(settings, clock, runner, describe, connect, streams, place)
     runner.on_report = session.report
+    works = [runner.run(), watcher.run(), session.run(), place.keep(), _keep(cache, runner, settings.node_id, clock)]
+    if network is not None:
+        works.append(_serve_networks(network, network.keeper(settings, clock, runner), runner, session))
     try:
-        keeping = _keep(cache, runner, settings.node_id, clock)
-        await together(runner.run(), watcher.run(), session.run(), place.keep(), keeping)
+        await together(*works)
     finally:
         place.set_ready(False)
         await place.save()
         await streams.close_all()
         await cache.save(memory_of(settings.node_id, runner.assigned, runner.records(), runner.kept_volumes))
+
+
+async def _serve_networks(network: Network, keeper: NetworkKeeper, runner: Runner, session: Session) -> None:
+    on_change = runner.on_change
+
+    def changed() -> None:
+        on_change()
+        keeper.wake()
+
+    runner.on_change = changed
+    session.on_assigned = lambda revision: keeper.wake()
+    keeper.on_shown = session.note_mapped
+    keeper.wake()
+    await network.run(keeper)
 
 
 async def wait_until_engine_answers(engine: Engine, clock: Clock, patience: float = FOR_EVER) -> EngineInfo:

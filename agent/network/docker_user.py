@@ -5,7 +5,7 @@ with nftables) there is nothing to do. Rules of the node's owner in that chain s
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX
@@ -36,6 +36,12 @@ def missing(listing: str) -> tuple[Command, ...]:
     return tuple(("-I", CHAIN, place, *rule.split()) for rule in reversed(_RULES) if rule not in reached)
 
 
+def present(listing: str) -> tuple[Command, ...]:
+    """The arguments of `iptables` that take ours out of a listing again."""
+    lines = [line.strip() for line in listing.splitlines()]
+    return tuple(("-D", CHAIN, *rule.split()) for rule in _RULES if f"-A {CHAIN} {rule}" in lines)
+
+
 class DockerUser:
     """`command` runs iptables; it is there where the engine needs it."""
 
@@ -44,6 +50,14 @@ class DockerUser:
 
     async def mend(self) -> tuple[str, ...]:
         """Put the rules that are missing; the answer says which, for events."""
+        put = await self._change(missing)
+        return tuple(f"iptables rule {' '.join(arguments[3:])} of chain {CHAIN} was missing" for arguments in put)
+
+    async def remove(self) -> None:
+        """Take ours away; those of the node's owner stay."""
+        await self._change(present)
+
+    async def _change(self, decide: Callable[[str], tuple[Command, ...]]) -> tuple[Command, ...]:
         try:
             # All of the table: asked for a chain that is not there, iptables 1.8.9 says that it is incompatible.
             code, listing, said = await self._run("-S")
@@ -51,12 +65,12 @@ class DockerUser:
             return ()
         if code:
             raise _error(code, said)
-        put = missing(listing)
-        for arguments in put:
+        commands = decide(listing)
+        for arguments in commands:
             code, _, said = await self._run(*arguments)
             if code:
                 raise _error(code, said)
-        return tuple(f"iptables rule {' '.join(arguments[3:])} of chain {CHAIN} was missing" for arguments in put)
+        return commands
 
     async def _run(self, *arguments: str) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(

@@ -19,7 +19,7 @@ from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
 from agent.network.port import KernelPort
 from agent.network.rules import rules_of
 from agent.network.rules_port import Features, PacketRules, RulesRefused
-from agent.network.table import NO_RULES, Ruleset, render, script
+from agent.network.table import NO_RULES, Ruleset, Table, render, script
 from agent.network.wanted import wanted
 from swarmpy.clock import Clock, within
 from swarmpy.errors import SwarmpyError, Unavailable
@@ -48,6 +48,10 @@ class Connections(Protocol):
 class EngineRules(Protocol):
     async def mend(self) -> tuple[str, ...]:
         """What the engine's own packet filter must let pass; the answer says what was missing."""
+        ...
+
+    async def remove(self) -> None:
+        """All that `mend` puts there."""
         ...
 
 
@@ -124,6 +128,18 @@ class NetworkKeeper:
         """Until cancelled."""
         self._features = await self._parts.rules.probe()
         await together(self._follow(), self._look_now_and_then(), self._hear_the_kernel())
+
+    async def clear(self) -> None:
+        """Take away all of ours, as when the node leaves its cluster."""
+        kernel = self._parts.kernel
+        have = await kernel.read(NO_PICTURE)
+        for operation in (*plan(Links(), have), *leftovers(Links(), have, frozenset())):
+            await kernel.perform(operation)
+        features = await self._parts.rules.probe()
+        tables = {"ip": Table(), "bridge": Table()} if features.bridge else {"ip": Table()}
+        if features.rules:
+            await self._parts.rules.apply(script(Ruleset(tables), NO_RULES))
+        await self._parts.engine_rules.remove()
 
     def _serves(self, network_id: str) -> bool:
         return network_id in self._shown.networks

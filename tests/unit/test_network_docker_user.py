@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.network.docker_user import DockerUser, missing
+from agent.network.docker_user import DockerUser, missing, present
 
 ALL = "\n".join(
     f"-A DOCKER-USER {way} -j ACCEPT" for way in ("-i spx+", "-o spx+", "-i spb+", "-o spb+")
@@ -47,3 +47,11 @@ def test_a_rule_behind_the_end_is_not_there() -> None:
 
 async def test_a_node_without_iptables_needs_nothing() -> None:
     assert await DockerUser(("iptables-that-is-nowhere",)).mend() == ()
+
+
+def test_only_ours_are_taken_away() -> None:
+    listing = f"-N DOCKER-USER\n-A DOCKER-USER -s 192.0.2.7/32 -j DROP\n{ALL}\n-A DOCKER-USER -j RETURN\n"
+
+    assert len(present(listing)) == 4
+    assert present(listing)[0] == ("-D", "DOCKER-USER", "-i", "spx+", "-j", "ACCEPT")
+    assert present("-P FORWARD ACCEPT\n") == ()
