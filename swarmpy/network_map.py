@@ -26,11 +26,12 @@ class Peer(Document):
 
 class MappedPort(Document):
     """A published port in ingress mode: every node takes it, for the service's backends. `protocol` is tcp, udp or
-    sctp."""
+    sctp; `name` is what the service calls it, for SRV records."""
 
     protocol: str
     published: int
     target: int
+    name: str = ""
 
 
 class MappedService(Document):
