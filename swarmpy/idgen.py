@@ -28,3 +28,8 @@ class CountingIds:
 def jitter() -> float:
     """A number in [-1, 1] to spread retries and heartbeats."""
     return random.uniform(-1.0, 1.0)
+
+
+def new_query_id() -> int:
+    """Of a DNS query: 16 bits that nobody can guess, so that nobody can answer in another's place."""
+    return secrets.randbits(16)

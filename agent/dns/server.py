@@ -1,0 +1,226 @@
+"""The DNS server of a node: it listens on the gateway address of each overlay network, by UDP and by TCP."""
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import timedelta
+from ipaddress import IPv4Address
+from typing import Any
+
+from agent.dns.replies import Outside, Replies
+from agent.dns.upstream import PORT, Upstream
+from agent.dns.zone import Zone
+from swarmpy.clock import Clock
+from swarmpy.logs import logger
+
+log = logger("dns")
+
+# From <netinet/in.h>, which Python 3.11 does not name: an address may be bound before a device has it.
+_IP_FREEBIND = 15
+_LARGEST_QUERY = 4096
+# So many datagrams are answered before others have their turn.
+_BATCH = 64
+_RECEIVE_BUFFER = 1 << 20
+_BACKLOG = 64
+CONNECTIONS, CONNECTIONS_OF_ONE = 128, 8
+# RFC 7766 wants seconds, and lets a busy server choose.
+IDLE_SECONDS = 5.0
+RETRY = timedelta(seconds=1)
+_LENGTH = struct.Struct("!H")
+
+
+class DnsServer:
+    """`show` and `listen_on` may be called at any time; `serve` keeps what could not be bound under review, and ends
+    all when it ends."""
+
+    def __init__(self, upstream: Upstream, clock: Clock, port: int = PORT) -> None:
+        self._upstream = upstream
+        self._clock = clock
+        self._port = port
+        self._replies = Replies()
+        self._wanted: dict[str, IPv4Address] = {}
+        self._listeners: dict[str, _Listener] = {}
+        self._work: set[asyncio.Task[None]] = set()
+        self._connections: Counter[str] = Counter()
+        self._problems: dict[str, str] = {}
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """By network: why its gateway is not listened on."""
+        return self._problems
+
+    def show(self, zone: Zone) -> None:
+        """What is answered from now on."""
+        self._replies.show(zone)
+
+    def listen_on(self, gateways: Mapping[str, IPv4Address]) -> Mapping[str, str]:
+        """Exactly these, by network; listeners that stay lose nothing. The problems left."""
+        self._wanted = dict(gateways)
+        self._upstream.avoid({str(address) for address in gateways.values()})
+        for network_id, listener in list(self._listeners.items()):
+            if gateways.get(network_id) != listener.address:
+                listener.close()
+                del self._listeners[network_id]
+        return self._open_missing()
+
+    async def serve(self) -> None:
+        try:
+            while True:
+                await self._clock.sleep(RETRY)
+                self._open_missing()
+        finally:
+            for listener in self._listeners.values():
+                listener.close()
+            self._listeners.clear()
+            work = list(self._work)
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            await self._upstream.close()
+
+    def _open_missing(self) -> Mapping[str, str]:
+        problems = {}
+        for network_id, address in self._wanted.items():
+            if network_id in self._listeners:
+                continue
+            try:
+                self._listeners[network_id] = _Listener(self, network_id, address, self._port)
+            except OSError as error:
+                problems[network_id] = (
+                    f"names cannot be answered on {address} port {self._port}: {error.strerror}; "
+                    "end what else uses that port there"
+                )
+                if network_id not in self._problems:
+                    log.warning("dns.not_listening", network=network_id, address=str(address), error=str(error))
+        self._problems = problems
+        return problems
+
+    def datagram(self, udp: socket.socket, network_id: str, wire: bytes, source: tuple[str, int]) -> None:
+        reply = self._replies.reply(wire, source[0], network_id)
+        if isinstance(reply, bytes):
+            _send(udp, reply, source)
+        elif reply is not None:
+            self._begin(self._forward(udp, reply, source))
+
+    def connection(self, taken: socket.socket, network_id: str, source: str) -> None:
+        if self._connections.total() >= CONNECTIONS or self._connections[source] >= CONNECTIONS_OF_ONE:
+            taken.close()
+            return
+        self._connections[source] += 1
+        task = self._begin(self._converse(taken, network_id, source))
+        task.add_done_callback(lambda _: self._hung_up(source, taken))
+
+    def _hung_up(self, source: str, taken: socket.socket) -> None:
+        self._connections[source] -= 1
+        if not self._connections[source]:
+            del self._connections[source]
+        taken.close()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._work.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("dns.question_failed", error=repr(error))
+
+    async def _forward(self, udp: socket.socket, asked: Outside, source: tuple[str, int]) -> None:
+        _send(udp, await self._upstream.ask(asked.question, asked.servers, asked.limit), source)
+
+    async def _converse(self, taken: socket.socket, network_id: str, source: str) -> None:
+        """One question after the other, until the asker hangs up, is silent, or sends what is none."""
+        reader, writer = await asyncio.open_connection(sock=taken)
+        try:
+            while True:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    length = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))[0]
+                    wire = await reader.readexactly(length)
+                reply = self._replies.reply_by_stream(wire, source, network_id)
+                if isinstance(reply, Outside):
+                    reply = await self._upstream.ask(reply.question, reply.servers, reply.limit)
+                if reply is None:
+                    return
+                writer.write(_LENGTH.pack(len(reply)) + reply)
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await writer.drain()
+        except (OSError, EOFError):
+            return
+        finally:
+            writer.close()
+
+
+class _Listener:
+    """The two sockets on one gateway. Answers leave from the address that was asked, for the sockets are bound."""
+
+    def __init__(self, server: DnsServer, network_id: str, address: IPv4Address, port: int) -> None:
+        self.address = address
+        self._server = server
+        self._network_id = network_id
+        self._udp = _bound(address, port, socket.SOCK_DGRAM)
+        try:
+            self._tcp = _bound(address, port, socket.SOCK_STREAM)
+        except OSError:
+            self._udp.close()
+            raise
+        self._tcp.listen(_BACKLOG)
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._udp, self._guarded(self._read))
+        loop.add_reader(self._tcp, self._guarded(self._accept))
+
+    def close(self) -> None:
+        loop = asyncio.get_running_loop()
+        for bound in (self._udp, self._tcp):
+            loop.remove_reader(bound)
+            bound.close()
+
+    def _guarded(self, read: Callable[[], None]) -> Callable[[], None]:
+        def guarded() -> None:
+            try:
+                read()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # What an earlier packet met with (a port that nobody has any more), or no descriptor left.
+                log.debug("dns.read_failed", error=str(error))
+
+        return guarded
+
+    def _read(self) -> None:
+        for _ in range(_BATCH):
+            wire, source = self._udp.recvfrom(_LARGEST_QUERY)
+            self._server.datagram(self._udp, self._network_id, wire, source)
+
+    def _accept(self) -> None:
+        taken, source = self._tcp.accept()
+        taken.setblocking(False)
+        self._server.connection(taken, self._network_id, source[0])
+
+
+def _bound(address: IPv4Address, port: int, kind: socket.SocketKind) -> socket.socket:
+    made = socket.socket(socket.AF_INET, kind)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+        if kind == socket.SOCK_STREAM:
+            # Connections of an agent that was here before do not keep its port. For UDP it would let two listen.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+        made.bind((str(address), port))
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _send(udp: socket.socket, wire: bytes, source: tuple[str, int]) -> None:
+    try:
+        udp.sendto(wire, source)
+    except OSError as error:
+        # As good as lost on the way; whoever asked asks again. A closed socket: its network is gone.
+        log.debug("dns.not_sent", error=str(error))
