@@ -1,8 +1,9 @@
 """The parts of this very machine for the network keeper: its kernel, its packet rules, the agent's name server."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
+from agent.dns.names import NameServer
 from agent.network.conntrack import Conntrack
 from agent.network.docker_user import DockerUser
 from agent.network.keeper import NetworkKeeper, Parts
@@ -11,9 +12,9 @@ from agent.network.nft import Nft
 from agent.network.node_view import NodeView
 from agent.runner import Runner
 from swarmpy.clock import Clock
-from swarmpy.tokens import host_of
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
+from swarmpy.tokens import host_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Network:
     """`serve` runs what works by itself beside the keeper."""
 
     parts: Parts
-    serve: Callable[[], Awaitable[None]]
+    serve: Callable[[], Coroutine[object, object, None]]
 
     def keeper(self, settings: AgentSettings, clock: Clock, runner: Runner) -> NetworkKeeper:
         """One for this node, which the runner's tasks wait for."""
@@ -38,5 +39,5 @@ class Network:
 
 
 def of_this_machine(clock: Clock) -> Network:
-    names = Names(clock)
+    names = NameServer(clock)
     return Network(Parts(Kernel(), Nft(), names, Conntrack(), DockerUser()), names.serve)

@@ -36,6 +36,7 @@ class Stage:
         self.names: list[Picture] = []
         self.departures: list[Departure] = []
         self.missing_engine_rules: tuple[str, ...] = ()
+        self.engine_rules_are_gone = False
         self.shown: list[int] = []
         self.repaired: list[str] = []
         self.keeper = NetworkKeeper(
@@ -63,6 +64,9 @@ class Stage:
     async def mend(self) -> tuple[str, ...]:
         missing, self.missing_engine_rules = self.missing_engine_rules, ()
         return missing
+
+    async def remove(self) -> None:
+        self.engine_rules_are_gone = True
 
     async def becomes(self, picture: Picture) -> None:
         self.now, self.revision = picture, self.revision + 1
@@ -223,3 +227,12 @@ async def test_two_wishes_while_one_pass_runs_are_one_more_pass() -> None:
         await stage.settled(lambda: stage.shown[-1] == stage.revision)
         assert len(stage.shown) <= before + 2
         stage.clock.advance(timedelta(seconds=1))
+
+
+async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        await stage.keeper.clear()
+        kernel = stage.kernel.kernel
+        assert (kernel.bridges, kernel.vteps, kernel.routes, stage.engine_rules_are_gone) == ({}, {}, {}, True)
+        assert stage.packet_rules.applied[-1].splitlines()[-1].startswith("delete table")

@@ -1,0 +1,33 @@
+"""The name server of this node as the network keeper uses it."""
+
+from agent.dns.resolv_conf import NodeServers
+from agent.dns.server import DnsServer
+from agent.dns.upstream import Upstream
+from agent.dns.zone import EMPTY_ZONE, zone_of
+from agent.network.picture import Picture
+from swarmpy.clock import Clock
+from swarmpy.logs import logger
+
+log = logger("dns")
+
+
+class NameServer:
+    def __init__(self, clock: Clock) -> None:
+        self._server = DnsServer(Upstream(clock, NodeServers()), clock)
+        self._zone = EMPTY_ZONE
+
+    async def show(self, picture: Picture) -> None:
+        """Answered from now on, at the gateway of each network that the engine has here."""
+        self._zone = zone_of(picture, self._zone)
+        self._server.show(self._zone)
+        known = self._server.problems
+        problems = self._server.listen_on(
+            {id: network.gateway for id, network in picture.networks.items() if network.on_engine}
+        )
+        for network_id, problem in problems.items():
+            if known.get(network_id) != problem:
+                log.error("dns.not_listening", network=picture.networks[network_id].name, reason=problem)
+
+    async def serve(self) -> None:
+        """Until cancelled."""
+        await self._server.serve()
