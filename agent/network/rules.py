@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 
-from agent.network.picture import LocalNetwork, Picture, mark_of, vtep_mac
-from agent.network.rules_filter import filter_chains, filter_lookups
+from agent.network.picture import LocalNetwork, LocalTask, Picture, mark_of, vtep_mac
+from agent.network.rules_filter import doors_of, filter_chains, filter_lookups
 from agent.network.rules_port import Features
 from agent.network.rules_text import DNS, addressed_here, any_of, networks_of, quoted, ranges_of
 from agent.network.table import Chain, Lookup, Ruleset, Table
@@ -105,10 +105,26 @@ def _address_lookups(picture: Picture) -> dict[str, Lookup]:
         "entrances": Lookup(
             "ifname : verdict", {quoted(network.bridge): f"goto enter_{network.id}" for network in networks}
         ),
+        "members": Lookup(
+            "ipv4_addr : verdict",
+            {str(one): f"jump member_{task.task_id}" for task in _joiners(picture) for one in task.addresses.values()},
+        ),
+        "own_addresses": Lookup("ipv4_addr . ifname : ipv4_addr", doors_of(picture)),
         "own_pairs": Lookup("ipv4_addr . ipv4_addr", dict.fromkeys(_own_pairs(picture), "")),
         "mesh_senders": Lookup("ether_addr : mark", marks),
         "mesh_marks": Lookup("mark", dict.fromkeys(marks.values(), "")),
     }
+
+
+def _joiners(picture: Picture) -> list[LocalTask]:
+    """Tasks on several networks: they have one gateway, and ask services of the others there as well."""
+    return [task for _, task in sorted(picture.tasks.items()) if len(task.addresses) > 1]
+
+
+def _of_member(picture: Picture, task: LocalTask) -> Chain:
+    networks = [picture.networks[key] for key in sorted(task.addresses) if key in picture.networks]
+    ranges = [one for network in networks for one in ranges_of(picture, network)]
+    return Chain(tuple([f"ip daddr {any_of(ranges)} ip daddr vmap @vips"] if ranges else []))
 
 
 def _own_pairs(picture: Picture) -> Iterator[str]:
@@ -123,8 +139,10 @@ def _translation(picture: Picture, features: Features) -> dict[str, Chain]:
     take_ports = f"{addressed_here(picture, features)} meta l4proto . th dport vmap @ports"
     hook = f"type nat hook {{}} priority {_BEFORE_DOCKER_IN}; policy accept;"
     entering = {f"enter_{network.id}": _entering(picture, network, take_ports) for network in networks}
+    members = {f"member_{task.task_id}": _of_member(picture, task) for task in _joiners(picture)}
     return {
         **entering,
+        **members,
         "translate_entering": Chain(
             # What comes by VXLAN has been translated where it came from.
             ("iifname vmap @entrances", 'iifname "spx*" return', take_ports),
@@ -142,6 +160,7 @@ def _entering(picture: Picture, network: LocalNetwork, take_ports: str) -> Chain
     """From a container: addresses of services on the same network, and what this node publishes."""
     ranges = ranges_of(picture, network)
     rules = [f"ip daddr {any_of(ranges)} ip daddr vmap @vips"] if ranges else []
+    rules.append("ip saddr vmap @members")
     if not network.internal:
         rules += [f"ip daddr {network.gateway} {DNS} return", take_ports]
     return Chain(tuple(rules))
@@ -151,6 +170,7 @@ def _senders(networks: Sequence[LocalNetwork], features: Features) -> Iterator[s
     """Whose address is replaced by ours: where an answer could not come back otherwise."""
     yield "oifname @our_devices ip saddr 127.0.0.0/8 masquerade"
     yield "ip saddr . ip daddr @own_pairs masquerade"
+    yield "snat to ip saddr . oifname map @own_addresses"
     # From the node itself: containers know the way to their gateway, and other nodes to this one's VXLAN device.
     plain = [quoted(device) for one in networks if not one.is_ingress for device in (one.bridge, one.vtep)]
     if plain and features.fib:

@@ -1,11 +1,13 @@
 """Who may speak to whom on this node, what is refused at once, and the marks of the mesh: the chains that filter. Pure.
 
 Networks are closed: containers reach their own network, the outside unless it is internal, and what was translated on
-their behalf. The ingress network leads in; out only for tasks that may go out anyway, for an internal network of theirs
-would have a way out there otherwise.
+their behalf. The ingress network leads in; out only for tasks that may go out anyway, or internal networks would have a
+way out there. A container has one gateway: what it sends to another of its networks comes by that bridge, and is let
+through.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import permutations
 
 from agent.network.picture import LocalNetwork, Picture
 from agent.network.rules_port import Features
@@ -26,6 +28,7 @@ def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Look
     return {
         "our_devices": Lookup("ifname", dict.fromkeys(devices, "")),
         "ways_out": Lookup("ifname", {quoted(network.bridge): "" for network in networks if _leads_out(network)}),
+        "doors": Lookup("ipv4_addr . ifname", dict.fromkeys(doors_of(picture), "")),
         "may_leave": Lookup("ipv4_addr", dict.fromkeys(_may_leave(picture), "")),
         "published": Lookup("inet_proto . inet_service", dict.fromkeys(published, "")),
         "sources": Lookup(
@@ -61,13 +64,26 @@ def _leads_out(network: LocalNetwork) -> bool:
     return not network.internal and not network.is_ingress
 
 
+def doors_of(picture: Picture) -> dict[str, str]:
+    """By `address . device`: a task sends from an address of it, to another of its networks, where it has that address
+    (the value)."""
+    found = {}
+    for task in picture.tasks.values():
+        here = {key: address for key, address in task.addresses.items() if key in picture.networks}
+        for source, target in permutations(here, 2):
+            network = picture.networks[target]
+            for device in (network.bridge, network.vtep):
+                found[f"{here[source]} . {quoted(device)}"] = str(here[target])
+    return found
+
+
 def _may_leave(picture: Picture) -> Iterator[str]:
-    """Addresses on the ingress network of tasks that no internal network is to keep in."""
+    """Addresses, on networks that lead out nobody, of tasks that no internal network is to keep in."""
     for task in picture.tasks.values():
         networks = [picture.networks[key] for key in task.addresses if key in picture.networks]
         others = [network for network in networks if not network.is_ingress]
         if not others or not all(network.internal for network in others):
-            yield from (str(task.addresses[network.id]) for network in networks if network.is_ingress)
+            yield from (str(task.addresses[network.id]) for network in networks if not _leads_out(network))
 
 
 def _arriving(networks: Iterable[LocalNetwork]) -> Iterator[str]:
@@ -108,10 +124,9 @@ def _from_node(to_services: str, here: str) -> Iterator[str]:
 
 def _chains_of(network: LocalNetwork) -> dict[str, Chain]:
     both = any_of([quoted(network.bridge), quoted(network.vtep)])
-    leave = [f"oifname {both} accept", "oifname @our_devices drop"]
+    leave = [f"oifname {both} accept", "ip saddr . oifname @doors accept", "oifname @our_devices drop"]
     if not _leads_out(network):
-        leave += ["ip saddr @may_leave accept"] if network.is_ingress else []
-        leave.append("reject with icmp type admin-prohibited")
+        leave += ["ip saddr @may_leave accept", "reject with icmp type admin-prohibited"]
     return {
         f"source_{network.id}": Chain((f"ip saddr != {network.subnet} drop",)),
         f"leave_{network.id}": Chain(tuple(leave)),

@@ -135,7 +135,7 @@ def test_the_whole_replaces_whatever_is_there(first: Picture, second: Picture) -
 def test_equal_pictures_give_equal_text_and_no_change(picture: Picture) -> None:
     told = picture.map.as_document()
     mixed = NetworkMap(peers=told.peers[::-1], services=told.services[::-1], endpoints=told.endpoints[::-1])
-    same = replace(picture, map=IndexedMap.of(mixed), networks=dict(reversed(picture.networks.items())))
+    same = replace(picture, map=IndexedMap.of(mixed), networks=dict(reversed(list(picture.networks.items()))))
     assert render(rules_of(same, MACS)) == render(rules_of(picture, MACS))
     assert script(rules_of(picture, MACS), rules_of(same, MACS)) == ""
 
@@ -222,10 +222,23 @@ def test_only_peers_of_the_ingress_network_leave_marks() -> None:
 @pytest.mark.parametrize(
     ("on", "may_leave"),
     [({"ingress"}, True), ({"ingress", "front"}, True), ({"ingress", "front", "back"}, True),
-     ({"ingress", "back"}, False), ({"front"}, False)],
+     ({"back", "front"}, True), ({"ingress", "back"}, False), ({"back"}, False), ({"front"}, False)],
 )  # fmt: skip
-def test_a_task_leaves_by_the_ingress_network_unless_its_networks_keep_it_in(on: set[str], may_leave: bool) -> None:
+def test_a_task_leaves_by_networks_that_lead_nobody_out_unless_all_of_its_networks_keep_it_in(
+    on: set[str], may_leave: bool
+) -> None:
     assert bool(routed(a_picture(tasks=(_task(1, on),))).lookups["may_leave"].elements) is may_leave
+
+
+def test_a_task_on_two_networks_has_on_each_the_address_that_it_has_there() -> None:
+    table = routed(a_picture(tasks=(_task(1, {"front", "back"}), _task(2, {"front"}))))
+    assert table.lookups["own_addresses"].elements == {
+        '10.9.1.11 . "spbback"': "10.8.1.11",
+        '10.9.1.11 . "spxback"': "10.8.1.11",
+        '10.8.1.11 . "spbfront"': "10.9.1.11",
+        '10.8.1.11 . "spxfront"': "10.9.1.11",
+    }
+    assert table.chains["member_t1"].rules == ("ip daddr { 10.8.0.0/24, 10.9.0.0/24 } ip daddr vmap @vips",)
 
 
 def test_without_rules_for_bridges_senders_on_the_same_bridge_are_hidden() -> None:

@@ -4,7 +4,10 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from support.netlab import Answer, Namespace, ask, why_not
@@ -14,6 +17,7 @@ from support.rules_lab import (
     Wanted,
     address_of,
     gateway_of,
+    local_network,
     rules_lab,
     subnet_of,
     vip_of,
@@ -22,7 +26,11 @@ from support.rules_lab import (
 from agent.network.conntrack import forget
 from agent.network.departures import departed
 from agent.network.nft import Nft
+from agent.network.picture import Picture, Underlay
+from agent.network.rules import rules_of
 from agent.network.rules_port import Features, RulesRefused
+from agent.network.table import render, script
+from swarmpy.network_map import Endpoint, IndexedMap, MappedService, NetworkMap
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -30,6 +38,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 SILENCE = 0.4
 AT_ONCE = 0.5
 
+FRONT = "10.9.0.0/16"
 ONE = Wanted("one", 5, ("web1",), published=8081)
 TWO = Wanted("two", 6, ("web2",), published=8082)
 BOTH = Wanted("both", 4, ("web1", "web2"), published=8080)
@@ -120,6 +129,21 @@ def pings(machine: Namespace, address: str) -> bool:
         pinging.sendto(b"\x08\x00\x00\x00\x00\x00\x00\x01hello", (address, 0))
         echoed, (sender, _) = pinging.recvfrom(1024)
     return sender == address and echoed.endswith(b"hello")
+
+
+@either_protocol
+def test_a_task_on_two_networks_reaches_both_through_its_one_gateway(lab: RulesLab, udp: bool) -> None:
+    web = lab.containers["web1"]
+    web.ip(f"route delete {FRONT}")
+    try:
+        for service in (ONE, TWO):
+            seen = gateway_of("front", "n1") if service is ONE else address_of("web1", "front")
+            assert ask(web, service.vip, PORT, udp=udp) == Answer(service.backends[0], seen, b"?")
+        assert ask(web, address_of("web2", "front"), PORT, udp=udp).client == address_of("web1", "front")
+        assert is_silent(web, address_of("db2", "back"), udp=udp)
+        assert refusal(web, DATABASE.vip, PORT, udp=udp) < AT_ONCE
+    finally:
+        web.ip(f"route add {FRONT} via {gateway_of('front', 'n1')}")
 
 
 # Published ports
@@ -242,7 +266,7 @@ def test_datagrams_of_a_known_client_go_to_another_back_end_when_theirs_left(lab
             assert sending.recv(1024).split()[0].decode() == held
 
             departures = departed(before, lab.pictures["n1"])
-            forgotten = node.call(lambda departures=departures: forget(departures))
+            forgotten = node.call(partial(forget, departures))
             assert (forgotten.count > 0, forgotten.why_not) == (True, "")
             sending.send(b"?")
             assert sending.recv(1024).split()[0].decode() not in (held, "")
@@ -388,6 +412,52 @@ async def test_a_node_without_nft_says_so() -> None:
     features = await Nft(("no-such-nft",)).probe()
     assert not features.rules
     assert "no-such-nft" in features.reason
+
+
+async def test_two_thousand_services_are_taken_and_one_change_takes_a_moment(
+    record_property: Callable[[str, float], None],
+) -> None:
+    """Figures of one machine go with the report; the bounds are for slow ones."""
+    many = 2000, 10
+    before, after = rules_of(services_of(*many), {}), rules_of(services_of(*many, more=1), {})
+    machine = Namespace("many")
+    try:
+        nft, took = nft_of(machine), []
+        for text in (render(before), script(before, after), script(after, before)):
+            began = time.monotonic()
+            await nft.apply(text)
+            took.append(time.monotonic() - began)
+    finally:
+        machine.close()
+    record_property("whole", took[0])
+    record_property("one change", max(took[1:]))
+    assert took[0] < 30
+    assert max(took[1:]) < took[0] / 2
+
+
+def services_of(services: int, backends: int, more: int = 0) -> Picture:
+    """All on one network; the first of them has some more back ends."""
+    network = replace(local_network("front", "n1"), service_subnets=(IPv4Network("10.128.0.0/9"),))
+    told = NetworkMap(
+        services=tuple(
+            MappedService(
+                network_id="front", service_id=f"s{number}", names=(), vip=str(network.service_subnets[0][number])
+            )
+            for number in range(services)
+        ),
+        endpoints=tuple(
+            Endpoint(
+                network_id="front",
+                task_id=f"s{number}.{each}",
+                service_id=f"s{number}",
+                node_id="n2",
+                address=f"10.9.2.{each}",
+            )
+            for number in range(services)
+            for each in range(backends + (0 if number else more))
+        ),
+    )
+    return Picture("n1", Underlay(IPv4Address("192.0.2.1"), "eth0"), {"front": network}, IndexedMap.of(told))
 
 
 @either_protocol
