@@ -33,9 +33,10 @@ class _Datagrams:
     backend: str
 
     def is_of(self, departures: Mapping[str, Sequence[Departure]]) -> bool:
+        is_translated = self.address != self.backend
         return any(
-            self.address == one.address if one.address else self.port == one.port and self.address != self.backend
-            for one in departures.get(self.backend, ())
+            self.address == one.address if one.address else self.port == one.port
+            for one in departures.get(self.backend if is_translated else "", ())
         )
 
     def as_tuple(self) -> NFCTAttrTuple:

@@ -1,4 +1,5 @@
-"""Back ends that left while the kernel may still send them datagrams of connections that it remembers. Pure.
+"""Where datagrams of connections that the kernel remembers are to go no more: to back ends that left, and to the node
+itself when a port is published now that it was asked for before. Pure.
 
 A connection keeps its back end until it ends; UDP has no end, so one that goes on would be lost for good. TCP is left
 alone: an endpoint leaves the map before its task stops, and what is established may finish.
@@ -16,7 +17,8 @@ PROTOCOL = "udp"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Departure:
-    """What was sent to `address` (a service's; any, if empty) and `port` (any, if 0) goes to `backend` no more."""
+    """What was sent to `address` (a service's; any, if empty) and `port` (any, if 0) goes to `backend` no more.
+    `backend` is empty for what is not translated at all."""
 
     backend: str
     address: str = ""
@@ -26,9 +28,14 @@ class Departure:
 def departed(before: Picture, after: Picture) -> tuple[Departure, ...]:
     """In a fixed order; an endpoint that only some ways lead to no more is there with those."""
     concerned = _concerned(before, after)
-    if not concerned:
-        return ()
-    return tuple(sorted({*_ways(before, concerned)} - {*_ways(after, concerned)}))
+    gone = {*_ways(before, concerned)} - {*_ways(after, concerned)} if concerned else set()
+    taken = (Departure("", port=port) for port in _published(after) - _published(before))
+    return tuple(sorted({*gone, *taken}))
+
+
+def _published(picture: Picture) -> set[int]:
+    services = picture.map.services.values()
+    return {port.published for service in services for port in service.ports if port.protocol == PROTOCOL}
 
 
 def _concerned(before: Picture, after: Picture) -> frozenset[tuple[str, str]]:

@@ -272,6 +272,22 @@ def test_datagrams_of_a_known_client_go_to_another_back_end_when_theirs_left(lab
             assert sending.recv(1024).split()[0].decode() not in (held, "")
 
 
+def test_datagrams_that_came_before_the_port_was_published_do_not_keep_it_closed(lab: RulesLab) -> None:
+    node = lab.nodes["n1"]
+    lab.provide()
+    before = lab.pictures["n1"]
+    with lab.client.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sending:
+        sending.settimeout(3)
+        sending.connect((str(node.address), ONE.published))
+        sending.send(b"?")
+        with pytest.raises(ConnectionRefusedError):
+            sending.recv(1024)
+        lab.provide(ONE)
+        node.call(partial(forget, departed(before, lab.pictures["n1"])))
+        sending.send(b"?")
+        assert sending.recv(1024).split()[0] == b"web1"
+
+
 # Isolation
 
 

@@ -288,6 +288,12 @@ def test_a_port_that_is_published_no_more_leads_to_no_back_end() -> None:
     assert departed(before, after) == (Departure("10.7.1.11", port=53),)
 
 
+def test_a_port_that_is_published_now_is_the_nodes_own_no_more() -> None:
+    after = a_picture((service(on="ingress", ports=(TCP_80, UDP_53)),))
+    assert departed(a_picture(), after) == (Departure("", port=53),)
+    assert departed(after, after) == ()
+
+
 # Words of nft
 
 
