@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?= -q
 TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help demo demo-stop setup test test-long test-provision check format bench-deploy bench-schedule bench-recover \
-	bench-cli clean
+	bench-cli bench-dns clean
 
 help:
 	@echo "make demo            three nodes, a stack, a page: everything from nothing, on this machine"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-schedule  placements a second, in memory"
 	@echo "make bench-recover   failures of swarmpy and of Docker Swarm, side by side: how long they last"
 	@echo "make bench-cli       start-up of the command line"
+	@echo "make bench-dns       questions for names a second, beside dnsmasq"
 	@echo "make clean           remove what was made here, the virtual environment too"
 
 demo:
@@ -66,6 +67,9 @@ bench-recover: setup
 
 bench-cli: setup
 	$(BIN)/python benchmarks/cli.py
+
+bench-dns: setup
+	$(BIN)/python benchmarks/names.py
 
 clean: demo-stop
 	rm -rf .venv .cache .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

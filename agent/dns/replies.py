@@ -6,12 +6,12 @@ from itertools import cycle
 
 from agent.dns.answer import answer
 from agent.dns.wire import LARGEST_BY_TCP, Answer, Question, read_question, write_answer
-from agent.dns.zone import EMPTY_ZONE, Zone
+from agent.dns.zone import EMPTY_ZONE, Asker, Zone
 
-# Some hundred bytes each. Who invents names cannot make it grow.
-_REMEMBERED = 10_000
-# Beginning at every sixteenth of a thousand tasks spreads as well as beginning at every one.
-_TURNS = 16
+# Who invents names, or ways to write them, cannot make it grow: to 40 MB at the very worst.
+_REMEMBERED = 4_000
+# Beginning at every eighth of a thousand tasks spreads as well as beginning at every one; askers begin at others.
+_TURNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,16 @@ class Replies:
         question = read_question(wire)
         if question is None:
             return None
-        found = answer(self._zone, self._zone.asker(source, network_id), question, self._turn)
+        asker = self._zone.asker(source, network_id)
+        found = answer(self._zone, asker, question, self._turn)
         if not isinstance(found, Answer):
             return Outside(question, found.servers, question.limit)
+        if len(self._remembered) >= _REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = _in_turn(self._zone, asker, question, found, self._turn)
         if found.turns > 1:
             self._turn += 1
-        self._remember(key, question, found)
-        return write_answer(question, found)
+        return wire[:2] + next(self._remembered[key])
 
     def reply_by_stream(self, wire: bytes, source: str, network_id: str) -> bytes | Outside | None:
         """The same by TCP, where all has room."""
@@ -63,17 +66,14 @@ class Replies:
             return Outside(question, found.servers, LARGEST_BY_TCP)
         return write_answer(question, found, LARGEST_BY_TCP)
 
-    def _remember(self, key: tuple[str, str, bytes], question: Question, first: Answer) -> None:
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
-        written = [write_answer(question, first)[2:]] if first.turns < 2 else self._all_turns(key, question, first)
-        self._remembered[key] = cycle(written)
 
-    def _all_turns(self, key: tuple[str, str, bytes], question: Question, first: Answer) -> list[bytes]:
-        """Every turn that is kept, from the one after `first` on."""
-        count = min(first.turns, _TURNS)
-        step = first.turns / count
-        asker = self._zone.asker(key[0], key[1])
-        turns = [self._turn + round(number * step) for number in range(count)]
-        answers = (answer(self._zone, asker, question, turn) for turn in turns)
-        return [write_answer(question, found)[2:] for found in answers if isinstance(found, Answer)]
+def _in_turn(zone: Zone, asker: Asker, question: Question, first: Answer, turn: int) -> Iterator[bytes]:
+    """What to say, without its id, for ever: each turn is written when it is wanted, and then known."""
+    count = min(first.turns, _TURNS)
+    written = []
+    for number in range(count):
+        found = answer(zone, asker, question, turn + round(number * first.turns / count)) if number else first
+        if isinstance(found, Answer):
+            written.append(write_answer(question, found)[2:])
+            yield written[-1]
+    yield from cycle(written)

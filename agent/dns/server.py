@@ -99,6 +99,8 @@ class DnsServer:
 
     def datagram(self, udp: socket.socket, network_id: str, wire: bytes, source: tuple[str, int]) -> None:
         reply = self._replies.reply(wire, source[0], network_id)
+        if isinstance(reply, Outside):
+            reply = self._upstream.remembered(reply.question, reply.servers, reply.limit) or reply
         if isinstance(reply, bytes):
             _send(udp, reply, source)
         elif reply is not None:
