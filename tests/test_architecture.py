@@ -56,6 +56,7 @@ PURE = (
     "scheduler/*.py",
     "manager/deadline.py",
     "manager/objects.py",
+    "manager/skydns.py",
     "manager/state.py",
     "manager/orchestrator/*.py",
     "manager/allocator/*.py",
