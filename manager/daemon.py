@@ -17,6 +17,7 @@ from manager.listening import HttpServer, listen_tcp, listen_unix
 from manager.manager import Manager
 from manager.store.etcd import open_etcd_store
 from manager.store.etcd_members import open_etcd_members
+from manager.store.etcd_published import open_etcd_published
 from manager.tls import ServerTls
 from swarmpy.clock import SystemClock
 from swarmpy.errors import BadRequest
@@ -41,11 +42,19 @@ async def run_manager(settings: ManagerSettings) -> None:
     status_socket = listen_tcp(settings.status_address)
     store = await open_etcd_store(settings.etcd, clock)
     members = open_etcd_members(settings.etcd, clock) if settings.runs_etcd else None
+    published = open_etcd_published(settings.etcd, clock) if settings.publish_names else None
     try:
         sealer = load_sealer(settings.data_dir, may_draw=ca_key_file(settings).exists())
         founding = load_founding(settings, sealer, new_id)
         manager = Manager(
-            settings, store, sealer, clock, new_id, first_objects=first_objects(founding), members=members
+            settings,
+            store,
+            sealer,
+            clock,
+            new_id,
+            first_objects=first_objects(founding),
+            members=members,
+            published=published,
         )
         crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         servers = _servers(manager, crash, api_socket, (door_socket, tls), status_socket)
@@ -55,8 +64,9 @@ async def run_manager(settings: ManagerSettings) -> None:
         log.info("manager.stopped")
     finally:
         await store.close()
-        if members is not None:
-            await members.close()
+        for other in (members, published):
+            if other is not None:
+                await other.close()
         settings.api_socket.unlink(missing_ok=True)
 
 

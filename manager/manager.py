@@ -16,8 +16,11 @@ from manager.ledger import Ledger
 from manager.members.keeper import MemberKeeper
 from manager.members.port import MemberList
 from manager.objects import AnyObject
+from manager.publish_names import NamePublisher
+from manager.skydns import Layout
 from manager.store.codec import put
 from manager.store.port import Store, Unit
+from manager.store.published import PublishedKeys
 from swarmpy.clock import Clock
 from swarmpy.idgen import Mint
 from swarmpy.settings import ManagerSettings
@@ -30,7 +33,7 @@ class Manager:
     """`run` is its whole life; the API and the door are given `api_context`, `sessions`, `logs` and `registrar`.
 
     `first_objects` are written where the store holds no cluster yet; `members` is None where the operators bring their
-    etcd."""
+    etcd, `published` where no names are written for others."""
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Manager:
         *,
         first_objects: FirstObjects,
         members: MemberList | None = None,
+        published: PublishedKeys | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -50,6 +54,7 @@ class Manager:
         self.sealer = sealer
         self._first_objects = first_objects
         self._members = members
+        self._published = published
         self.ledger = Ledger(store, clock)
         self.reports = ReportWriter(self.ledger, clock)
         self.sessions = Sessions(self.ledger, clock, mint, settings, self.reports, sealer)
@@ -65,9 +70,10 @@ class Manager:
         await self._found()
         loop = ControlLoop(self.ledger, self.clock, self.mint, self.sessions, self.settings)
         keeper = MemberKeeper(self.ledger, self._members, self.clock, node_id=self.settings.node_id)
-        await together(
-            loop.run(), self.sessions.lead(), keeper.run(), compact_history(self.store, self.ledger, self.clock)
-        )
+        layout = Layout(self.settings.publish_names, self.settings.publish_names_folder)
+        names = NamePublisher(self.ledger, self._published, self.clock, layout)
+        history = compact_history(self.store, self.ledger, self.clock)
+        await together(loop.run(), self.sessions.lead(), keeper.run(), names.run(), history)
 
     async def _found(self) -> None:
         if self.ledger.state.cluster is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta
 
+from manager.dispatcher.network_map import endpoints_of, services_of
 from manager.ledger import Ledger, Subscription
 from manager.skydns import Layout, Records, name_records, plan_writes
 from manager.state import State
@@ -22,8 +23,15 @@ log = logger("names")
 Mapped = Callable[[State], NetworkMap]
 
 
+def mapped_everywhere(state: State) -> NetworkMap:
+    """The services and endpoints of all networks, as the nodes there are told them."""
+    services = (entry for service in state.services.values() for entry in services_of(state, service))
+    endpoints = (entry for task in state.tasks.values() for entry in endpoints_of(state, task))
+    return NetworkMap.model_construct(peers=(), services=tuple(services), endpoints=tuple(endpoints))
+
+
 class NamePublisher:
-    """`mapped` gives the services and endpoints of all networks. Without `published` it does nothing."""
+    """Without `published` it does nothing."""
 
     # Changes come together, and who reads them is not told sooner than CoreDNS asks.
     GATHER = timedelta(milliseconds=200)
@@ -32,7 +40,12 @@ class NamePublisher:
     RETRY = timedelta(seconds=1)
 
     def __init__(
-        self, ledger: Ledger, published: PublishedKeys | None, clock: Clock, layout: Layout, mapped: Mapped
+        self,
+        ledger: Ledger,
+        published: PublishedKeys | None,
+        clock: Clock,
+        layout: Layout,
+        mapped: Mapped = mapped_everywhere,
     ) -> None:
         self._ledger = ledger
         self._published = published

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from swarmpy.network_map import Endpoint, MappedPort, MappedService
+from swarmpy.settings import DEFAULT_NAMES_FOLDER
 
-DEFAULT_FOLDER = "/skydns"
 # As inside (`agent.dns.answer`): what rests before it is another's, and what is unhealthy within a second.
 VIP_TTL, TASK_TTL = 5, 1
 _REVERSE = ("arpa", "in-addr")
@@ -43,7 +43,7 @@ class Layout:
     """Where names lie: a folder in etcd (CoreDNS's `path`), and the domain that they are in."""
 
     domain: str
-    folder: str = DEFAULT_FOLDER
+    folder: str = DEFAULT_NAMES_FOLDER
 
     @property
     def prefixes(self) -> tuple[str, str]:

@@ -18,6 +18,10 @@ DEFAULT_LISTEN_ADDRESS = "0.0.0.0:2377"
 DEFAULT_PEER_PORT = 2380
 # Linux refuses longer socket paths (sun_path, 108 bytes with the closing zero).
 SOCKET_PATH_LIMIT = 107
+# Where CoreDNS looks unless it is told another `path`.
+DEFAULT_NAMES_FOLDER = "/skydns"
+_DOMAIN = r"^$|^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$"
+_FOLDER = r"^(/[A-Za-z0-9._-]+)+$"
 API_SOCKET = "swarmpy.sock"
 
 
@@ -64,6 +68,9 @@ class ManagerSettings(Document):
     beat_every: timedelta = timedelta(seconds=1)
     node_grace: timedelta = timedelta(seconds=5)
     resync_every: timedelta = timedelta(seconds=30)
+    # The domain that a CoreDNS beside the cluster serves its names in; empty: they are not written for it.
+    publish_names: str = Field(default="", max_length=200, pattern=_DOMAIN)
+    publish_names_folder: str = Field(default=DEFAULT_NAMES_FOLDER, pattern=_FOLDER)
     debug: bool = False
     log_json: bool = False
 
@@ -120,6 +127,8 @@ class NodeSettings(Document):
     peer_port: int = Field(default=DEFAULT_PEER_PORT, gt=0, lt=65536)
     hostname: str = Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,251}[A-Za-z0-9])?$")
     etcd: EtcdSettings | None = None
+    publish_names: str = Field(default="", max_length=200, pattern=_DOMAIN)
+    publish_names_folder: str = Field(default=DEFAULT_NAMES_FOLDER, pattern=_FOLDER)
     labels: Labels = Field(default_factory=dict)
     debug: bool = False
     log_json: bool = False

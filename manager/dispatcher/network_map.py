@@ -328,7 +328,12 @@ def _as_others_see(node: object) -> tuple[str, bool] | None:
 
 def _mesh_ports(service: Service) -> tuple[MappedPort, ...]:
     return tuple(
-        MappedPort(protocol=port.protocol or "tcp", published=port.published_port, target=port.target_port)
+        MappedPort(
+            protocol=port.protocol or "tcp",
+            published=port.published_port,
+            target=port.target_port,
+            name=port.name or "",
+        )
         for port in service.published_ports
         if port.publish_mode is not PublishMode.HOST and port.published_port and port.target_port
     )

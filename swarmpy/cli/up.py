@@ -27,6 +27,7 @@ from swarmpy.settings import (
     DEFAULT_DATA_DIR,
     DEFAULT_DOCKER_HOST,
     DEFAULT_LISTEN_ADDRESS,
+    DEFAULT_NAMES_FOLDER,
     DEFAULT_PEER_PORT,
     DEFAULT_RUN_DIR,
     DEFAULT_STATUS_ADDRESS,
@@ -78,6 +79,13 @@ NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 @click.option("--etcd-cert-file", type=PATH, help="Our certificate towards your etcd.")
 @click.option("--etcd-key-file", type=PATH, help="Its key.")
 @click.option("--etcd-username", help=f"Our user in your etcd; the password is read from {PASSWORD_VARIABLE}.")
+@click.option(
+    "--publish-names",
+    default="",
+    metavar="DOMAIN",
+    help="Write the names of services to etcd, for a CoreDNS that serves them as NAME.NETWORK.DOMAIN.",
+)
+@click.option("--publish-names-folder", default=DEFAULT_NAMES_FOLDER, show_default=True, help="Where in etcd.")
 @click.option("--debug", is_flag=True, help="Log more.")
 @click.option("--log-json", is_flag=True, help="Log lines as JSON.")
 @click.pass_context
@@ -145,6 +153,8 @@ def node_settings(options: Mapping[str, Any]) -> NodeSettings:
             hostname=options["hostname"],
             labels=parse_labels(options["labels"]),
             etcd=etcd_settings(options["etcd_endpoints"], etcd_options, os.environ.get(PASSWORD_VARIABLE)),
+            publish_names=options["publish_names"],
+            publish_names_folder=options["publish_names_folder"],
             debug=bool(options["debug"]),
             log_json=bool(options["log_json"]),
         )

@@ -44,6 +44,8 @@ def manager_child(node: NodeSettings, node_id: str, python: str) -> Child:
         status_address=node.status_address,
         etcd=node.etcd or EtcdSettings(endpoints=(f"unix:{node.etcd_socket}",)),
         runs_etcd=node.etcd is None,
+        publish_names=node.publish_names,
+        publish_names_folder=node.publish_names_folder,
         debug=node.debug,
         log_json=node.log_json,
     )

@@ -45,6 +45,16 @@ def test_the_manager_talks_to_the_socket_that_etcd_makes() -> None:
     assert manager.etcd.endpoints == (f"unix:{etcd.sockets[0]}",)
 
 
+def test_names_are_published_where_the_operators_say() -> None:
+    wish = {"publish_names": "swarm.local", "publish_names_folder": "/dns"}
+    manager = ManagerSettings.model_validate_json(manager_child(node(**wish), NODE, "python").settings)
+    assert (manager.publish_names, manager.publish_names_folder) == ("swarm.local", "/dns")
+    assert not ManagerSettings.model_validate_json(manager_child(node(), NODE, "python").settings).publish_names
+    for wrong in ({"publish_names": "a b"}, {"publish_names": ".x"}, {"publish_names_folder": "skydns/"}):
+        with pytest.raises(ValidationError):
+            node(**wrong)
+
+
 def test_no_secret_is_seen_in_the_list_of_processes() -> None:
     own = EtcdSettings(endpoints=("127.0.0.1:2379",), username="swarmpy", password="hidden")
     child = manager_child(node(etcd=own), NODE, "python")

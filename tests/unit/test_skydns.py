@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 import pytest
 from support.builders import a_network
+from support.picture import a_network as a_stored_network
+from support.picture import a_node, a_service, a_task, picture
 from support.stepping import advance, settle
 
 from manager.ledger import Ledger
-from manager.publish_names import NamePublisher
+from manager.objects import TaskNetwork, VirtualIP
+from manager.publish_names import NamePublisher, mapped_everywhere
 from manager.skydns import Layout, name_records, plan_writes
 from manager.store.codec import encode
 from manager.store.keys import LEADER, key_of
@@ -20,6 +23,7 @@ from manager.store.port import Fence, Put, Unit
 from manager.store.published import MemoryPublished
 from swarmpy.clock import ManualClock
 from swarmpy.errors import LeadershipLost, Unavailable
+from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.network_map import Endpoint, MappedPort, MappedService, NetworkMap
 
 LAYOUT = Layout("swarm.local")
@@ -161,6 +165,17 @@ async def test_the_leader_publishes_mends_and_leaves_others_names_alone() -> Non
         del published.keys[next(iter(want))]
         await advance(term.clock, 61)
         assert published.keys == {**theirs, **want}
+
+
+def test_what_is_published_is_what_the_nodes_are_told() -> None:
+    service = a_service("web", networks=(NetworkAttachmentConfig(target="net"),)).model_copy(
+        update={"virtual_ips": (VirtualIP(network_id="net", address="10.8.0.5"),)}
+    )
+    task = a_task("t1").model_copy(update={"networks": (TaskNetwork(network_id="net", address="10.9.0.11/24"),)})
+    told = mapped_everywhere(picture(service, task, a_node(), a_stored_network("net", subnets={"n1": "10.9.0.0/24"})))
+    records = name_records(LAYOUT, {"net": "net"}, told.services, told.endpoints)
+    assert coredns_finds(records, "web.net.swarm.local") == ["10.8.0.5"]
+    assert coredns_finds(records, "tasks.web.net.swarm.local") == ["10.9.0.11"]
 
 
 async def test_a_change_is_published_soon() -> None:
