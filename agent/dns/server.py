@@ -25,6 +25,8 @@ _BATCH = 64
 _RECEIVE_BUFFER = 1 << 20
 _BACKLOG = 64
 CONNECTIONS, CONNECTIONS_OF_ONE = 128, 8
+# Of those that wait for servers outside; what is more than that is dropped, as a full queue would.
+FORWARDS, FORWARDS_OF_ONE = 1_000, 100
 # RFC 7766 wants seconds, and lets a busy server choose.
 IDLE_SECONDS = 5.0
 RETRY = timedelta(seconds=1)
@@ -43,7 +45,8 @@ class DnsServer:
         self._wanted: dict[str, IPv4Address] = {}
         self._listeners: dict[str, _Listener] = {}
         self._work: set[asyncio.Task[None]] = set()
-        self._connections: Counter[str] = Counter()
+        self._connections = _Shares(CONNECTIONS, CONNECTIONS_OF_ONE)
+        self._forwards = _Shares(FORWARDS, FORWARDS_OF_ONE)
         self._problems: dict[str, str] = {}
 
     @property
@@ -103,21 +106,19 @@ class DnsServer:
             reply = self._upstream.remembered(reply.question, reply.servers, reply.limit) or reply
         if isinstance(reply, bytes):
             _send(udp, reply, source)
-        elif reply is not None:
-            self._begin(self._forward(udp, reply, source))
+        elif reply is not None and self._forwards.take(source[0]):
+            task = self._begin(self._forward(udp, reply, source))
+            task.add_done_callback(lambda _: self._forwards.give_back(source[0]))
 
     def connection(self, taken: socket.socket, network_id: str, source: str) -> None:
-        if self._connections.total() >= CONNECTIONS or self._connections[source] >= CONNECTIONS_OF_ONE:
+        if not self._connections.take(source):
             taken.close()
             return
-        self._connections[source] += 1
         task = self._begin(self._converse(taken, network_id, source))
         task.add_done_callback(lambda _: self._hung_up(source, taken))
 
     def _hung_up(self, source: str, taken: socket.socket) -> None:
-        self._connections[source] -= 1
-        if not self._connections[source]:
-            del self._connections[source]
+        self._connections.give_back(source)
         taken.close()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -156,6 +157,26 @@ class DnsServer:
             writer.close()
 
 
+class _Shares:
+    """Of what there is only so much, nobody has more than a share."""
+
+    def __init__(self, whole: int, share: int) -> None:
+        self._whole = whole
+        self._share = share
+        self._taken: Counter[str] = Counter()
+
+    def take(self, source: str) -> bool:
+        if self._taken.total() >= self._whole or self._taken[source] >= self._share:
+            return False
+        self._taken[source] += 1
+        return True
+
+    def give_back(self, source: str) -> None:
+        self._taken[source] -= 1
+        if not self._taken[source]:
+            del self._taken[source]
+
+
 class _Listener:
     """The two sockets on one gateway. Answers leave from the address that was asked, for the sockets are bound."""
 
@@ -172,10 +193,16 @@ class _Listener:
         self._tcp.listen(_BACKLOG)
         loop = asyncio.get_running_loop()
         loop.add_reader(self._udp, self._guarded(self._read))
-        loop.add_reader(self._tcp, self._guarded(self._accept))
+        self._rest: asyncio.TimerHandle | None = None
+        self._accept_again()
+
+    def _accept_again(self) -> None:
+        asyncio.get_running_loop().add_reader(self._tcp, self._guarded(self._accept))
 
     def close(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._rest is not None:
+            self._rest.cancel()
         for bound in (self._udp, self._tcp):
             loop.remove_reader(bound)
             bound.close()
@@ -198,7 +225,16 @@ class _Listener:
             self._server.datagram(self._udp, self._network_id, wire, source)
 
     def _accept(self) -> None:
-        taken, source = self._tcp.accept()
+        try:
+            taken, source = self._tcp.accept()
+        except BlockingIOError:
+            return
+        except OSError:
+            # Most likely no descriptor is left; whoever waits would wake us again and again.
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._tcp)
+            self._rest = loop.call_later(RETRY.total_seconds(), self._accept_again)
+            raise
         taken.setblocking(False)
         self._server.connection(taken, self._network_id, source[0])
 

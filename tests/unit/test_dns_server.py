@@ -11,12 +11,13 @@ from ipaddress import IPv4Address
 import dns.asyncquery
 import dns.flags
 import dns.message
+import dns.name
 import dns.rcode
 import pytest
-from support.dns import a_dns_picture, a_local_network, a_mapped, an_endpoint, says, scripted_dns
+from support.dns import ScriptedDns, a_dns_picture, a_local_network, a_mapped, an_endpoint, says, scripted_dns
 
-from agent.dns.server import CONNECTIONS_OF_ONE, DnsServer
-from agent.dns.upstream import Upstream
+from agent.dns.server import CONNECTIONS_OF_ONE, FORWARDS_OF_ONE, DnsServer
+from agent.dns.upstream import QUESTIONS_AT_ONCE, Upstream
 from agent.dns.zone import zone_of
 from swarmpy.clock import SystemClock
 
@@ -46,6 +47,7 @@ def a_free_port() -> int:
 class Served:
     server: DnsServer
     port: int
+    outside: ScriptedDns
 
     async def udp(self, name: str, where: str = FRONT, **options: object) -> dns.message.Message:
         query = dns.message.make_query(name, "A", **options)  # type: ignore[arg-type]
@@ -64,8 +66,8 @@ async def served() -> AsyncIterator[Served]:
     gateways = {"front": FRONT, "back": BACK, "shut": SHUT}
     assert server.listen_on({id: IPv4Address(address) for id, address in gateways.items()}) == {}
     serving = asyncio.ensure_future(server.serve())
-    async with scripted_dns(says("1.2.3.4"), OUTSIDE, port):
-        yield Served(server, port)
+    async with scripted_dns(says("1.2.3.4"), OUTSIDE, port) as outside:
+        yield Served(server, port, outside)
         serving.cancel()
         with suppress(asyncio.CancelledError):
             await serving
@@ -127,6 +129,19 @@ async def test_one_asker_cannot_take_all_connections(served: Served) -> None:
             assert await reader.read() == b""
     for _, each in [*connections, (reader, writer)]:
         each.close()
+
+
+async def test_one_asker_cannot_take_all_that_is_asked_outside(served: Served) -> None:
+    def is_slow(query: dns.message.Message, by_stream: bool) -> dns.message.Message | None:
+        is_quick = query.question[0].name == dns.name.from_text("quick.org")
+        return says("1.2.3.4")(query, by_stream) if is_quick else None  # type: ignore[return-value]
+
+    served.outside.script = is_slow
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as greedy:
+        greedy.bind(("127.0.9.50", 0))
+        for number in range(QUESTIONS_AT_ONCE + FORWARDS_OF_ONE):
+            greedy.sendto(dns.message.make_query(f"x{number}.org", "A").to_wire(), (FRONT, served.port))
+        assert addresses(await served.udp("quick.org")) == ["1.2.3.4"]
 
 
 async def test_a_gateway_can_be_listened_on_before_its_address_exists_and_others_stay(served: Served) -> None:
