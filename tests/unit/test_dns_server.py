@@ -88,6 +88,12 @@ async def test_names_of_outside_are_asked_there_by_either_way(served: Served) ->
     assert addresses(await served.tcp("example.org")) == ["1.2.3.4"]
 
 
+async def test_what_was_asked_outside_is_remembered_for_both_ways(served: Served) -> None:
+    for _ in range(3):
+        assert addresses(await served.udp("example.com")) == addresses(await served.tcp("EXAMPLE.com")) == ["1.2.3.4"]
+    assert len(served.outside.asked) == 1
+
+
 async def test_an_internal_network_is_told_nothing_of_outside(served: Served) -> None:
     assert (await served.udp("example.com", SHUT)).rcode() == dns.rcode.REFUSED
     assert (await served.tcp("example.com", SHUT)).rcode() == dns.rcode.REFUSED

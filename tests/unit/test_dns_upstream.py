@@ -30,6 +30,15 @@ def a_free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 async def asked(
     upstream: Upstream, name: str = "example.com", servers: Sequence[str] = (FIRST, SECOND), **options: object
 ) -> dns.message.Message:
@@ -157,6 +166,14 @@ async def test_questions_with_and_without_dnssec_are_asked_apart() -> None:
         await asked(outside.upstream)
         await asked(outside.upstream, want_dnssec=True)
         assert [bool(query.ednsflags & dns.flags.DO) for query in first.asked] == [False, True]
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6, not even on loopback")
+async def test_a_server_may_be_reached_by_ipv6() -> None:
+    async with AsyncExitStack() as stack:
+        outside = Outside(stack)
+        await outside.has("::1", says("1.1.1.1"))
+        assert addresses(await asked(outside.upstream, servers=("::1",))) == ["1.1.1.1"]
 
 
 async def test_an_address_of_ours_is_never_asked() -> None:
