@@ -70,9 +70,13 @@ class JoinSecrets(Document):
 
 
 class Cluster(Object):
-    """`ca_certificate` (PEM) is what every member trusts; its key and the join tokens' secrets are encrypted."""
+    """`ca_certificate` (PEM) is what every member trusts; its key and the join tokens' secrets are encrypted.
+    `address_pools` (CIDR) are where networks that name no subnet get theirs, of `subnet_size` bits; empty and 0 are as
+    the allocator has it."""
 
     spec: ClusterSpec
+    address_pools: tuple[str, ...] = ()
+    subnet_size: int = 0
     ca_certificate: str = ""
     sealed_ca_key: str = Field(default="", repr=False)
     sealed_join_secrets: JoinSecrets | None = Field(default=None, repr=False)
@@ -158,11 +162,13 @@ class ServiceRevision(Object):
 
 
 class TaskNetwork(Document):
-    """One network of a task. `address` (CIDR) is what the agent reported, empty before."""
+    """One network of a task. `address` (CIDR) is what the agent reported, empty before. `is_ingress`: it is on it for
+    the ports that its service publishes."""
 
     network_id: str
     aliases: tuple[str, ...] = ()
     address: str = ""
+    is_ingress: bool = False
 
 
 class Task(Object):

@@ -191,6 +191,41 @@ class PluginsPresent:
         return [p for p in asked.plugins if p not in present and (p[0] != "Log" or tells_of_logs)]
 
 
+class NetworksHaveRoom:
+    """The node's share of each network has an address left, or the node would get one that has; and its kernel can what
+    the network asks for. A network that is not known yet refuses nobody."""
+
+    def concerns(self, asked: Requirements) -> bool:
+        return bool(asked.networks)
+
+    def admits(self, node: NodeLoad, asked: Requirements, running: int) -> bool:
+        for network_id in asked.networks:  # noqa: SIM110  asked as often as the loop over the rules itself
+            if self._refuses(node, network_id):
+                return False
+        return True
+
+    def because(self, node: NodeLoad, asked: Requirements, running: int) -> str:
+        network_id = next(id for id in asked.networks if self._refuses(node, id))
+        room, used = node.networks[network_id], node.addresses.get(network_id, 0)
+        if room.feature and room.feature not in node.info.features:
+            return f"the kernel of {node.info.name} has no {room.feature}, which network {room.name} needs"
+        if not room.on(node.info.id):
+            return f"network {room.name} has no share left for {node.info.name}: all of its range is given to others"
+        most = room.on(node.info.id)
+        return f"network {room.name} has no address left on {node.info.name}: {used} of {most} are used"
+
+    def summary(self, nodes: int) -> str:
+        return f"no address left on a network on {_on(nodes)}"
+
+    def _refuses(self, node: NodeLoad, network_id: str) -> bool:
+        room = node.networks.get(network_id)
+        if room is None:
+            return False
+        if room.feature and room.feature not in node.info.features:
+            return True
+        return node.addresses.get(network_id, 0) >= room.on(node.info.id)
+
+
 class BelowMaximum:
     def concerns(self, asked: Requirements) -> bool:
         return asked.max_replicas > 0
@@ -209,13 +244,13 @@ AVAILABLE = Available()
 WITH_VOLUMES = WithVolumes()
 FILTERS: tuple[Filter, ...] = (
     WITH_VOLUMES, AVAILABLE, PlatformFits(), ConstraintsHold(), ResourcesSuffice(), HostPortsFree(), PluginsPresent(),
-    BelowMaximum(),
+    NetworksHaveRoom(), BelowMaximum(),
 )  # fmt: skip
 # Those that judge the node alone, whatever runs there; of them, those that a running task must go on obeying.
 STANDING = tuple(f for f in FILTERS if isinstance(f, Available | PlatformFits | ConstraintsHold | PluginsPresent))
 LASTING = tuple(f for f in FILTERS if isinstance(f, PlatformFits | ConstraintsHold))
-# Those that what runs must obey when it is asked anew.
-KEEPING = tuple(f for f in FILTERS if not isinstance(f, Available))
+# Those that what runs must obey when it is asked anew. Addresses it has.
+KEEPING = tuple(f for f in FILTERS if not isinstance(f, Available | NetworksHaveRoom))
 # Those that judge the room left, which each placement changes.
 PASSING = tuple(f for f in FILTERS if f not in STANDING)
 

@@ -1,9 +1,10 @@
 """A node and what is reserved on it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from scheduler.generic import GenericPool
+from scheduler.networks import NetworkRoom
 from scheduler.node import NodeInfo
 from scheduler.requirements import HostPort, Requirements
 from swarmpy.models.resources import GenericResource
@@ -36,14 +37,32 @@ class PlacedTask:
 Entry = tuple[float, int, str, "NodeLoad"]
 
 
+_NO_NETWORKS: Mapping[str, NetworkRoom] = {}
+
+
 class NodeLoad:
     """Room is the capacity less the reservations of its tasks; it is negative where tasks came first and the machine
-    shrank. Only a `ClusterView` changes a load."""
+    shrank. `networks` are all of the cluster's by id, `addresses` how many of each its tasks hold. Only a `ClusterView`
+    changes a load."""
 
-    __slots__ = ("cpus", "free_cpus", "free_memory", "generic", "info", "memory", "ports", "staying", "tasks")
+    __slots__ = (
+        "addresses",
+        "cpus",
+        "free_cpus",
+        "free_memory",
+        "generic",
+        "info",
+        "memory",
+        "networks",
+        "ports",
+        "staying",
+        "tasks",
+    )
 
-    def __init__(self, info: NodeInfo) -> None:
+    def __init__(self, info: NodeInfo, networks: Mapping[str, NetworkRoom] = _NO_NETWORKS) -> None:
         self.info = info
+        self.networks = networks
+        self.addresses: dict[str, int] = {}
         self.cpus = self.free_cpus = info.capacity.nano_cpus or 0
         self.memory = self.free_memory = info.capacity.memory_bytes or 0
         self.generic = GenericPool(info.capacity.generic_resources or ())
@@ -74,6 +93,8 @@ class NodeLoad:
         self.free_memory -= asked.memory_bytes
         for port in asked.host_ports:
             self.ports.setdefault(port, []).append(task)
+        for network_id in asked.networks:
+            self.addresses[network_id] = self.addresses.get(network_id, 0) + 1
         self.tasks[task.id] = task
         self.staying += not task.leaving
         return task
@@ -87,6 +108,10 @@ class NodeLoad:
         self.generic.give_back(task.generic)
         for port in asked.host_ports:
             self._release(port, task)
+        for network_id in asked.networks:
+            self.addresses[network_id] -= 1
+            if not self.addresses[network_id]:
+                del self.addresses[network_id]
         return task
 
     def _release(self, port: HostPort, task: PlacedTask) -> None:
@@ -97,8 +122,8 @@ class NodeLoad:
             del self.ports[port]
 
     def without(self, task_ids: Iterable[str]) -> "NodeLoad":
-        """A copy that ranks as this node would without these tasks. It does not know of ports and generic
-        resources."""
+        """A copy that ranks as this node would without these tasks. It does not know of ports, addresses and
+        generic resources."""
         copy = NodeLoad(self.info)
         copy.free_cpus, copy.free_memory, copy.tasks = self.free_cpus, self.free_memory, dict(self.tasks)
         copy.staying = self.staying

@@ -23,7 +23,7 @@ def normal_architecture(name: str) -> str:
 @dataclass(frozen=True, slots=True)
 class NodeInfo:
     """A node without its tasks. `os` and `arch` are in their usual spelling; plugins are (type, name) pairs;
-    `volumes` are names of those that tasks must be with."""
+    `volumes` are names of those that tasks must be with, `features` words for what its kernel can."""
 
     id: str
     hostname: str = ""
@@ -39,6 +39,7 @@ class NodeInfo:
     state_message: str = ""
     capacity: Resources = field(default_factory=Resources)
     volumes: frozenset[str] = frozenset()
+    features: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -55,6 +56,7 @@ def node_info(
     addr: str,
     message: str,
     volumes: Iterable[str] = (),
+    features: Iterable[str] = (),
 ) -> NodeInfo:
     """`ready` is the manager's word on whether the agent can be reached; `message` says why not."""
     platform = description.platform
@@ -73,6 +75,7 @@ def node_info(
         state_message=message,
         capacity=description.resources,
         volumes=frozenset(volumes),
+        features=frozenset(features),
     )
 
 

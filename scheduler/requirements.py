@@ -25,7 +25,7 @@ class Requirements:
     """`platforms` are (os, architecture), any of which will do; an empty part fits all. `plugins` are (type, name).
     `spread` evens the service's tasks over the values of each attribute, the first one first. `max_replicas` is per
     node; 0 is unlimited. `volumes` are names that the task must be with, templates not filled in; `held` are those of
-    them, for one task, that some nodes have already.
+    them, for one task, that some nodes have already. `networks` are ids: the task needs an address on each.
     """
 
     constraints: tuple[Constraint, ...] = ()
@@ -39,6 +39,7 @@ class Requirements:
     max_replicas: int = 0
     volumes: tuple[str, ...] = ()
     held: tuple[HeldVolume, ...] = ()
+    networks: tuple[str, ...] = ()
 
     @property
     def attributes(self) -> tuple[Attribute, ...]:
@@ -55,7 +56,7 @@ _NOTHING = Resources()
 _ANYWHERE = Placement()
 
 
-def requirements(template: TaskSpec, ports: Sequence[PortConfig] = ()) -> Requirements:
+def requirements(template: TaskSpec, ports: Sequence[PortConfig] = (), networks: tuple[str, ...] = ()) -> Requirements:
     """Raises `BadRequest` in clear words for a constraint, preference or reservation that makes no sense."""
     placement = template.placement or _ANYWHERE
     reserved = (template.resources.reservations if template.resources else None) or _NOTHING
@@ -70,6 +71,7 @@ def requirements(template: TaskSpec, ports: Sequence[PortConfig] = ()) -> Requir
         host_ports=_host_ports(ports),
         max_replicas=_not_negative(placement.max_replicas, "Placement.MaxReplicas"),
         volumes=affinity_sources(template),
+        networks=networks,
     )
 
 

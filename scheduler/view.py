@@ -9,12 +9,13 @@ from datetime import datetime
 from scheduler.classes import NodeClass, NodeClasses
 from scheduler.failures import FailureMemory
 from scheduler.load import NodeLoad, PlacedTask
+from scheduler.networks import NetworkRoom
 from scheduler.node import Attribute, NodeInfo, node_info
 from scheduler.plans import Plan, plan_for
 from scheduler.requirements import Requirements, requirements
 from scheduler.volumes import HeldVolume, VolumeMap
 
-__all__ = ["ClusterView", "NodeInfo", "PlacedTask", "Requirements", "node_info", "requirements"]
+__all__ = ["ClusterView", "NetworkRoom", "NodeInfo", "PlacedTask", "Requirements", "node_info", "requirements"]
 
 
 class ClusterView:
@@ -33,10 +34,18 @@ class ClusterView:
         self._plans: dict[object, Plan] = {}
         self._plans_generation = 0
         self._volumes = VolumeMap()
+        # All nodes look into this one mapping.
+        self._networks: dict[str, NetworkRoom] = {}
+
+    def put_network(self, room: NetworkRoom) -> None:
+        self._networks[room.id] = room
+
+    def drop_network(self, network_id: str) -> None:
+        self._networks.pop(network_id, None)
 
     def put_node(self, info: NodeInfo) -> None:
         tasks = self._evict(info.id)
-        node = self._nodes[info.id] = NodeLoad(info)
+        node = self._nodes[info.id] = NodeLoad(info, self._networks)
         self._classes.put(node)
         self._volumes.put_node(info.id, info.volumes)
         for task in tasks:

@@ -11,7 +11,7 @@ from typing import Any
 from swarmpy.errors import Unsupported
 from swarmpy.models import config, container, mount, network, node, port, resources, secret, service, task
 from swarmpy.models.base import DockerModel, Driver, docker_name
-from swarmpy.models.network import MTU_OPTION
+from swarmpy.models.network import ENCRYPTED_OPTION, MTU_OPTION, VNI_OPTION
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,7 @@ COVERAGE: dict[type[DockerModel], dict[str, Rule]] = {
     service.UpdateConfig: _acts("parallelism", "delay", "failure_action", "monitor", "max_failure_ratio", "order"),
     port.EndpointSpec: {**_acts("ports"), "mode": Only(("", "vip", "dnsrr"), "the modes are vip and dnsrr")},
     port.PortConfig: {
-        **_acts("name", "protocol", "target_port", "published_port"),
-        # Its own sentence, with the port's number in it, stands in `admission.ports`.
-        "publish_mode": Acts(),
+        **_acts("name", "protocol", "target_port", "published_port", "publish_mode"),
     },
     task.TaskSpec: {
         **_acts("container_spec", "resources", "restart_policy", "placement", "force_update", "networks", "log_driver"),
@@ -154,17 +152,15 @@ COVERAGE: dict[type[DockerModel], dict[str, Rule]] = {
     mount.TmpfsOptions: _acts("size_bytes", "mode", "options"),
     Driver: _acts("name", "options"),
     network.NetworkCreate: {
-        **_acts("name", "internal", "ipam", "labels"),
+        **_acts("name", "internal", "attachable", "ingress", "ipam", "labels"),
         # Names are always unique here, so both answers to the question are kept.
         "check_duplicate": Acts(),
         "driver": Only(("", "overlay"), "the only driver is overlay"),
         "scope": Only(("", "swarm"), "networks here span the cluster: the only scope is swarm"),
-        "attachable": Refused("attaching single containers to networks is not carried out"),
-        "ingress": Refused("the ingress network is not carried out yet"),
         "config_only": Refused("config-only networks are not carried out"),
         "config_from": Refused("config-only networks are not carried out"),
         "enable_ipv6": Refused("IPv6 in overlay networks is not carried out"),
-        "options": OnlyKeys((MTU_OPTION,), "this driver option is not carried out"),
+        "options": OnlyKeys((MTU_OPTION, VNI_OPTION, ENCRYPTED_OPTION), "this driver option is not carried out"),
     },
     network.IPAM: {
         **_acts("config"),

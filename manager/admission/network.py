@@ -1,6 +1,6 @@
-"""A wish about a network, checked and turned into writes: create, remove. Pure."""
+"""A wish about a network, checked and turned into writes: create, remove, prune. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
@@ -8,20 +8,22 @@ from manager.admission.admitted import Admitted, written
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.names import check_network_name
 from manager.admission.naming import naming
+from manager.admission.network_options import check_options
 from manager.admission.texts import check_texts
+from manager.allocator.ingress import NAME, ingress_network, publishers
+from manager.allocator.networks import node_routes, occupied_by
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put, Unit
-from swarmpy.container_values import is_number_within
 from swarmpy.errors import BadRequest, Conflict, InUse, NotFound, Unsupported
-from swarmpy.models.network import MTU_OPTION, IPAMConfig, NetworkCreate
+from swarmpy.models.network import IPAMConfig, NetworkCreate
 from swarmpy.shown import shown
 
 # Networks that every engine has for itself.
 _OF_THE_ENGINE = frozenset({"bridge", "host", "none"})
-# The smallest share of a node, 13 tasks beside the gateway, must fit.
+# The smallest share of a node and the addresses of services must fit.
 _LONGEST_PREFIX = 28
 _LONGEST_SUBNET = len("255.255.255.255/255.255.255.255")
 
@@ -33,10 +35,11 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
         check_texts(wish)
         if name in _OF_THE_ENGINE:
             raise BadRequest("every engine has a network of this name for itself; choose another")
-        _check_mtu(wish.options or {})
     if state.named("networks", name) is not None:
         raise Conflict(f"network with name {name} already exists")
     with naming("network", name):
+        _check_ingress(state, wish)
+        check_options(state, wish)
         _check_subnets(state, wish)
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
@@ -46,50 +49,80 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
 
 def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[Network]:
     """Refused while a service that is to stay uses it; tasks that are still stopping do not hold it."""
-    for service in state.services.values():
-        attached = service.spec.task_template.networks or ()
-        if not service.removed and any(attachment.target == network.id for attachment in attached):
-            raise InUse(f"network {network.spec.name} is in use by service {service.spec.name}")
+    name = network.spec.name
+    if (user := _user_of(state, network)) is not None:
+        if network.spec.ingress:
+            raise InUse(f"ingress network {name} cannot be removed: service {user} publishes ports on it")
+        raise InUse(f"network {name} is in use by service {user}")
     removed = network.model_copy(update={"removed": True, "updated_at": now})
-    claim = name_key("networks", network.spec.name)
+    claim = name_key("networks", name)
     return Admitted(removed, (Unit((put(removed), Delete(claim, modified=state.version_of(claim)))),))
+
+
+def unused_networks(state: State) -> Iterable[Network]:
+    """Those that nothing is on and no service that is to stay uses. The ingress network is kept, as Docker does."""
+    joined = {joined.network_id for task in state.tasks.values() if task.is_live for joined in task.networks}
+    for network in state.networks.values():
+        is_kept = network.removed or network.spec.ingress or network.id in joined
+        if not is_kept and _user_of(state, network) is None:
+            yield network
 
 
 def find_network_target(state: State, target: str) -> Network:
     """The network that a task template names by id or by name."""
     network = state.networks.get(target) or state.networks.get(state.named("networks", target) or "")
     if network is not None and not network.removed:
+        if network.spec.ingress:
+            raise BadRequest(
+                f"TaskTemplate.Networks: {network.spec.name} is the ingress network: services are on it by publishing "
+                "a port, and by nothing else"
+            )
         return network
     if target in _OF_THE_ENGINE:
         raise Unsupported(f"TaskTemplate.Networks: the engine's own network {target} is not carried out yet")
     raise NotFound(f"network {target} not found")
 
 
-def _check_mtu(options: Mapping[str, str]) -> None:
-    text = options.get(MTU_OPTION)
-    # 68 octets is the least that every IPv4 link must carry.
-    if text is not None and not is_number_within(text, 68, 65535):
-        raise BadRequest(f"Options {MTU_OPTION}: {shown(text)} is not a number between 68 and 65535")
+def _user_of(state: State, network: Network) -> str | None:
+    """The name of a service that is to stay and uses the network."""
+    if network.spec.ingress:
+        return next((service.spec.name or service.id for service in publishers(state)), None)
+    for service in state.services.values():
+        attached = service.spec.task_template.networks or ()
+        if not service.removed and any(attachment.target == network.id for attachment in attached):
+            return service.spec.name or service.id
+    return None
+
+
+def _check_ingress(state: State, wish: NetworkCreate) -> None:
+    if not wish.ingress:
+        if wish.name == NAME:
+            raise BadRequest(f"network {NAME} is the cluster's own, for published ports; to set it up, use --ingress")
+        return
+    for name, is_set in (("attachable", wish.attachable), ("internal", wish.internal)):
+        if is_set:
+            raise BadRequest(f"the ingress network cannot be {name}: every node takes published ports on it")
+    known = ingress_network(state)
+    if known is not None:
+        raise Conflict(f"ingress network ({known.spec.name}) is already present; remove it first")
 
 
 def _check_subnets(state: State, wish: NetworkCreate) -> None:
     configs = (wish.ipam.config if wish.ipam else None) or ()
     wished = [_subnet(config) for config in configs if not is_empty(config)]
     if len(wished) > 1:
-        raise Unsupported(f"IPAM.Config: one subnet per network is carried out, not {len(wished)}")
+        raise Unsupported(
+            f"IPAM.Config: a network has one subnet, not {len(wished)}: name one that is wide enough, or none, and the "
+            "network gets further ranges when it needs them"
+        )
     for subnet in wished:
         for other in state.networks.values():
-            taken = () if other.removed else _ranges(other)
+            taken = () if other.removed else occupied_by(other)
             for rival in filter(subnet.overlaps, taken):
                 raise BadRequest(f"IPAM.Config: {subnet} overlaps {rival} of network {other.spec.name}")
-
-
-def _ranges(network: Network) -> tuple[IPv4Network, ...]:
-    """What a network occupies, and what it will: a subnet that was asked for counts before it is allocated."""
-    configs = (network.spec.ipam.config if network.spec.ipam else None) or ()
-    asked = [config.subnet for config in configs if config.subnet]
-    held = [network.subnet, *(share.subnet for share in network.node_subnets)]
-    return tuple(IPv4Network(text) for text in dict.fromkeys([*asked, *held]) if text)
+        for route, node in node_routes(state).items():
+            if subnet.overlaps(route):
+                raise BadRequest(f"IPAM.Config: {subnet} overlaps {route}, which node {node} routes elsewhere")
 
 
 def _subnet(config: IPAMConfig) -> IPv4Network:

@@ -1,10 +1,25 @@
-"""Ports that a service wants published. Pure."""
+"""Ports that a service wants published: sound, and nobody else's. Pure."""
 
-from swarmpy.errors import BadRequest, Unsupported
+from collections.abc import Sequence
+
+from manager.allocator.ports import (
+    given_ports,
+    ingress_keys,
+    port_key,
+    taken_on_hosts,
+    taken_on_ingress,
+    wished_ports,
+)
+from manager.state import State
+from manager.store.keys import name_key
+from manager.store.port import Put
+from swarmpy.errors import BadRequest
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
-from swarmpy.models.service import ServiceMode
+from swarmpy.models.service import ServiceMode, ServiceSpec
 
 _HIGHEST = 65535
+# Written whenever ports are given: of two wishes at one time, the second is admitted anew.
+_GIVEN_LAST = name_key("ports", "last")
 
 
 def check_ports(endpoint: EndpointSpec | None, mode: ServiceMode) -> None:
@@ -13,6 +28,11 @@ def check_ports(endpoint: EndpointSpec | None, mode: ServiceMode) -> None:
     ports = (endpoint.ports if endpoint else None) or ()
     for port in ports:
         _check_port(port)
+        if port.publish_mode is not PublishMode.HOST and endpoint is not None and endpoint.mode == "dnsrr":
+            raise BadRequest(
+                f"EndpointSpec: {_words(port)} cannot be published in ingress mode with endpoint mode dnsrr; "
+                "use mode host for the port, or endpoint mode vip"
+            )
     if ports and (mode.replicated_job is not None or mode.global_job is not None):
         raise BadRequest("EndpointSpec: a job publishes no ports")
     taken = [(port.published_port, port.protocol) for port in ports if port.published_port]
@@ -27,6 +47,30 @@ def _check_port(port: PortConfig) -> None:
         raise BadRequest(f"EndpointSpec.Ports: target port {target} is not between 1 and {_HIGHEST}")
     if not 0 <= published <= _HIGHEST:
         raise BadRequest(f"EndpointSpec.Ports: published port {published} is not between 0 and {_HIGHEST}")
-    if port.publish_mode is not PublishMode.HOST:
-        which = f"published port {published}" if published else f"target port {target}"
-        raise Unsupported(f"{which}: ingress mode is not carried out yet; use mode: host")
+
+
+def admit_ports(
+    state: State, service_id: str, spec: ServiceSpec, known: Sequence[PortConfig]
+) -> tuple[tuple[PortConfig, ...], tuple[Put, ...]]:
+    """The ports with their numbers, and what is to be written besides the service when they are others than `known`.
+    Raises `BadRequest` for one that another service has."""
+    wished = wished_ports(spec)
+    ingress, hosts = taken_on_ingress(state, service_id), taken_on_hosts(state, service_id)
+    for port in wished:
+        if holder := ingress.get(port_key(port)):
+            raise _taken(port, f"is already in use by service {holder} as an ingress port")
+        if port.publish_mode is not PublishMode.HOST and (holder := hosts.get(port_key(port))):
+            raise _taken(port, f"is already in use by service {holder} as a host-published port")
+    given = given_ports(wished, known, {*ingress, *hosts})
+    if ingress_keys(given) <= ingress_keys(known) and not any(port.publish_mode is PublishMode.HOST for port in wished):
+        return given, ()
+    return given, (Put(_GIVEN_LAST, service_id.encode(), modified=state.version_of(_GIVEN_LAST)),)
+
+
+def _taken(port: PortConfig, how: str) -> BadRequest:
+    protocol, number = port_key(port)
+    return BadRequest(f"EndpointSpec.Ports: port {number}/{protocol} {how}; publish another")
+
+
+def _words(port: PortConfig) -> str:
+    return f"published port {port.published_port}" if port.published_port else f"target port {port.target_port}"

@@ -10,6 +10,7 @@ from manager.admission.depends import check_depends_on
 from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.naming import naming
+from manager.admission.ports import admit_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding
 from manager.admission.update_control import stays_paused
@@ -34,6 +35,7 @@ def admit_service(
         raise _name_taken(name)
     _check_host(state, wish)
     job = is_job(wish.mode)
+    ports, claimed = admit_ports(state, service_id, wish, ())
     service = Service(
         id=service_id,
         created_at=now,
@@ -42,11 +44,12 @@ def admit_service(
         spec_version=1,
         job_iteration=0 if job else None,
         job_started_at=now if job else None,
+        published_ports=ports,
     )
     revision = _revision(service_id, 1, wish.task_template, now, sealed_auth)
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
     held = holding(state, wish.task_template.container_spec, None)
-    writes = (put(service, create=True), put(revision, create=True), name_claim, *held)
+    writes = (put(service, create=True), put(revision, create=True), name_claim, *claimed, *held)
     return written("service", name, service, *writes, *record(state, None, service, now))
 
 
@@ -151,7 +154,8 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
-    changed: dict[str, object] = {"spec": wish, "spec_version": number, "updated_at": now}
+    ports, claimed = admit_ports(state, service.id, wish, service.published_ports)
+    changed: dict[str, object] = {"spec": wish, "published_ports": ports, "spec_version": number, "updated_at": now}
     # The update that a hand holds stays the same one: it fails back to what was before it, not to its own wish.
     if update is not None or not stays_paused(service, wish, number):
         changed |= {
@@ -165,7 +169,9 @@ def _replaced(
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
-    return written("service", wish.name, after, put(after), revision, *held, *record(state, service, after, now))
+    return written(
+        "service", wish.name, after, put(after), revision, *claimed, *held, *record(state, service, after, now)
+    )
 
 
 def _meaning(wish: ServiceSpec) -> ServiceSpec:

@@ -9,43 +9,54 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain, count
 
+from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
-from manager.objects import Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
+from manager.allocator.vips import room_for_vips, vip_demand
+from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
-from manager.orchestrator.reasons import reason
+from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
 from manager.state import State
-from swarmpy.models.network import IPAMConfig
+from swarmpy.models.network import VNI_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
+from swarmpy.states import NodeState
 
 DEFAULT_POOLS = ("10.0.0.0/8",)
-# VNIs have 24 bits: ranges run out long before them.
-FIRST_VNI = 4097
+# VNIs have 24 bits: ranges run out long before them. Docker's own begin at 4096; both may be on one machine.
+FIRST_VNI = 65537
+LAST_VNI = (1 << 24) - 1
 # Sizes to try for a network that names no subnet, the widest first: a crowded pool still serves.
 NETWORK_PREFIXES = (16, 18, 20, 22, 24)
 NODE_PREFIX = 24
-# The longest node subnet: 13 tasks beside the gateway.
+# The longest node subnet, but for networks that are hardly longer: 13 tasks beside the gateway.
 LONGEST_NODE_PREFIX = 28
 
 
-def task_networks(service: Service, template: TaskSpec) -> tuple[TaskNetwork, ...]:
+def task_networks(service: Service, template: TaskSpec, ingress: Network | None) -> tuple[TaskNetwork, ...]:
     """The networks of a new task, with the names it is known by there besides the service's own."""
     wished = template.networks or service.spec.networks or ()
-    return tuple(
+    joined = tuple(
         TaskNetwork(network_id=attachment.target, aliases=attachment.aliases or ())
         for attachment in wished
         if attachment.target
     )
+    if ingress is None or not publishes(service.spec):
+        return joined
+    return (*joined, TaskNetwork(network_id=ingress.id, is_ingress=True))
+
+
+def pools_of(cluster: Cluster | None) -> tuple[str, ...]:
+    return (cluster.address_pools if cluster else ()) or DEFAULT_POOLS
+
+
+def prefixes_of(cluster: Cluster | None) -> tuple[int, ...]:
+    """Sizes to try for a network that names no subnet: the wished one first, smaller where that is not to be had."""
+    wished = cluster.subnet_size if cluster else 0
+    return (wished, *(size for size in NETWORK_PREFIXES if size > wished)) if wished else NETWORK_PREFIXES
 
 
 def allocate_networks(
-    state: State,
-    pools: Collection[str],
-    host_routes: Collection[str],
-    now: datetime,
-    *,
-    joining: Mapping[str, Collection[str]] | None = None,
-    sweep: bool = True,
+    state: State, now: datetime, *, joining: Mapping[str, Collection[str]] | None = None, sweep: bool = True
 ) -> Decision:
     """Give every network what it lacks, and every node its share of the networks that its tasks are on.
 
@@ -53,44 +64,71 @@ def allocate_networks(
     task are given back; it costs a look at every task.
     """
     shares = _shares(state.tasks.values()) if sweep else {}
+    demand = vip_demand(state)
     lacking: list[tuple[Network, set[str]]] = []
     for network in state.networks.values():
         if network.removed:
             continue
         held = {share.node_id for share in network.node_subnets}
-        nodes = (shares.get(network.id, set()) if sweep else held).union((joining or {}).get(network.id, ()))
-        if not network.subnet or network.reason is not None or nodes != held:
+        present = shares.get(network.id, set()) if sweep else held
+        nodes = (_takers(state, held) if network.spec.ingress else present).union((joining or {}).get(network.id, ()))
+        is_whole = network.subnet and network.service_subnets and room_for_vips(network) >= demand[network.id]
+        if not is_whole or network.reason is not None or nodes != held:
             lacking.append((network, nodes))
     if not lacking:
         return Decision()
-    ground = _Ground(state, pools, host_routes)
+    ground = _Ground(state)
     lacking.sort(key=lambda item: (item[0].created_at, item[0].id))
-    decided = [(network, ground.allocated(network, nodes, now)) for network, nodes in lacking]
+    decided = [(network, ground.allocated(network, nodes, demand[network.id], now)) for network, nodes in lacking]
     return Decision(replace=tuple(after for network, after in decided if after != network))
+
+
+def has_free_share(network: Network) -> bool:
+    """Whether a node that has no share of the network yet would get one, as far as the network itself tells."""
+    if network.reason is not None:
+        return False
+    return not _config(network).subnet or next(_own_pieces(network), None) is not None
+
+
+def share_room(subnet: str) -> int:
+    """Addresses of tasks in a node's share: all but the VTEP's, the gateway's and the broadcast address."""
+    return max(0, _subnet(subnet).num_addresses - 3)
+
+
+def usual_room(network: Network) -> int:
+    """The same of a share that is not given yet."""
+    return max(0, (1 << (32 - _piece_prefix(_whole(network)))) - 3) if network.subnet else 0
+
+
+def wished_vni(network: Network) -> int:
+    """0 where any will do."""
+    text = (network.spec.options or {}).get(VNI_OPTION, "")
+    return int(text) if text.isdecimal() else 0
 
 
 class _Ground:
     """The address space and the VNIs while shares are handed out, one network after the other."""
 
-    def __init__(self, state: State, pools: Collection[str], host_routes: Collection[str]) -> None:
-        self._pools = tuple(_subnet(pool) for pool in pools)
-        routes = (IPv4Network(route, strict=False) for route in host_routes)
-        # A default route covers everything and says nothing about what is used.
-        self._routes = tuple(route for route in routes if route.prefixlen)
+    def __init__(self, state: State) -> None:
+        self._pools = tuple(_subnet(pool) for pool in pools_of(state.cluster))
+        self._prefixes = prefixes_of(state.cluster)
+        self._routes = node_routes(state)
         networks = state.networks.values()
         self._ranges = {network.id: _ranges(network) for network in networks}
         self._names = {network.id: network.spec.name for network in networks}
-        self._vnis = {network.vni for network in networks}
+        self._vnis = {number for network in networks for number in (network.vni, wished_vni(network))}
         # Subnets that users named are kept clear of, allocated already or not.
         self._named = {network.id: named for network in networks if (named := _named_subnet(network))}
         occupied = chain(self._routes, chain.from_iterable(self._ranges.values()), self._named.values())
         self._occupied = Ranges(occupied)
 
-    def allocated(self, network: Network, nodes: Collection[str], now: datetime) -> Network:
+    def allocated(self, network: Network, nodes: Collection[str], vips: int, now: datetime) -> Network:
         """The network with all it needs, or with the reason why it cannot have it."""
         after, lack = self._with_subnet(network)
         if not lack:
-            after, lack = self._with_shares(after, nodes)
+            pieces = self._free_pieces(after)
+            after = _with_service_subnets(after, vips, pieces)
+            after, lack = _with_shares(after, nodes, pieces)
         self._ranges[network.id] = _ranges(after)
         for subnet in self._ranges[network.id]:
             self._occupied.add(subnet)
@@ -110,26 +148,13 @@ class _Ground:
         if subnet is None:
             pools = ", ".join(map(str, self._pools))
             return network, f"no free range is left in {pools}: remove networks, or add a pool"
-        vni = next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
+        vni = wished_vni(network) or next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
         self._vnis.add(vni)
         gateway = config.gateway or str(subnet[1])
         return network.model_copy(update={"vni": vni, "subnet": str(subnet), "gateway": gateway}), ""
 
-    def _with_shares(self, network: Network, nodes: Collection[str]) -> tuple[Network, str]:
-        shares = [share for share in network.node_subnets if share.node_id in nodes]
-        missing = sorted(set(nodes) - {share.node_id for share in shares})
-        lack = ""
-        pieces = self._free_pieces(network)
-        for node_id in missing:
-            piece = next(pieces, None)
-            if piece is None:
-                lack = f"{network.subnet} has no room for {len(nodes)} nodes: choose a wider subnet"
-                break
-            shares.append(NodeSubnet(node_id=node_id, subnet=str(piece), gateway=str(piece[1])))
-        return network.model_copy(update={"node_subnets": tuple(shares)}), lack
-
     def _free_pieces(self, network: Network) -> Iterator[IPv4Network]:
-        """Node subnets not in use: of the network's own range, then, unless a user named it, of the pools."""
+        """Subnets not in use: of the network's own range, then, unless a user named it, of the pools."""
         yield from _own_pieces(network)
         if network.id in self._named:
             return
@@ -139,7 +164,7 @@ class _Ground:
 
     def _free_range(self) -> IPv4Network | None:
         """The first free range of the widest size that is to be had."""
-        for prefix in NETWORK_PREFIXES:
+        for prefix in self._prefixes:
             for pool in self._pools:
                 free = next(self._occupied.free(pool, prefix), None)
                 if free is not None:
@@ -150,7 +175,7 @@ class _Ground:
         """What the subnet overlaps, in words; empty when nothing."""
         route = next(filter(subnet.overlaps, self._routes), None)
         if route is not None:
-            return f"route {route} of a node"
+            return f"route {route} of node {self._routes[route]}"
         for network_id, ranges in self._ranges.items():
             if network_id != besides and any(map(subnet.overlaps, ranges)):
                 return f"network {self._names[network_id]}"
@@ -167,15 +192,66 @@ def _shares(tasks: Iterable[Task]) -> dict[str, set[str]]:
     return nodes
 
 
+def node_routes(state: State) -> dict[IPv4Network, str]:
+    """What nodes reach otherwise than over our networks, with the name of one that does. A default route covers
+    everything and says nothing about what is used."""
+    routes = ((_subnet(text), node) for node in state.nodes.values() for text in node.routes)
+    return {route: name_of(node) for route, node in routes if route.prefixlen}
+
+
+def occupied_by(network: Network) -> tuple[IPv4Network, ...]:
+    """What a network occupies, and what it will: a subnet that was asked for counts before it is allocated."""
+    named = _named_subnet(network)
+    return (*(() if named is None or network.subnet else (named,)), *_ranges(network))
+
+
+def _takers(state: State, held: Collection[str]) -> set[str]:
+    """The nodes that take published ports: all that are there, and those that were and may be again."""
+    return {node.id for node in state.nodes.values() if node.state is NodeState.READY or node.id in held}
+
+
+def _with_service_subnets(network: Network, vips: int, pieces: Iterator[IPv4Network]) -> Network:
+    """One at least, and as many more as so many services need. Where there is none left, some services do without."""
+    while not network.service_subnets or room_for_vips(network) < vips:
+        piece = next(pieces, None)
+        if piece is None:
+            break
+        network = network.model_copy(update={"service_subnets": (*network.service_subnets, str(piece))})
+    return network
+
+
+def _with_shares(network: Network, nodes: Collection[str], pieces: Iterator[IPv4Network]) -> tuple[Network, str]:
+    shares = [share for share in network.node_subnets if share.node_id in nodes]
+    missing = sorted(set(nodes) - {share.node_id for share in shares})
+    lack = ""
+    for node_id in missing:
+        piece = next(pieces, None)
+        if piece is None:
+            lack = f"{network.subnet} has no room for {len(nodes)} nodes: choose a wider subnet"
+            break
+        shares.append(NodeSubnet(node_id=node_id, subnet=str(piece), gateway=str(piece[1])))
+    return network.model_copy(update={"node_subnets": tuple(shares)}), lack
+
+
 def _own_pieces(network: Network) -> Iterator[IPv4Network]:
-    """What is free of the network's range, cut into node subnets. The first is left for addresses of services, where
-    that leaves enough for nodes."""
-    subnet = IPv4Network(_config(network).ip_range or network.subnet)
-    prefix = max(min(max(NODE_PREFIX, subnet.prefixlen + 4), LONGEST_NODE_PREFIX), subnet.prefixlen)
-    taken = Ranges(_subnet(share.subnet) for share in network.node_subnets)
-    if prefix >= subnet.prefixlen + 2:
-        taken.add(IPv4Network((int(subnet.network_address), prefix)))
-    return taken.free(subnet, prefix)
+    """What is free of the network's range, cut into subnets for nodes and for services."""
+    whole = _whole(network)
+    taken = Ranges(_subnet(text) for text in _pieces(network))
+    return taken.free(whole, _piece_prefix(whole))
+
+
+def _whole(network: Network) -> IPv4Network:
+    return _subnet(_config(network).ip_range or network.subnet)
+
+
+def _piece_prefix(whole: IPv4Network) -> int:
+    """So that there are two at least: services need one."""
+    return max(min(max(NODE_PREFIX, whole.prefixlen + 4), LONGEST_NODE_PREFIX), whole.prefixlen + 1)
+
+
+def _pieces(network: Network) -> Iterator[str]:
+    yield from network.service_subnets
+    yield from (share.subnet for share in network.node_subnets)
 
 
 def _ranges(network: Network) -> tuple[IPv4Network, ...]:
@@ -183,8 +259,7 @@ def _ranges(network: Network) -> tuple[IPv4Network, ...]:
     if not network.subnet:
         return ()
     own = _subnet(network.subnet)
-    shares = (_subnet(share.subnet) for share in network.node_subnets)
-    return (own, *(share for share in shares if not share.overlaps(own)))
+    return (own, *(piece for text in _pieces(network) if not (piece := _subnet(text)).overlaps(own)))
 
 
 def _config(network: Network) -> IPAMConfig:
@@ -200,7 +275,7 @@ def _named_subnet(network: Network) -> IPv4Network | None:
 @lru_cache(maxsize=1 << 16)
 def _subnet(text: str) -> IPv4Network:
     """The same texts are read in every pass."""
-    return IPv4Network(text)
+    return IPv4Network(text, strict=False)
 
 
 def _lack(network: Network, text: str, now: datetime) -> Reason | None:

@@ -1,18 +1,45 @@
-"""Published ports of services. Host-mode ports belong to each task: they are written on it when it is made.
+"""Published ports of services: which are opened on every node and which beside each task, and numbers for those that
+leave theirs open. Pure.
 
-Does not choose nodes: that a node's port is free is the scheduler's to see.
+Host-mode ports belong to each task: they are written on it when it is made. That a node's port is free is the
+scheduler's to see.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
+from manager.objects import Service, Task
+from manager.state import State
+from swarmpy.errors import BadRequest
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 from swarmpy.models.service import ServiceSpec
+
+# Protocol and number.
+PortKey = tuple[str, int]
+# Where the numbers of ports come from that leave theirs open.
+OPEN_NUMBERS = range(30000, 32768)
+
+
+def wished_ports(spec: ServiceSpec) -> tuple[PortConfig, ...]:
+    return (spec.endpoint_spec.ports if spec.endpoint_spec else None) or ()
 
 
 def host_ports(spec: ServiceSpec) -> tuple[PortConfig, ...]:
     """The ports that every task of the service opens on its own node."""
-    wished = (spec.endpoint_spec.ports if spec.endpoint_spec else None) or ()
-    return tuple(port for port in wished if port.publish_mode is PublishMode.HOST)
+    return tuple(port for port in wished_ports(spec) if port.publish_mode is PublishMode.HOST)
+
+
+def publishes(spec: ServiceSpec) -> bool:
+    """Whether every node takes some port for the service: its tasks are on the ingress network then."""
+    return any(port.publish_mode is not PublishMode.HOST for port in wished_ports(spec))
+
+
+def fits_endpoint(task: Task, spec: ServiceSpec) -> bool:
+    """Whether the task was made with the ports, and on the ingress network or not, as the wish has it."""
+    return same_ports(task.ports, host_ports(spec)) and is_on_ingress(task) == publishes(spec)
+
+
+def is_on_ingress(task: Task) -> bool:
+    return any(joined.is_ingress for joined in task.networks)
 
 
 def same_ports(open_ports: Sequence[PortConfig], wished: Sequence[PortConfig]) -> bool:
@@ -22,6 +49,104 @@ def same_ports(open_ports: Sequence[PortConfig], wished: Sequence[PortConfig]) -
     have = sorted(_wish(port) for port in open_ports if port.publish_mode is PublishMode.HOST)
     want = sorted(_wish(port) for port in wished)
     return len(have) == len(want) and all(h[:2] == w[:2] and w[2] in (0, h[2]) for h, w in zip(have, want, strict=True))
+
+
+def port_key(port: PortConfig) -> PortKey:
+    return (port.protocol or Protocol.TCP).value, port.published_port or 0
+
+
+def ingress_keys(ports: Iterable[PortConfig]) -> frozenset[PortKey]:
+    """What all nodes take for these; open numbers left out."""
+    return frozenset(
+        port_key(port) for port in ports if port.publish_mode is not PublishMode.HOST and port.published_port
+    )
+
+
+def taken_on_ingress(state: State, besides: str) -> Mapping[PortKey, str]:
+    """What all nodes take for other services, with the names of these."""
+    return {
+        key: service.spec.name or service.id
+        for service in _others(state, besides)
+        for key in ingress_keys((*service.published_ports, *wished_ports(service.spec)))
+    }
+
+
+def taken_on_hosts(state: State, besides: str) -> Mapping[PortKey, str]:
+    """The same for what other services open where their tasks are."""
+    return {
+        port_key(port): service.spec.name or service.id
+        for service in _others(state, besides)
+        for port in host_ports(service.spec)
+        if port.published_port
+    }
+
+
+def given_ports(
+    wished: Sequence[PortConfig], known: Sequence[PortConfig], taken: Container[PortKey]
+) -> tuple[PortConfig, ...]:
+    """All wished ports with numbers. One that was given before stays; those that others have are left out. Numbers in
+    host mode that are left open each engine finds. Raises `BadRequest` when no open number is left."""
+    used = {port_key(port) for port in wished if port.published_port}
+    before = [port for port in known if port.published_port and port_key(port) not in used]
+    given: list[PortConfig] = []
+    for port in wished:
+        if port.publish_mode is PublishMode.HOST:
+            given.append(port)
+        elif port.published_port:
+            given += [port] if port_key(port) not in taken else []
+        else:
+            number = _former(port, before, used, taken) or _lowest(port, used, taken)
+            numbered = port.model_copy(update={"published_port": number})
+            used.add(port_key(numbered))
+            given.append(numbered)
+    return tuple(given)
+
+
+def are_given(wished: Sequence[PortConfig], given: Sequence[PortConfig]) -> bool:
+    """Whether these are the wished ports, with all the numbers that they need."""
+    return len(wished) == len(given) and all(
+        want == have or (_is_open(want) and bool(have.published_port) and _but_number(want) == _but_number(have))
+        for want, have in zip(wished, given, strict=True)
+    )
+
+
+def regiven(state: State, service: Service) -> tuple[PortConfig, ...]:
+    """The ports of a service that went back to a former wish by itself. A number that another service has meanwhile
+    stays there."""
+    taken = {*taken_on_ingress(state, service.id), *taken_on_hosts(state, service.id)}
+    return given_ports(wished_ports(service.spec), service.published_ports, taken)
+
+
+def _others(state: State, besides: str) -> Iterable[Service]:
+    return (service for service in state.services.values() if service.id != besides and not service.removed)
+
+
+def _is_open(port: PortConfig) -> bool:
+    return port.publish_mode is not PublishMode.HOST and not port.published_port
+
+
+def _but_number(port: PortConfig) -> PortConfig:
+    return port.model_copy(update={"published_port": None})
+
+
+def _former(
+    port: PortConfig, before: Sequence[PortConfig], used: Container[PortKey], taken: Container[PortKey]
+) -> int | None:
+    for known in before:
+        if _but_number(known) == _but_number(port) and port_key(known) not in used and port_key(known) not in taken:
+            return known.published_port
+    return None
+
+
+def _lowest(port: PortConfig, used: Container[PortKey], taken: Container[PortKey]) -> int:
+    protocol = (port.protocol or Protocol.TCP).value
+    for number in OPEN_NUMBERS:
+        if (protocol, number) not in used and (protocol, number) not in taken:
+            return number
+    raise BadRequest(
+        f"EndpointSpec.Ports: all {protocol} ports from {OPEN_NUMBERS[0]} to {OPEN_NUMBERS[-1]} are published; "
+        f"name one for target port {port.target_port}"
+    )
 
 
 def _wish(port: PortConfig) -> tuple[str, int, int]:

@@ -18,7 +18,9 @@ class DirtySet:
     """`services` in order of marking; each may have a time at which it is due again."""
 
     def __init__(self) -> None:
+        # Something of a network; something that addresses and ports of services follow from.
         self.networks = False
+        self.addresses = False
         self._services: dict[str, None] = {}
         self._nodes: set[str] = set()
         self._due: dict[str, datetime] = {}
@@ -35,6 +37,7 @@ class DirtySet:
                     self._services[some.id] = None
                     self._note_dependencies(change, state)
                     concerned[some.spec.name or ""] = None
+                    self.addresses |= _moves_addresses(change)
                 case Task():
                     matters = _matters(change)
                     if matters:
@@ -43,6 +46,7 @@ class DirtySet:
                         concerned[some.service_name] = None
                 case Node():
                     self._nodes.add(some.id)
+                    self.networks |= _moves_shares(change)
                 case Network():
                     self.networks = True
                 case Cluster():
@@ -57,7 +61,7 @@ class DirtySet:
     def mark_all(self, state: State) -> None:
         self._services.update(dict.fromkeys(state.services))
         self._dependents = None
-        self.networks = True
+        self.networks = self.addresses = True
 
     def mark_due(self, now: datetime) -> None:
         for service_id in [service_id for service_id, due in self._due.items() if due <= now]:
@@ -93,8 +97,13 @@ class DirtySet:
         taken, self.networks = self.networks, False
         return taken
 
+    def take_addresses(self) -> bool:
+        """Whether anything was marked that addresses and ports of services follow from."""
+        taken, self.addresses = self.addresses, False
+        return taken
+
     def __bool__(self) -> bool:
-        return bool(self._services or self._nodes or self.networks)
+        return bool(self._services or self._nodes or self.networks or self.addresses)
 
     @property
     def next_due(self) -> datetime | None:
@@ -122,6 +131,27 @@ class DirtySet:
         if isinstance(change.after, Service):
             for name in dependencies(change.after):
                 known.setdefault(name, set()).add(change.after.id)
+
+
+def _moves_addresses(change: Changed) -> bool:
+    before, after = change.before, change.after
+    if not isinstance(before, Service) or not isinstance(after, Service):
+        return True
+    return _endpoint_of(before) != _endpoint_of(after)
+
+
+def _endpoint_of(service: Service) -> tuple[object, ...]:
+    spec = service.spec
+    networks = spec.task_template.networks
+    return service.removed, spec.endpoint_spec, networks, service.virtual_ips, service.published_ports
+
+
+def _moves_shares(change: Changed) -> bool:
+    """Every node that is there takes published ports; what it reaches by itself, networks keep clear of."""
+    before, after = change.before, change.after
+    if not isinstance(before, Node) or not isinstance(after, Node):
+        return True
+    return before.state != after.state or before.routes != after.routes
 
 
 def _has_just_started(change: Changed) -> bool:

@@ -8,6 +8,7 @@ all. Pure but for the ids, which come from the `mint` it is given.
 from collections.abc import Iterator
 from datetime import datetime
 
+from manager.allocator.ingress import ingress_network
 from manager.allocator.networks import task_networks
 from manager.allocator.ports import host_ports
 from manager.objects import (
@@ -102,6 +103,11 @@ class Draft:
     def replace(self, value: AnyObject) -> None:
         self._replaced[value.id] = value
 
+    def amend_service(self, service_id: str, **fields: object) -> None:
+        """The service as it will be, with these fields besides."""
+        known = self._replaced.get(service_id, self._state.services[service_id])
+        self.replace(known.model_copy(update=fields))
+
     def network(self, network_id: str) -> Network | None:
         """The network as it will be."""
         replaced = self._replaced.get(network_id)
@@ -128,7 +134,7 @@ class Draft:
             status=TaskStatus(timestamp=self._now, state=TaskState.NEW, message="created"),
             reason=new.reason,
             start_after=new.start_after,
-            networks=task_networks(service, template),
+            networks=task_networks(service, template, ingress_network(self._state)),
             ports=host_ports(service.spec),
             job_iteration=new.job_iteration,
         )

@@ -10,9 +10,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
+from manager.allocator.ingress import lacks_ingress, new_ingress
+from manager.allocator.vips import Rested
 from manager.control.dirty import DirtySet
 from manager.control.draft import Draft
-from manager.control.scheduling import allocate, schedule
+from manager.control.scheduling import allocate, allocate_endpoints, schedule
 from manager.control.view_keeper import ViewKeeper
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger, Subscription
@@ -21,8 +23,10 @@ from manager.orchestrator.liveness import reconcile_nodes
 from manager.orchestrator.plan import Surroundings, reconcile_service
 from manager.orchestrator.reaper import reap_networks, reap_specs, reap_stacks
 from manager.state import Changed
+from manager.store.codec import put
 from manager.store.errors import CommitConflict
-from manager.store.port import Unit
+from manager.store.keys import name_key
+from manager.store.port import Put, Unit
 from swarmpy.clock import Clock, within
 from swarmpy.idgen import Mint
 from swarmpy.logs import logger
@@ -59,6 +63,7 @@ class ControlLoop:
         self._sessions = sessions
         self._settings = settings
         self._dirty = DirtySet()
+        self._rested = Rested()
         self._rest_until: dict[str, datetime] = {}
         self._next_beat = self._next_resync = self._next_retry = self._last_breath = clock.monotonic()
         self._must_sweep = True
@@ -121,6 +126,7 @@ class ControlLoop:
     def _apply(self, portion: Sequence[Changed]) -> None:
         self._keeper.apply(portion)
         self._dirty.mark(portion, self._state)
+        self._rested.note(portion, self._clock.now())
 
     def _see_all(self) -> None:
         """The scheduler's picture made anew from the state, and everything to be looked at."""
@@ -151,8 +157,10 @@ class ControlLoop:
         is_retry = self._keeper.wants_retry and tick >= self._next_retry
         if not (self._dirty or is_retry):
             return
+        if not await self._has_ingress(now):
+            return
         draft = Draft(self._state, self._mint, now)
-        networks = self._dirty.take_networks()
+        networks, addresses = self._dirty.take_networks(), self._dirty.take_addresses()
         services = await self._decide(draft, now, changes, with_specs=is_resync)
         self._keeper.release(draft.changed.values())
         if is_retry or networks:
@@ -161,10 +169,27 @@ class ControlLoop:
         else:
             waiting = list(draft.new)
         placed = await schedule(draft, self._state, self._keeper, waiting, now)
-        if networks or self._must_sweep or any(task.networks for task in placed):
+        moves = networks or addresses or self._must_sweep
+        if moves or any(task.networks for task in placed):
             allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep)
             self._must_sweep = False
+        if moves:
+            allocate_endpoints(draft, self._state, self._rested.at(now))
         await self._commit(draft, services)
+
+    async def _has_ingress(self, now: datetime) -> bool:
+        """Where a service needs the ingress network, it is made. A write of its own: tasks are born on it."""
+        if not lacks_ingress(self._state):
+            return True
+        network = new_ingress(self._state, self._mint(), now)
+        claim = Put(name_key("networks", network.spec.name), network.id.encode(), modified=0)
+        try:
+            await self._ledger.commit([Unit((put(network, create=True), claim))])
+        except CommitConflict:
+            await self._clock.sleep(self.NEWS_AFTER)
+            return False
+        log.info("network.ingress_made", network=network.id, name=network.spec.name)
+        return True
 
     async def _judge_nodes(self, now: datetime) -> None:
         """Who is silent. A write of its own: what follows for tasks is the next pass's business."""
@@ -241,7 +266,7 @@ class ControlLoop:
         self._keeper.restore(key.removeprefix("tasks/") for key in keys if key.startswith("tasks/"))
         for service_id in services:
             self._dirty.mark_service(service_id)
-        self._dirty.networks = self._must_sweep = True
+        self._dirty.networks = self._dirty.addresses = self._must_sweep = True
 
 
 def _portions(decision: Decision, size: int) -> Iterator[Decision]:

@@ -9,10 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from manager.allocator.networks import DEFAULT_POOLS, allocate_networks
+from manager.allocator.networks import allocate_networks
+from manager.allocator.ports import are_given, regiven, wished_ports
+from manager.allocator.vips import allocate_vips
 from manager.control.draft import Draft
 from manager.control.view_keeper import ViewKeeper, is_waiting
-from manager.objects import Reason, ReasonCode, Task
+from manager.objects import Reason, ReasonCode, Task, VirtualIP
 from manager.orchestrator.reasons import network_reason, no_node, reason, waiting_reason
 from manager.state import State
 from scheduler.place import Placed, Refused, TaskGroup, place_in_slices
@@ -54,12 +56,25 @@ def allocate(
     for task in on_networks:
         for attachment in task.networks:
             joining.setdefault(attachment.network_id, set()).add(task.node_id)
-    decision = allocate_networks(state, DEFAULT_POOLS, (), now, joining=joining, sweep=sweep)
+    decision = allocate_networks(state, now, joining=joining, sweep=sweep)
     draft.add(decision)
     for task in on_networks:
         lacking = next((lack for n in task.networks if (lack := _lack(draft, n.network_id, task.node_id))), "")
         if lacking:
             _take_back(draft, state, keeper, task, lacking, now)
+
+
+def allocate_endpoints(draft: Draft, state: State, rested: Mapping[VirtualIP, datetime]) -> None:
+    """Give services their virtual addresses, and those that went back to a former wish by themselves the ports of that.
+    Networks come first: the addresses are of their subnets."""
+    for service_id, vips in allocate_vips(state, draft.network, rested).items():
+        draft.amend_service(service_id, virtual_ips=vips)
+    for service in state.services.values():
+        if service.removed or are_given(wished_ports(service.spec), service.published_ports):
+            continue
+        ports = regiven(state, service)
+        if ports != service.published_ports:
+            draft.amend_service(service.id, published_ports=ports)
 
 
 def _lack(draft: Draft, network_id: str, node_id: str) -> str:
@@ -112,7 +127,7 @@ def _groups(draft: Draft, state: State, keeper: ViewKeeper, task_ids: Iterable[s
         except BadRequest as error:
             _refuse(draft, state, Refused((task_id,), str(error), {}), now)
             continue
-        key: tuple[object, ...] = (task.service_id, task.spec_version, task.node_id, task.ports)
+        key: tuple[object, ...] = (task.service_id, task.spec_version, task.node_id, task.ports, asked.networks)
         group = TaskGroup(task.service_id, task.spec_version, asked, (), task.node_id)
         volumes = keeper.volumes_of(task, asked)
         if volumes:

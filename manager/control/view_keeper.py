@@ -4,17 +4,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from manager.admission.network_options import must_encrypt
+from manager.allocator.networks import has_free_share, share_room, usual_room
 from manager.allocator.ports import host_ports
-from manager.objects import AnyObject, Node, Service, Task
+from manager.objects import AnyObject, Network, Node, Service, Task
 from manager.orchestrator.decision import AdoptTask
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes, stays
-from scheduler.view import ClusterView, PlacedTask, Requirements, node_info, requirements
+from scheduler.view import ClusterView, NetworkRoom, PlacedTask, Requirements, node_info, requirements
 from scheduler.volumes import volume_name
 from swarmpy.errors import BadRequest
 from swarmpy.models.port import PortConfig
 from swarmpy.states import NodeState, TaskState
+from swarmpy.wire import WIREGUARD
 
 _FAILURES = frozenset({TaskState.FAILED, TaskState.REJECTED})
 _CACHED = 10_000
@@ -28,7 +31,7 @@ class ViewKeeper:
         self._waiting: dict[str, None] = {}  # in order of arrival
         self._has_room_changed = True
         self._state = state
-        self._requirements: dict[tuple[str, tuple[PortConfig, ...]], Requirements] = {}
+        self._requirements: dict[tuple[str, tuple[PortConfig, ...], tuple[str, ...]], Requirements] = {}
         self.apply(Changed("", None, value) for value in state.objects())
 
     @property
@@ -47,6 +50,8 @@ class ViewKeeper:
                 self._apply_task(change.before, change.after)
             elif isinstance(change.after or change.before, Node):
                 self._apply_node(change.before, change.after)
+            elif isinstance(some := change.after or change.before, Network):
+                self._apply_network(some, is_gone=change.after is None)
 
     def restore(self, task_ids: Iterable[str]) -> None:
         """Give back the room of tasks whose placement was not written after all."""
@@ -56,12 +61,13 @@ class ViewKeeper:
 
     def requirements_of(self, task: Task) -> Requirements:
         """Raises `BadRequest` where a wish makes no sense: the API lets none such in, an older one may have."""
-        key = (f"{task.service_id}/{task.spec_version}", task.ports)
+        networks = tuple(joined.network_id for joined in task.networks)
+        key = (f"{task.service_id}/{task.spec_version}", task.ports, networks)
         known = self._requirements.get(key)
         if known is None:
             if len(self._requirements) >= _CACHED:
                 self._requirements.clear()
-            known = self._requirements[key] = requirements(self._state.spec_of(task).template, task.ports)
+            known = self._requirements[key] = requirements(self._state.spec_of(task).template, task.ports, networks)
         return known
 
     # what deciders ask the scheduler
@@ -153,10 +159,25 @@ class ViewKeeper:
                 addr=after.addr,
                 message=message,
                 volumes=after.volumes,
+                features=after.features,
             )
             self.view.put_node(info)
         elif before is not None:
             self.view.drop_node(before.id)
+
+    def _apply_network(self, network: Network, *, is_gone: bool) -> None:
+        self._has_room_changed = True
+        if is_gone or not network.subnet:
+            self.view.drop_network(network.id)
+            return
+        room = NetworkRoom(
+            network.id,
+            network.spec.name,
+            {share.node_id: share_room(share.subnet) for share in network.node_subnets},
+            usual_room(network) if has_free_share(network) else 0,
+            WIREGUARD if must_encrypt(network) else "",
+        )
+        self.view.put_network(room)
 
     def _apply_task(self, before: AnyObject | None, after: AnyObject | None) -> None:
         old = before if isinstance(before, Task) else None
@@ -217,4 +238,5 @@ def _holds_room(task: Task) -> bool:
 
 
 def _place_of(task: Task) -> tuple[object, ...]:
-    return task.node_id, task.is_wanted, task.spec_version, task.ports, task.generic
+    networks = tuple(joined.network_id for joined in task.networks)
+    return task.node_id, task.is_wanted, task.spec_version, task.ports, task.generic, networks

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from manager.allocator.ports import host_ports, same_ports
+from manager.allocator.ports import fits_endpoint
 from manager.objects import Task
 from manager.orchestrator.decision import AdoptTask, Decision
 from manager.orchestrator.liveness import must_leave
@@ -52,7 +52,7 @@ def _candidate(view: "View", slot: Slot, same: dict[int, bool]) -> Task | None:
     task = next((task for task in reversed(slot.wanted) if task.state is TaskState.RUNNING), None)
     if task is None or task.desired_state is not TaskState.RUNNING or is_out_of_reach(state, task.node_id):
         return None
-    if not same_ports(task.ports, host_ports(service.spec)):
+    if not fits_endpoint(task, service.spec):
         return None
     version = task.spec_version
     if version not in same:

@@ -129,10 +129,11 @@ def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:
 
 
 def network_reason(state: State, task: Task) -> str:
-    """What is wrong with a network of the task; empty when nothing is."""
+    """What is wrong with a network of the task; empty when nothing is. One that has a range but no share for another
+    node takes tasks where it is."""
     for attachment in task.networks:
         network = state.networks.get(attachment.network_id)
-        if network is not None and network.reason is not None:
+        if network is not None and network.reason is not None and not network.subnet:
             return f"network {network.spec.name}: {network.reason.text}"
     return ""
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from manager.allocator.ports import host_ports, same_ports
+from manager.allocator.ports import fits_endpoint
 from manager.objects import Service, Task
 from manager.orchestrator.decision import NewTask
 from manager.state import State
@@ -152,13 +152,13 @@ def update_order(service: Service) -> UpdateOrder:
 
 
 def is_current(service: Service, task: Task) -> bool:
-    """Made from the service's present wish, host ports included (they lie outside the task template), and for its
-    present iteration.
+    """Made from the service's present wish, host ports and whether it is on the ingress network included (they lie
+    outside the task template), and for its present iteration.
 
     Equal templates have equal numbers: admission takes a known number again when a wish comes back.
     """
     return (
         task.spec_version == service.spec_version
         and task.job_iteration == service.job_iteration
-        and same_ports(task.ports, host_ports(service.spec))
+        and fits_endpoint(task, service.spec)
     )

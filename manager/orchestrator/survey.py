@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from manager.allocator.ports import host_ports, same_ports
+from manager.allocator.ports import host_ports, is_on_ingress, publishes, same_ports
 from manager.objects import Task
 from manager.orchestrator.keep import View
 from manager.orchestrator.liveness import must_leave
@@ -76,6 +76,7 @@ def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bo
     keep it; or it is a job's and complete."""
     service = view.service
     version, iteration, ports = service.spec_version, service.job_iteration, host_ports(service.spec)
+    on_ingress = publishes(service.spec)
     # Tasks of one wish are judged alike on one node.
     verdicts: dict[str, bool] = {}
 
@@ -89,6 +90,8 @@ def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bo
         if state is not TaskState.RUNNING or task.desired_state is not TaskState.RUNNING:
             return False
         if task.reason is not None or task.spec_version != version or not same_ports(task.ports, ports):
+            return False
+        if is_on_ingress(task) != on_ingress:
             return False
         verdict = verdicts.get(task.node_id)
         if verdict is None:

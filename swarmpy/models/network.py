@@ -6,6 +6,9 @@ from swarmpy.models.base import DockerModel, Driver, Labels, Timestamp
 
 # The option of a network that sets its MTU, in a client's wish and on the engine alike.
 MTU_OPTION = "com.docker.network.driver.mtu"
+# Its VNI, and whether what goes between nodes is encrypted.
+VNI_OPTION = "com.docker.network.driver.overlay.vxlanid_list"
+ENCRYPTED_OPTION = "encrypted"
 
 
 class IPAMConfig(DockerModel):

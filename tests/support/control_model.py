@@ -173,6 +173,7 @@ class ControlModel:
             if not self.dirty:
                 break
             self.dirty.take_networks()
+            self.dirty.take_addresses()
         else:
             raise AssertionError(f"the deciders do not come to rest: {decision}")
         self._commit(reap_specs(self.state))

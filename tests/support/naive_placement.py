@@ -14,11 +14,13 @@ from swarmpy.states import Availability
 
 @dataclass
 class NaiveCluster:
-    """`failures` are (node id, service id, spec version, time)."""
+    """`failures` are (node id, service id, spec version, time); `rooms` have by network and node how many addresses
+    are there."""
 
     nodes: Sequence[NodeInfo]
     tasks: list[PlacedTask] = field(default_factory=list)
     failures: Sequence[tuple[str, str, int, datetime]] = ()
+    rooms: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     def place(self, groups: Iterable[TaskGroup], now: datetime) -> Mapping[str, str]:
         """Task id -> node id, for the tasks that found a node; once one of a group found none, the rest does not."""
@@ -50,6 +52,10 @@ class NaiveCluster:
             and (not asked.nano_cpus or cpus <= (node.capacity.nano_cpus or 0))
             and (not asked.memory_bytes or memory <= (node.capacity.memory_bytes or 0))
             and taken_ports.isdisjoint(asked.host_ports)
+            and all(
+                sum(network in task.requirements.networks for task in here) < self.rooms[network, node.id]
+                for network in asked.networks
+            )
             and (not asked.max_replicas or len(of_service) < asked.max_replicas)
         )
 

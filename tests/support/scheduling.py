@@ -55,6 +55,7 @@ def wish(
     platforms: tuple[tuple[str, str], ...] = (),
     plugins: tuple[tuple[str, str], ...] = (),
     max_replicas: int = 0,
+    networks: tuple[str, ...] = (),
 ) -> Requirements:
     attributes = tuple(a for text in spread if (a := find_attribute(text)) is not None)
     return Requirements(
@@ -67,6 +68,7 @@ def wish(
         generic=generic,
         host_ports=host_ports,
         max_replicas=max_replicas,
+        networks=networks,
     )
 
 

@@ -66,7 +66,7 @@ def test_one_subnet_per_network_is_carried_out() -> None:
     two = NetworkCreate.model_validate(
         {"Name": "n", "IPAM": {"Config": [{"Subnet": "10.1.0.0/16"}, {"Subnet": "10.2.0.0/16"}]}}
     )
-    with pytest.raises(Unsupported, match="one subnet per network is carried out, not 2"):
+    with pytest.raises(Unsupported, match="a network has one subnet, not 2"):
         admit(a_state(), two)
 
 

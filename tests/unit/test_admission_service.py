@@ -305,8 +305,8 @@ def test_a_removed_service_frees_its_name_at_once() -> None:
         (a_wish(EndpointSpec={"Ports": [host_port(80, 70000)]}), "published port 70000 is not between"),
         (a_wish(EndpointSpec={"Ports": [host_port(80, 8080), host_port(81, 8080)]}), "8080/tcp is named twice"),
         (
-            a_wish(EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}),
-            "published port 8080: ingress mode is not carried out yet; use mode: host",
+            a_wish(EndpointSpec={"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}),
+            "published port 8080 cannot be published in ingress mode with endpoint mode dnsrr",
         ),
         (a_wish(Mode={"GlobalJob": {}}, EndpointSpec={"Ports": [host_port(80)]}), "a job publishes no ports"),
     ],

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from ipaddress import IPv4Network
 
-from support.builders import T0, a_network, a_service, a_state, a_task, a_template, at
+from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
 from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, task_networks
 from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Task
 from manager.state import State
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
-from swarmpy.states import TaskState
+from swarmpy.states import NodeState, TaskState
 
 
 def allocated(
@@ -21,8 +21,10 @@ def allocated(
     sweep: bool = True,
 ) -> State:
     """The state as it is when what was decided is written."""
-    state = a_state(a_service(), *objects)
-    decision = allocate_networks(state, pools, routes, T0, joining=joining, sweep=sweep)
+    cluster = a_cluster().model_copy(update={"address_pools": pools})
+    router = a_node("router", state=NodeState.DOWN).model_copy(update={"routes": routes})
+    state = a_state(a_service(), cluster, router, *objects)
+    decision = allocate_networks(state, T0, joining=joining, sweep=sweep)
     for network in decision.replace:
         assert isinstance(network, Network)
         state.networks[network.id] = network
@@ -51,15 +53,15 @@ def test_a_network_gets_a_vni_a_range_and_a_gateway() -> None:
 def test_networks_share_neither_vni_nor_range() -> None:
     state = allocated(a_network("b", created_at=at(1)), a_network("a", created_at=at(2)))
 
-    assert (net(state, "b").vni, net(state, "b").subnet) == (4097, "10.0.0.0/16")
-    assert (net(state, "a").vni, net(state, "a").subnet) == (4098, "10.1.0.0/16")
+    assert (net(state, "b").vni, net(state, "b").subnet) == (65537, "10.0.0.0/16")
+    assert (net(state, "a").vni, net(state, "a").subnet) == (65538, "10.1.0.0/16")
 
 
 def test_what_is_allocated_stays_as_it_is() -> None:
     state = allocated(a_network(vni=5000, subnet="10.9.0.0/16", gateway="10.9.0.1"))
 
     assert net(state).vni == 5000
-    assert not allocate_networks(state, DEFAULT_POOLS, (), T0)
+    assert not allocate_networks(state, T0)
 
 
 def test_routes_of_the_machines_are_left_alone_but_a_default_route_is_none() -> None:
@@ -75,7 +77,7 @@ def test_a_wished_subnet_and_gateway_are_taken() -> None:
 
 
 def test_a_wished_subnet_that_overlaps_is_refused_by_name() -> None:
-    taken = a_network("other", vni=4097, subnet="172.30.0.0/16")
+    taken = a_network("other", vni=65537, subnet="172.30.0.0/16")
     reason = net(allocated(taken, a_network(wished_subnet="172.30.4.0/24"))).reason
 
     assert reason is not None
@@ -86,7 +88,7 @@ def test_a_wished_subnet_that_overlaps_is_refused_by_name() -> None:
 def test_a_wished_subnet_that_a_machine_routes_is_refused() -> None:
     reason = net(allocated(a_network(wished_subnet="192.168.1.0/24"), routes=("192.168.0.0/16",))).reason
 
-    assert reason is not None and "route 192.168.0.0/16 of a node" in reason.text
+    assert reason is not None and "route 192.168.0.0/16 of node router" in reason.text
 
 
 def test_a_range_is_not_chosen_over_one_that_someone_wished_for() -> None:
@@ -115,7 +117,7 @@ def test_a_reason_goes_when_there_is_room_again() -> None:
 
 
 def test_removed_networks_get_nothing_and_keep_their_range_until_they_are_gone() -> None:
-    removed = a_network("old", vni=4097, subnet="10.0.0.0/16", removed=True)
+    removed = a_network("old", vni=65537, subnet="10.0.0.0/16", removed=True)
     state = allocated(removed, a_network(), a_network("new-but-removed", removed=True))
 
     assert net(state).subnet == "10.1.0.0/16"
@@ -137,7 +139,7 @@ def test_a_node_whose_tasks_are_placed_in_this_pass_gets_its_share_with_them() -
 
 def test_shares_are_given_back_when_no_task_is_left_but_only_in_a_sweep() -> None:
     held = NodeSubnet(node_id="n1", subnet="10.0.1.0/24", gateway="10.0.1.1")
-    network = a_network(vni=4097, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
+    network = a_network(vni=65537, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
     gone = on("n1", state=TaskState.SHUTDOWN, desired=TaskState.SHUTDOWN)
 
     assert shares(net(allocated(network, gone))) == {}
@@ -147,7 +149,7 @@ def test_shares_are_given_back_when_no_task_is_left_but_only_in_a_sweep() -> Non
 
 def test_a_share_given_back_can_be_given_again() -> None:
     held = NodeSubnet(node_id="n2", subnet="10.0.2.0/24", gateway="10.0.2.1")
-    network = a_network(vni=4097, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
+    network = a_network(vni=65537, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
 
     assert shares(net(allocated(network, on("n2"), on("n3")))) == {"n2": "10.0.2.0/24", "n3": "10.0.1.0/24"}
 
@@ -157,7 +159,7 @@ def test_small_wished_subnets_are_cut_smaller() -> None:
     tiny = net(allocated(a_network(wished_subnet="172.30.0.0/28"), on("n1")))
 
     assert shares(network) == {"n1": "172.30.0.16/28"}
-    assert shares(tiny) == {"n1": "172.30.0.0/28"}
+    assert shares(tiny) == {"n1": "172.30.0.8/29"}
 
 
 def test_shares_stay_inside_the_wished_range_of_addresses() -> None:
@@ -199,15 +201,15 @@ def test_a_network_that_has_all_of_the_pool_says_when_that_is_full() -> None:
 
 def test_room_that_a_full_network_took_is_not_given_to_another() -> None:
     outside = NodeSubnet(node_id="n1", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    grown = a_network("grown", vni=4097, subnet="10.0.0.0/16", node_subnets=(outside,))
+    grown = a_network("grown", vni=65537, subnet="10.0.0.0/16", node_subnets=(outside,))
 
     assert net(allocated(grown, on("n1", "grown"), a_network())).subnet == "10.2.0.0/16"
 
 
 def test_a_vni_that_became_free_is_given_again() -> None:
-    later = a_network("later", vni=4098, subnet="10.1.0.0/16")
+    later = a_network("later", vni=65538, subnet="10.1.0.0/16")
 
-    assert net(allocated(later, a_network())).vni == 4097
+    assert net(allocated(later, a_network())).vni == 65537
 
 
 def test_a_task_is_on_the_networks_of_its_wish_under_its_aliases() -> None:
@@ -219,9 +221,9 @@ def test_a_task_is_on_the_networks_of_its_wish_under_its_aliases() -> None:
         )
     )
 
-    attachments = task_networks(a_service(), template)
+    attachments = task_networks(a_service(), template, None)
     assert [(attachment.network_id, attachment.aliases) for attachment in attachments] == [
         ("net", ("www",)),
         ("back", ()),
     ]
-    assert task_networks(a_service(), a_template()) == ()
+    assert task_networks(a_service(), a_template(), None) == ()

@@ -11,7 +11,7 @@ from support.scheduling import GIB, NOW, cluster, node, wish
 
 from scheduler.place import Outcome, Placed, Refused, TaskGroup, place, place_in_slices
 from scheduler.ranking import removal_order
-from scheduler.view import ClusterView, NodeInfo, PlacedTask, Requirements
+from scheduler.view import ClusterView, NetworkRoom, NodeInfo, PlacedTask, Requirements
 from swarmpy.states import Availability
 
 ZONES = st.sampled_from(("a", "b", "c"))
@@ -48,6 +48,7 @@ WISHES = st.builds(
     host_ports=st.sampled_from(((), (), (), (("tcp", 80),), (("tcp", 80), ("udp", 53)))),
     platforms=st.sampled_from(((), (), (("linux", "amd64"),))),
     max_replicas=st.sampled_from((0, 0, 1, 2, 3)),
+    networks=st.sampled_from(((), (), ("front",), ("front", "back"))),
 )
 
 
@@ -60,11 +61,14 @@ class Story:
     failures: list[tuple[str, str, int, int]]
     groups: list[TaskGroup]
     moved: set[int] = field(default_factory=set)
+    rooms: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def view(self) -> ClusterView:
         """The nodes named by `moved` come after their tasks, as when an agent registers anew."""
         late = [info for number, info in enumerate(self.nodes) if number in self.moved]
         view = cluster(*(info for number, info in enumerate(self.nodes) if number not in self.moved))
+        for name, shares in self.rooms.items():
+            view.put_network(NetworkRoom(name, name, shares, elsewhere=2))
         for task, _ in self.history:
             view.add_task(task)
         for info in late:
@@ -78,7 +82,8 @@ class Story:
 
     def naive(self) -> NaiveCluster:
         failures = [(n, s, v, NOW - timedelta(seconds=ago)) for n, s, v, ago in self.failures]
-        return NaiveCluster(self.nodes, [task for task, stays in self.history if stays], failures)
+        rooms = {(name, node.id): self.rooms[name].get(node.id, 2) for name in self.rooms for node in self.nodes}
+        return NaiveCluster(self.nodes, [task for task, stays in self.history if stays], failures, rooms)
 
 
 @st.composite
@@ -102,7 +107,9 @@ def stories(draw: st.DrawFn) -> Story:
         TaskGroup(draw(services), 1, asked, tuple(f"g{number}.{n}" for n in range(draw(st.integers(1, 14)))))
         for number, asked in enumerate(wishes)
     ]
-    return Story(nodes, history, failing * 5, groups, draw(st.sets(st.integers(0, 8), max_size=2)))
+    shares = st.dictionaries(somewhere, st.integers(0, 4), max_size=4)
+    rooms = {"front": draw(shares), "back": draw(shares)}
+    return Story(nodes, history, failing * 5, groups, draw(st.sets(st.integers(0, 8), max_size=2)), rooms)
 
 
 def chosen(outcomes: tuple[Outcome, ...]) -> dict[str, str]:
