@@ -87,25 +87,28 @@ def given_ports(
     """All wished ports with numbers. One that was given before stays; those that others have are left out. Numbers in
     host mode that are left open each engine finds. Raises `BadRequest` when no open number is left."""
     used = {port_key(port) for port in wished if port.published_port}
-    before = [port for port in known if port.published_port and port_key(port) not in used]
+    kept: dict[int, PortConfig] = {}
+    for index, port in enumerate(wished):
+        former = _former(port, known, used, taken) if _is_open(port) else None
+        if former is not None:
+            kept[index] = former
+            used.add(port_key(former))
     given: list[PortConfig] = []
-    for port in wished:
-        if port.publish_mode is PublishMode.HOST:
+    for index, port in enumerate(wished):
+        if index in kept:
+            given.append(kept[index])
+        elif _is_open(port):
+            given.append(port.model_copy(update={"published_port": _lowest(port, used, taken)}))
+            used.add(port_key(given[-1]))
+        elif port.publish_mode is PublishMode.HOST or port_key(port) not in taken:
             given.append(port)
-        elif port.published_port:
-            given += [port] if port_key(port) not in taken else []
-        else:
-            number = _former(port, before, used, taken) or _lowest(port, used, taken)
-            numbered = port.model_copy(update={"published_port": number})
-            used.add(port_key(numbered))
-            given.append(numbered)
     return tuple(given)
 
 
 def are_given(wished: Sequence[PortConfig], given: Sequence[PortConfig]) -> bool:
     """Whether these are the wished ports, with all the numbers that they need."""
     return len(wished) == len(given) and all(
-        want == have or (_is_open(want) and bool(have.published_port) and _but_number(want) == _but_number(have))
+        (bool(have.published_port) and _but_number(want) == _but_number(have)) if _is_open(want) else want == have
         for want, have in zip(wished, given, strict=True)
     )
 
@@ -130,11 +133,13 @@ def _but_number(port: PortConfig) -> PortConfig:
 
 
 def _former(
-    port: PortConfig, before: Sequence[PortConfig], used: Container[PortKey], taken: Container[PortKey]
-) -> int | None:
-    for known in before:
-        if _but_number(known) == _but_number(port) and port_key(known) not in used and port_key(known) not in taken:
-            return known.published_port
+    port: PortConfig, known: Iterable[PortConfig], used: Container[PortKey], taken: Container[PortKey]
+) -> PortConfig | None:
+    """What the port was given before, where nobody has that now."""
+    for before in known:
+        is_free = port_key(before) not in used and port_key(before) not in taken
+        if before.published_port and is_free and _but_number(before) == _but_number(port):
+            return before
     return None
 
 

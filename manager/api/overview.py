@@ -16,10 +16,11 @@ from manager.api.status import (
     StoreStatus,
 )
 from manager.api.steps import Steps
+from manager.api.views.network_usage import usage_of
 from manager.api.views.services import TaskCounts
 from manager.api.views.stacks import stack_of
 from manager.api.views.tasks import status_of
-from manager.objects import Node, ReasonCode, Service, Task
+from manager.objects import Network, Node, ReasonCode, Service, Task
 from manager.state import State
 from swarmpy import __version__
 from swarmpy.states import NodeState, TaskState
@@ -72,13 +73,7 @@ def overview(state: State, around: Surroundings, services: Iterable[ServiceLine]
         nodes=tuple(_node_line(node, state, around) for node in sorted(state.nodes.values(), key=_hostname)),
         services=tuple(sorted(services, key=lambda line: line.name)),
         networks=tuple(
-            NetworkLine(
-                id=network.id,
-                name=network.spec.name,
-                stack=stack_of(network.spec.labels),
-                subnet=network.subnet,
-                reason=network.reason.text if network.reason else "",
-            )
+            _network_line(network, state)
             for network in sorted(visible_networks(state), key=lambda network: network.spec.name)
         ),
     )
@@ -190,6 +185,20 @@ def _node_line(node: Node, state: State, around: Surroundings) -> NodeLine:
         applied_revision=around.applied_revision(node.id),
         mapped_revision=around.mapped_revision(node.id),
         running_tasks=sum(task.state is TaskState.RUNNING for task in state.tasks_of_node(node.id)),
+    )
+
+
+def _network_line(network: Network, state: State) -> NetworkLine:
+    use = usage_of(network, state)
+    return NetworkLine(
+        id=network.id,
+        name=network.spec.name,
+        stack=stack_of(network.spec.labels),
+        subnet=network.subnet,
+        reason=network.reason.text if network.reason else "",
+        used=use.used,
+        total=use.total,
+        full=tuple(share.hostname for share in use.shares if share.used >= share.total),
     )
 
 

@@ -85,13 +85,17 @@ class ServiceLine(Document):
 
 
 class NetworkLine(Document):
-    """`reason` is why the network cannot be used; empty when it can."""
+    """`reason` is why the network cannot be used, or not by another node; empty when it can. `used` of `total`
+    addresses of tasks are taken in the shares that nodes have; `full` are the hostnames whose share has none left."""
 
     id: str
     name: str
     stack: str = ""
     subnet: str = ""
     reason: str = ""
+    used: int = 0
+    total: int = 0
+    full: tuple[str, ...] = ()
 
 
 class StatusDocument(Document):

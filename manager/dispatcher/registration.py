@@ -1,6 +1,8 @@
 """The node's record as its agent's words change it, and what its agent is told of the node's place. Pure."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from ipaddress import IPv4Network
 
 from manager.objects import Node
 from manager.state import State
@@ -22,6 +24,15 @@ def check_description(description: NodeDescription) -> None:
     ):
         if found > most:
             raise BadRequest(f"the engine of this node has {found} {what}, more than the {most} that are kept")
+
+
+def check_routes(routes: Iterable[str]) -> None:
+    """Raises `BadRequest` for what is no IPv4 subnet: every network is compared with it."""
+    for route in routes:
+        try:
+            IPv4Network(route, strict=False)
+        except ValueError as cause:
+            raise BadRequest(f"the route {route!r} of this node is no IPv4 subnet: {cause}") from cause
 
 
 def registered(known: Node, hello: Hello, now: datetime) -> Node | None:

@@ -12,7 +12,7 @@ from manager.ca.sealing import Sealer
 from manager.dispatcher.channel import Channel, ChannelClosed
 from manager.dispatcher.maps import Maps
 from manager.dispatcher.news import REMOVED, News
-from manager.dispatcher.registration import check_description, described, registered
+from manager.dispatcher.registration import check_description, check_routes, described, registered
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.session import Session, Source
 from manager.ledger import Ledger
@@ -169,6 +169,7 @@ class Sessions:
         try:
             self._must_serve()
             check_description(hello.description)
+            check_routes(hello.routes)
             if hello.address:
                 # Other nodes will be told it.
                 parse_address(hello.address, "the address of this node", 0)
@@ -226,6 +227,7 @@ class Sessions:
                     await session.channel.send(Beaten(beat_every=self._beat_every()))
                 case Described():
                     check_description(message.description)
+                    check_routes(message.routes or ())
                     await self._describe(session, message)
                 case Goodbye():
                     log.info("session.ended", node=session.node_id, reason=message.reason)

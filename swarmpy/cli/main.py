@@ -24,6 +24,7 @@ COMMANDS = {
     "node": ("swarmpy.cli.node:node", "Look at, label, drain, promote and remove nodes."),
     "cluster": ("swarmpy.cli.cluster:cluster", "Look at the cluster and change what it allows, keeps and renews."),
     "task": ("swarmpy.cli.task:task", "Look at single tasks."),
+    "network": ("swarmpy.cli.network:network", "Make, list, look at, remove and prune networks."),
     "secret": ("swarmpy.cli.kept_group:secret", "Make, list, look at and remove secrets."),
     "config": ("swarmpy.cli.kept_group:config", "Make, list, look at and remove configs."),
     "lab": ("swarmpy.cli.lab:lab", "Make a real cluster of many nodes on this one machine, for tests and trials."),

@@ -21,6 +21,10 @@ NODE_COLUMNS = {
     "ManagerStatus": "MANAGER STATUS", "EngineVersion": "ENGINE VERSION",
 }  # fmt: skip
 KEPT_COLUMNS = {"ID": "ID", "Name": "NAME", "CreatedAt": "CREATED", "UpdatedAt": "UPDATED"}
+NETWORK_COLUMNS = {
+    "ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "Subnet": "SUBNET", "Used": "ADDRESSES",
+}  # fmt: skip
+SHARE_COLUMNS = {"Node": "NODE", "Subnet": "SUBNET", "Used": "ADDRESSES"}
 STACK_COLUMNS = {"Name": "NAME", "Services": "SERVICES"}
 
 _ERROR_WIDTH = 60
@@ -30,6 +34,22 @@ _MODES = {
     "ReplicatedJob": "replicated job",
     "GlobalJob": "global job",
 }
+
+
+def network_row(network: Object, *, whole: bool) -> dict[str, str]:
+    usage, configs = network["Usage"], network["IPAM"].get("Config") or [{}]
+    return {
+        "ID": short_id(network["Id"], whole=whole),
+        "Name": network["Name"],
+        "Driver": network["Driver"],
+        "Scope": network["Scope"],
+        "Subnet": configs[0].get("Subnet", ""),
+        "Used": f"{usage['Used']}/{usage['Total']}",
+    }
+
+
+def share_row(share: Object) -> dict[str, str]:
+    return {"Node": share["Hostname"], "Subnet": share["Subnet"], "Used": f"{share['Used']}/{share['Total']}"}
 
 
 def service_row(service: Object) -> dict[str, str]:

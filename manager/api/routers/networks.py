@@ -1,16 +1,24 @@
 """/networks: the cluster's overlay networks."""
 
+from datetime import datetime
+from functools import partial
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from manager.admission.network import admit_network, admit_removal
+from manager.admission.admitted import Admitted
+from manager.admission.network import admit_network, admit_removal, unused_networks
 from manager.api.dependencies import Context, Picture, carry_out
-from manager.api.filters import Filters, parse_filters
+from manager.api.filters import Filters, parse_filters, parse_flag
 from manager.api.lookup import find_network, visible_networks
 from manager.api.problems import read_body
+from manager.api.views.network_life import containers, peers, services
+from manager.api.views.network_usage import usage_document, usage_of
 from manager.api.views.networks import network_document
 from manager.objects import Network
 from manager.state import State
+from swarmpy.errors import BadRequest, NotFound, Unsupported
 from swarmpy.models.network import NetworkCreate
 
 router = APIRouter(prefix="/networks")
@@ -19,16 +27,30 @@ _FILTERS = ("id", "name", "driver", "scope", "type", "label", "dangling")
 
 
 @router.get("")
-async def list_networks(state: Picture, filters: str | None = None) -> JSONResponse:
-    wanted = parse_filters(filters, _FILTERS)
+async def list_networks(state: Picture, filters: str | None = None, usage: str | None = None) -> JSONResponse:
+    """With `usage`, which is ours, also how many addresses are used."""
+    wanted, with_usage = parse_filters(filters, _FILTERS), parse_flag("usage", usage)
     used = _used_networks(state)
     networks = (network for network in visible_networks(state) if _passes(network, wanted, network.id in used))
-    return JSONResponse([network_document(network) for network in networks])
+    return JSONResponse([_listed(network, state, with_usage=with_usage) for network in networks])
 
 
 @router.get("/{wanted}")
-async def inspect_network(wanted: str, state: Picture) -> JSONResponse:
-    return JSONResponse(network_document(find_network(state, wanted)))
+async def inspect_network(
+    wanted: str, context: Context, state: Picture, verbose: str | None = None, scope: str | None = None
+) -> JSONResponse:
+    """`Usage` is ours: how many addresses are used, and where."""
+    is_verbose = parse_flag("verbose", verbose)
+    network = find_network(state, wanted)
+    if scope not in (None, "", "swarm"):
+        raise NotFound(f"network {wanted} not found in the scope {scope}")
+    shown: dict[str, Any] = {
+        "Containers": containers(network, state, context.settings.node_id) or None,
+        "Peers": [peer.to_docker() for peer in peers(network, state)],
+    }
+    if is_verbose:
+        shown["Services"] = services(network, state)
+    return JSONResponse(network_document(network) | shown | {"Usage": usage_document(usage_of(network, state))})
 
 
 @router.post("/create")
@@ -40,11 +62,42 @@ async def create_network(request: Request, context: Context, state: Picture) -> 
     return JSONResponse({"Id": network_id, "Warning": ""}, status_code=201)
 
 
+@router.post("/prune")
+async def prune_networks(context: Context, state: Picture, filters: str | None = None) -> JSONResponse:
+    """Remove those that nothing uses. One that somebody begins to use meanwhile is left alone."""
+    wanted = parse_filters(filters, ("label", "label!", "until"))
+    if wanted.get("until"):
+        raise Unsupported("filter until: networks are pruned by label and by use alone")
+    now, removed = context.clock.now(), []
+    for network in [network for network in unused_networks(state) if _is_pruned(network, wanted)]:
+        try:
+            await carry_out(context, partial(_removal, state, network.id, now))
+        except (BadRequest, NotFound):
+            continue
+        removed.append(network.spec.name)
+    return JSONResponse({"NetworksDeleted": removed or None})
+
+
+def _is_pruned(network: Network, wanted: Filters) -> bool:
+    labels = network.spec.labels
+    kept = Filters({"label": wanted.get("label!")})
+    return wanted.passes_labels("label", labels) and not (kept.get("label") and kept.passes_labels("label", labels))
+
+
+def _removal(state: State, network_id: str, now: datetime) -> Admitted[Network]:
+    return admit_removal(state, find_network(state, network_id), now=now)
+
+
 @router.delete("/{wanted}")
 async def remove_network(wanted: str, context: Context, state: Picture) -> Response:
     now = context.clock.now()
     await carry_out(context, lambda: admit_removal(state, find_network(state, wanted), now=now))
     return Response(status_code=204)
+
+
+def _listed(network: Network, state: State, *, with_usage: bool) -> dict[str, Any]:
+    document = network_document(network)
+    return document | {"Usage": usage_document(usage_of(network, state))} if with_usage else document
 
 
 def _used_networks(state: State) -> set[str]:

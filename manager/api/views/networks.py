@@ -5,9 +5,8 @@ from typing import Any
 from manager.objects import Network
 from swarmpy.models import network as docker
 from swarmpy.models.base import Driver, Version
+from swarmpy.models.network import VNI_OPTION
 from swarmpy.models.task import AttachedNetwork, AttachedNetworkSpec
-
-_VNI_OPTION = "com.docker.network.driver.overlay.vxlanid_list"
 
 
 def network_document(network: Network) -> dict[str, Any]:
@@ -44,6 +43,8 @@ def attached_network(network_id: str, network: Network | None) -> dict[str, Any]
             labels=network.spec.labels,
             driver_configuration=Driver(name="overlay"),
             internal=network.spec.internal,
+            attachable=network.spec.attachable,
+            ingress=network.spec.ingress,
             ipam_options=ranges,
             scope="swarm",
         ),
@@ -62,5 +63,5 @@ def _ranges(network: Network) -> tuple[docker.IPAMConfig, ...]:
 
 
 def _options(network: Network) -> dict[str, str]:
-    allocated = {_VNI_OPTION: str(network.vni)} if network.vni else {}
+    allocated = {VNI_OPTION: str(network.vni)} if network.vni else {}
     return {**(network.spec.options or {}), **allocated}

@@ -5,6 +5,7 @@ from typing import Any
 
 from manager.admission.defaults import with_shown_defaults
 from manager.admission.revisions import present_revision, revisions_of, wish_of
+from manager.allocator.ports import wished_ports
 from manager.objects import Service, Task
 from manager.state import State
 from swarmpy.models import service as docker
@@ -16,7 +17,7 @@ def service_document(
     service: Service, state: State, *, with_status: bool = False, insert_defaults: bool = False
 ) -> dict[str, Any]:
     """`insert_defaults` writes out what applies where the user said nothing."""
-    spec, endpoint = service.spec, service.spec.endpoint_spec
+    spec = service.spec
     return docker.Service(
         id=service.id,
         version=Version(index=service.version),
@@ -24,11 +25,26 @@ def service_document(
         updated_at=service.updated_at,
         spec=with_shown_defaults(spec) if insert_defaults else spec,
         previous_spec=service.previous_spec,
-        endpoint=docker.Endpoint(spec=endpoint, ports=endpoint.ports if endpoint else None),
+        endpoint=_endpoint(service, state),
         update_status=service.update,
         service_status=service_status(service, state.tasks_of_service(service.id)) if with_status else None,
         job_status=_job_status(service),
     ).to_docker()
+
+
+def _endpoint(service: Service, state: State) -> docker.Endpoint:
+    """Ports with their numbers, and addresses with the length of their network's subnet."""
+    vips = tuple(
+        docker.VirtualIP(network_id=vip.network_id, addr=f"{vip.address}/{_prefix(state, vip.network_id)}")
+        for vip in service.virtual_ips
+    )
+    ports = service.published_ports or wished_ports(service.spec)
+    return docker.Endpoint(spec=service.spec.endpoint_spec, ports=ports or None, virtual_ips=vips or None)
+
+
+def _prefix(state: State, network_id: str) -> str:
+    network = state.networks.get(network_id)
+    return (network.subnet.partition("/")[2] if network else "") or "32"
 
 
 def revision_documents(service: Service, state: State) -> list[dict[str, Any]]:

@@ -1,0 +1,107 @@
+"""What may be asked of a network: options, ranges clear of the machines' own, one for ingress."""
+
+from typing import Any
+
+import pytest
+from support.builders import T0, a_network, a_node, a_service, a_state
+
+from manager.admission.network import admit_network, admit_removal, find_network_target, unused_networks
+from manager.allocator.networks import FIRST_VNI, allocate_networks
+from manager.objects import Network
+from manager.state import State
+from swarmpy.errors import BadRequest, Conflict, SwarmpyError, Unsupported
+from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
+from swarmpy.models.port import PortConfig, PublishMode
+from swarmpy.states import NodeState
+from swarmpy.wire import WIREGUARD
+
+INGRESS = a_network("ingress").model_copy(update={"spec": NetworkCreate(name="ingress", ingress=True)})
+HTTP = PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.INGRESS)
+
+
+def admit(state: State, name: str = "front", **wish: Any) -> Network:
+    return admit_network(state, NetworkCreate(name=name, **wish), network_id="id", now=T0).value
+
+
+def node(
+    name: str, *, features: tuple[str, ...] = (), routes: tuple[str, ...] = (), state: NodeState = NodeState.READY
+) -> Any:
+    return a_node(name, state=state).model_copy(update={"features": features, "routes": routes})
+
+
+def test_a_range_that_a_node_routes_elsewhere_is_refused_by_the_node_s_name() -> None:
+    state = a_state(node("n1", routes=("0.0.0.0/0", "10.9.4.7/24")))
+    wished = NetworkCreate.model_validate({"Name": "n", "IPAM": {"Config": [{"Subnet": "10.9.0.0/16"}]}})
+    with pytest.raises(BadRequest, match=r"10\.9\.0\.0/16 overlaps 10\.9\.4\.0/24, which node n1 routes elsewhere"):
+        admit_network(state, wished, network_id="id", now=T0)
+
+
+def test_a_range_of_the_network_s_further_ranges_is_taken_too() -> None:
+    grown = a_network("old", subnet="10.1.0.0/16", service_subnets=("10.7.0.0/24",))
+    wished = NetworkCreate.model_validate({"Name": "n", "IPAM": {"Config": [{"Subnet": "10.7.0.0/16"}]}})
+    with pytest.raises(BadRequest, match=r"overlaps 10\.7\.0\.0/24 of network old"):
+        admit_network(a_state(grown), wished, network_id="id", now=T0)
+
+
+@pytest.mark.parametrize("text", ["0", "16777216", "5000,5001", "x", ""])
+def test_a_vni_must_be_one_number_of_24_bits(text: str) -> None:
+    with pytest.raises(BadRequest, match="is not one number between 1 and 16777215"):
+        admit(a_state(), options={VNI_OPTION: text})
+
+
+def test_a_wished_vni_is_given_and_had_by_one_network_only() -> None:
+    network = admit(a_state(), options={VNI_OPTION: str(FIRST_VNI)})
+    state = a_state(network, a_network("auto"))
+    given = {after.id: after.vni for after in allocate_networks(state, T0).replace if isinstance(after, Network)}
+
+    assert given == {"id": FIRST_VNI, "auto": FIRST_VNI + 1}
+    with pytest.raises(Conflict, match=f"{FIRST_VNI} is the VNI of network front"):
+        admit(state, "other", options={VNI_OPTION: str(FIRST_VNI)})
+
+
+def test_an_encrypted_network_needs_every_ready_node_and_names_those_that_cannot() -> None:
+    able, unable = node("n1", features=(WIREGUARD,)), node("n2")
+    admit(a_state(able, node("n3", state=NodeState.DOWN)), options={ENCRYPTED_OPTION: ""})
+    admit(a_state(unable), options={ENCRYPTED_OPTION: "false"})
+    with pytest.raises(Unsupported, match="the kernels of n2 have no WireGuard"):
+        admit(a_state(able, unable), options={ENCRYPTED_OPTION: ""})
+    with pytest.raises(Unsupported, match="of n10, n11, n12, n13, n14 and 2 more have no WireGuard"):
+        admit(a_state(*(node(f"n{number}") for number in range(10, 17))), options={ENCRYPTED_OPTION: "true"})
+    with pytest.raises(BadRequest, match="'maybe' is neither true nor false"):
+        admit(a_state(able), options={ENCRYPTED_OPTION: "maybe"})
+
+
+@pytest.mark.parametrize(
+    ("name", "wish", "sentence"),
+    [
+        ("ingress", {}, "network ingress is the cluster's own"),
+        ("mine", {"ingress": True, "attachable": True}, "the ingress network cannot be attachable"),
+        ("mine", {"ingress": True, "internal": True}, "the ingress network cannot be internal"),
+    ],
+)
+def test_an_ingress_network_is_an_ordinary_overlay(name: str, wish: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SwarmpyError, match=sentence):
+        admit(a_state(), name, **wish)
+
+
+def test_there_is_one_ingress_network() -> None:
+    assert admit(a_state(), "mesh", ingress=True).spec.ingress
+    with pytest.raises(Conflict, match=r"ingress network \(ingress\) is already present"):
+        admit(a_state(INGRESS), "mesh", ingress=True)
+
+
+def test_no_service_names_the_ingress_network_among_its_networks() -> None:
+    with pytest.raises(BadRequest, match="services are on it by publishing a port"):
+        find_network_target(a_state(INGRESS), "ingress")
+
+
+def test_the_ingress_network_goes_when_no_service_publishes_ports() -> None:
+    host = HTTP.model_copy(update={"publish_mode": PublishMode.HOST})
+    with pytest.raises(BadRequest, match="service web publishes ports on it"):
+        admit_removal(a_state(INGRESS, a_service(ports=(HTTP,))), INGRESS, now=T0)
+
+    assert admit_removal(a_state(INGRESS, a_service(ports=(host,))), INGRESS, now=T0).value.removed
+
+
+def test_unused_are_networks_without_services_and_tasks_but_never_ingress() -> None:
+    assert [network.id for network in unused_networks(a_state(INGRESS, a_network("idle")))] == ["idle"]

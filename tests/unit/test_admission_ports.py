@@ -1,0 +1,160 @@
+"""Published ports: sound, nobody else's, and with numbers that stay."""
+
+from typing import Any
+
+import pytest
+from support.builders import T0, a_state, at
+
+from manager.admission.admitted import Admitted
+from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update
+from manager.allocator.ports import are_given, given_ports, regiven
+from manager.objects import Service
+from manager.state import State
+from manager.store.port import Batch, Change, Delete, Entry, Put
+from swarmpy.errors import BadRequest
+from swarmpy.models.port import PortConfig, Protocol, PublishMode
+from swarmpy.models.service import ServiceSpec
+
+OPEN = PortConfig(target_port=80, protocol=Protocol.TCP, publish_mode=PublishMode.INGRESS)
+
+
+def port(target: int, published: int = 0, mode: str = "ingress", protocol: str = "tcp") -> dict[str, Any]:
+    return {"TargetPort": target, "PublishedPort": published, "PublishMode": mode, "Protocol": protocol}
+
+
+def wish(name: str, *ports: dict[str, Any]) -> ServiceSpec:
+    document = {"Name": name, "TaskTemplate": {"ContainerSpec": {"Image": "web:1"}}, "EndpointSpec": {"Ports": ports}}
+    return ServiceSpec.model_validate(document)
+
+
+def fold(state: State, admitted: Admitted[Any]) -> None:
+    revision, changes = state.revision + 1, []
+    for write in admitted.units[0].writes:
+        if isinstance(write, Put):
+            assert write.modified is None or state.version_of(write.key) == write.modified
+            created = state.version_of(write.key) or revision
+            changes.append(Change(write.key, Entry(write.key, write.value, created, revision)))
+        elif isinstance(write, Delete):
+            changes.append(Change(write.key, None))
+    state.apply(Batch(revision, tuple(changes)))
+
+
+def create(state: State, name: str, *ports: dict[str, Any]) -> Service:
+    fold(state, admit_service(state, wish(name, *ports), service_id=name, now=T0, sealed_auth=None))
+    return state.services[name]
+
+
+def update(state: State, name: str, *ports: dict[str, Any]) -> Service:
+    known = state.services[name]
+    fold(state, admit_update(state, known, wish(name, *ports), version=known.version, now=at(1), sealed_auth=None))
+    return state.services[name]
+
+
+def numbers(service: Service) -> list[int | None]:
+    return [port.published_port for port in service.published_ports]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "how"),
+    [
+        (port(80, 8080), port(81, 8080), "port 8080/tcp is already in use by service web as an ingress port"),
+        (port(80, 8080), port(81, 8080, "host"), "port 8080/tcp is already in use by service web as an ingress port"),
+        (port(80, 8080, "host"), port(81, 8080), "already in use by service web as a host-published port"),
+        (port(80, 8080, protocol="sctp"), port(81, 8080, protocol="sctp"), "port 8080/sctp is already in use"),
+    ],
+)
+def test_a_port_of_another_service_is_refused_by_its_name(
+    first: dict[str, Any], second: dict[str, Any], how: str
+) -> None:
+    state = a_state()
+    create(state, "web", first)
+    with pytest.raises(BadRequest, match=how):
+        create(state, "api", second)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (port(80, 8080), port(80, 8080, protocol="udp")),
+        (port(80, 8080), port(80, 8081)),
+        (port(80, 8080, "host"), port(80, 8080, "host")),
+    ],
+)
+def test_other_protocols_other_numbers_and_two_host_ports_are_no_conflict(
+    first: dict[str, Any], second: dict[str, Any]
+) -> None:
+    state = a_state()
+    create(state, "web", first)
+    create(state, "api", second)
+
+
+def test_a_port_is_free_again_once_its_service_is_removed_or_publishes_it_no_more() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080))
+    update(state, "web", port(80, 8081))
+    create(state, "api", port(80, 8080))
+    fold(state, admit_removal(state, state.services["api"], now=at(2)))
+
+    assert numbers(create(state, "next", port(80, 8080))) == [8080]
+
+
+def test_open_numbers_are_found_and_stay_over_updates() -> None:
+    state = a_state()
+    create(state, "api", port(80, 30001))
+    assert numbers(create(state, "web", port(80), port(81), port(53, protocol="udp"))) == [30000, 30002, 30000]
+    assert numbers(update(state, "web", port(81), port(79), port(80))) == [30002, 30003, 30000]
+
+
+def test_two_wishes_at_one_time_cannot_have_one_port() -> None:
+    state = a_state()
+    first, second = (
+        admit_service(state, wish(name, port(80, 8080)), service_id=name, now=T0, sealed_auth=None)
+        for name in ("web", "api")
+    )
+    fold(state, first)
+    with pytest.raises(AssertionError):
+        fold(state, second)
+
+
+def test_a_wish_without_new_ports_waits_for_nobody() -> None:
+    state = a_state()
+    service = create(state, "web", port(80, 8080))
+    known = wish("web", port(80, 8080))
+    changed = known.model_copy(update={"labels": {"a": "b"}})
+    admitted = admit_update(state, service, changed, version=service.version, now=at(1), sealed_auth=None)
+
+    assert "names/ports/last" not in [write.key for write in admitted.units[0].writes]
+
+
+def test_a_rollback_to_a_port_that_another_has_by_now_is_refused() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080))
+    service = update(state, "web", port(80, 8081))
+    create(state, "api", port(80, 8080))
+    with pytest.raises(BadRequest, match="already in use by service api"):
+        admit_rollback(state, service, version=service.version, now=at(2))
+
+
+def test_a_service_that_went_back_by_itself_does_without_the_port_that_another_has() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080), port(81, 8081))
+    create(state, "api", port(80, 9090))
+    service = state.services["web"].model_copy(update={"spec": wish("web", port(80, 9090), port(81, 8081))})
+
+    assert [given.published_port for given in regiven(state, service)] == [8081]
+
+
+def test_open_numbers_run_out_at_some_point() -> None:
+    taken = {("tcp", number) for number in range(30000, 32768)}
+    with pytest.raises(BadRequest, match="all tcp ports from 30000 to 32767 are published"):
+        given_ports([OPEN], (), taken)
+
+
+def test_ports_are_given_when_all_that_need_a_number_have_one() -> None:
+    host = OPEN.model_copy(update={"publish_mode": PublishMode.HOST})
+    numbered = OPEN.model_copy(update={"published_port": 30000})
+
+    assert are_given([OPEN, host], [numbered, host])
+    assert not are_given([OPEN], [OPEN])
+    assert not are_given([OPEN], [])
+    assert not are_given([OPEN], [numbered.model_copy(update={"target_port": 81})])
