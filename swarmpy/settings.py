@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,8 @@ DEFAULT_NAMES_FOLDER = "/skydns"
 _DOMAIN = r"^$|^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$"
 _FOLDER = r"^(/[A-Za-z0-9._-]+)+$"
 API_SOCKET = "swarmpy.sock"
+# A network smaller than that has no room for nodes and services.
+LONGEST_NETWORK_PREFIX = 28
 
 
 class EtcdSettings(Document):
@@ -62,6 +64,9 @@ class ManagerSettings(Document):
     etcd: EtcdSettings
     # Managers keep etcd themselves, and its members in step with who is a manager.
     runs_etcd: bool = True
+    # Of a cluster that this manager founds: where networks get their ranges, and how long their prefix is.
+    address_pools: tuple[str, ...] = ()
+    subnet_size: int = 0
     # The operators' group that may use `api_socket`; when it does not exist, root alone.
     socket_group: str = "swarmpy"
     leader_ttl: timedelta = timedelta(seconds=3)
@@ -116,7 +121,8 @@ class AgentSettings(Document):
 
 class NodeSettings(Document):
     """Of `swarmpy up`. Without `etcd` a manager's node runs a member of its own, which others reach at `peer_port`.
-    What lasts lies in `data_dir`; `run_dir` holds the sockets and may vanish between two runs."""
+    What lasts lies in `data_dir`; `run_dir` holds the sockets and may vanish between two runs. `address_pools` and
+    `subnet_size` (0: as the cluster has it) count where the node founds a cluster."""
 
     data_dir: Path = DEFAULT_DATA_DIR
     run_dir: Path = DEFAULT_RUN_DIR
@@ -130,6 +136,8 @@ class NodeSettings(Document):
     publish_names: str = Field(default="", max_length=200, pattern=_DOMAIN)
     publish_names_folder: str = Field(default=DEFAULT_NAMES_FOLDER, pattern=_FOLDER)
     labels: Labels = Field(default_factory=dict)
+    address_pools: tuple[str, ...] = ()
+    subnet_size: int = 0
     debug: bool = False
     log_json: bool = False
 
@@ -162,6 +170,30 @@ class NodeSettings(Document):
         if not path.is_absolute():
             raise ValueError(f"{path} is not an absolute path")
         return path
+
+    @field_validator("address_pools")
+    @classmethod
+    def pools_are_subnets_apart(cls, pools: tuple[str, ...]) -> tuple[str, ...]:
+        known: list[IPv4Network] = []
+        for text in pools:
+            try:
+                pool = IPv4Network(text)
+            except ValueError as cause:
+                raise ValueError(f"--default-addr-pool {text} is no IPv4 subnet: {cause}") from cause
+            if rival := next(filter(pool.overlaps, known), None):
+                raise ValueError(f"--default-addr-pool {pool} overlaps {rival}")
+            known.append(pool)
+        return pools
+
+    @model_validator(mode="after")
+    def networks_fit_into_the_pools(self) -> Self:
+        option = f"--default-addr-pool-mask-length {self.subnet_size}"
+        if self.subnet_size and not 8 <= self.subnet_size <= LONGEST_NETWORK_PREFIX:
+            raise ValueError(f"{option} is not between 8 and {LONGEST_NETWORK_PREFIX}")
+        for pool in self.address_pools:
+            if self.subnet_size and IPv4Network(pool).prefixlen > self.subnet_size:
+                raise ValueError(f"{option}: no such network fits into --default-addr-pool {pool}")
+        return self
 
     @field_validator("advertise_address")
     @classmethod

@@ -29,6 +29,8 @@ def load_founding(settings: ManagerSettings, sealer: Sealer, mint: Mint) -> Foun
         node_id=settings.node_id,
         hostname=settings.hostname,
         address=settings.advertise_address,
+        address_pools=settings.address_pools,
+        subnet_size=settings.subnet_size,
         key_digest=key_digest_of(request_for((settings.identity / KEY_FILE).read_text())),
     )
 

@@ -16,7 +16,7 @@ _BEAT = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Founding:
-    """What the first manager brings along: the CA, and its own node."""
+    """What the first manager brings along: the CA, its own node, and where networks get their ranges."""
 
     cluster_id: str
     ca_certificate: str
@@ -26,6 +26,8 @@ class Founding:
     hostname: str
     address: str
     key_digest: str
+    address_pools: tuple[str, ...] = ()
+    subnet_size: int = 0
 
 
 def founded(founding: Founding, now: datetime) -> tuple[Cluster, Node]:
@@ -35,6 +37,8 @@ def founded(founding: Founding, now: datetime) -> tuple[Cluster, Node]:
             "ca_certificate": founding.ca_certificate,
             "sealed_ca_key": founding.sealed_ca_key,
             "sealed_join_secrets": founding.sealed_join_secrets,
+            "address_pools": founding.address_pools,
+            "subnet_size": founding.subnet_size,
         }
     )
     node = Node(

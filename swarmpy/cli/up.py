@@ -74,6 +74,21 @@ NOT_REMEMBERED = {"data_dir", "join", "join_file", "debug", "log_json"}
 @click.option("--status-address", default=DEFAULT_STATUS_ADDRESS, show_default=True, help="Status page, loopback only.")
 @click.option("--hostname", default=socket.gethostname, show_default="this machine's", help="The node's name.")
 @click.option("--label", "labels", multiple=True, metavar="KEY[=VALUE]", help="Engine label, for constraints. Repeat.")
+@click.option(
+    "--default-addr-pool",
+    "address_pools",
+    multiple=True,
+    metavar="CIDR",
+    help="Of a new cluster: where its networks get their ranges. Repeat.  [default: 10.0.0.0/8]",
+)
+@click.option(
+    "--default-addr-pool-mask-length",
+    "subnet_size",
+    type=int,
+    default=0,
+    metavar="BITS",
+    help="Of a new cluster: the size of these ranges.  [default: 16, and smaller where the pool is]",
+)
 @click.option("--etcd-endpoints", metavar="HOST:PORT,...", help="Your own etcd, instead of one that managers run.")
 @click.option("--etcd-ca-file", type=PATH, help="CA of your etcd: TLS, needed when it is on another machine.")
 @click.option("--etcd-cert-file", type=PATH, help="Our certificate towards your etcd.")
@@ -152,6 +167,8 @@ def node_settings(options: Mapping[str, Any]) -> NodeSettings:
             peer_port=options["peer_port"],
             hostname=options["hostname"],
             labels=parse_labels(options["labels"]),
+            address_pools=tuple(options["address_pools"]),
+            subnet_size=options["subnet_size"],
             etcd=etcd_settings(options["etcd_endpoints"], etcd_options, os.environ.get(PASSWORD_VARIABLE)),
             publish_names=options["publish_names"],
             publish_names_folder=options["publish_names_folder"],

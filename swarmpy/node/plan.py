@@ -46,6 +46,8 @@ def manager_child(node: NodeSettings, node_id: str, python: str) -> Child:
         runs_etcd=node.etcd is None,
         publish_names=node.publish_names,
         publish_names_folder=node.publish_names_folder,
+        address_pools=node.address_pools,
+        subnet_size=node.subnet_size,
         debug=node.debug,
         log_json=node.log_json,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network
+from itertools import pairwise
 
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
@@ -227,3 +228,35 @@ def test_a_task_is_on_the_networks_of_its_wish_under_its_aliases() -> None:
         ("back", ()),
     ]
     assert task_networks(a_service(), a_template(), None) == ()
+
+
+def test_an_operator_chooses_how_large_networks_are() -> None:
+    cluster = a_cluster().model_copy(update={"address_pools": ("10.5.0.0/22",), "subnet_size": 23})
+    state = a_state(cluster, *(a_network(name) for name in ("a", "b", "c")))
+    after = {net.id: net.subnet for net in allocate_networks(state, T0).replace if isinstance(net, Network)}
+
+    assert after == {"a": "10.5.0.0/23", "b": "10.5.2.0/23", "c": ""}
+
+
+def test_a_network_sets_a_subnet_aside_for_services() -> None:
+    assert net(allocated(a_network())).service_subnets == ("10.0.0.0/24",)
+    assert net(allocated(a_network(wished_subnet="172.30.0.0/28"))).service_subnets == ("172.30.0.0/29",)
+
+
+def test_one_from_before_that_was_the_rule_gets_the_subnet_that_was_left_free_for_it() -> None:
+    held = NodeSubnet(node_id="n1", subnet="10.0.1.0/24", gateway="10.0.1.1")
+    old = a_network(vni=4097, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
+    network = net(allocated(old, on("n1")))
+
+    assert (network.vni, network.service_subnets, network.node_subnets) == (4097, ("10.0.0.0/24",), (held,))
+
+
+def test_every_node_takes_part_in_ingress_however_many_there_are() -> None:
+    spec = NetworkCreate(name="ingress", ingress=True)
+    nodes = [a_node(f"n{number:04}") for number in range(1000)]
+    state = allocated(a_network("ingress").model_copy(update={"spec": spec}), *nodes)
+    pieces = sorted(IPv4Network(subnet) for subnet in shares(net(state, "ingress")).values())
+
+    assert len(pieces) == 1000
+    assert net(state, "ingress").reason is None
+    assert not any(one.overlaps(other) for one, other in pairwise(pieces))

@@ -122,3 +122,26 @@ def test_an_engine_is_absent_when_its_socket_is(tmp_path: Path) -> None:
 async def test_nobody_answers_where_nobody_listens(tmp_path: Path) -> None:
     assert not await answers(tmp_path / "none.sock", "/health")
     assert not await is_there(tmp_path / "none")
+
+
+def test_a_new_cluster_s_address_pools_reach_its_manager() -> None:
+    told = manager_child(node(address_pools=("10.20.0.0/16",), subnet_size=20), NODE, "python").settings
+    manager = ManagerSettings.model_validate_json(told)
+    assert (manager.address_pools, manager.subnet_size) == (("10.20.0.0/16",), 20)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"address_pools": ("10.20.0.1/16",)}, "--default-addr-pool 10.20.0.1/16 is no IPv4 subnet"),
+        ({"address_pools": ("10.20.0.0/16", "10.20.4.0/24")}, "--default-addr-pool 10.20.4.0/24 overlaps 10.20.0.0/16"),
+        ({"subnet_size": 30}, "--default-addr-pool-mask-length 30 is not between 8 and 28"),
+        ({"address_pools": ("10.20.0.0/16",), "subnet_size": 12}, "no such network fits into"),
+    ],
+)
+def test_pools_that_make_no_sense_are_refused_in_the_words_of_their_option(
+    changes: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        node(**changes)
+    assert sentence in str(refusal.value)
