@@ -15,7 +15,7 @@ from support.builders import T0, a_cluster, a_node, a_revision, a_task
 from support.served import Said, served_api
 from support.shell import Shell
 
-from manager.objects import Network, Node, Reason, ReasonCode, Service, Task
+from manager.objects import Network, Node, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork, VirtualIP
 from swarmpy.models.node import EngineDescription, NodeDescription, NodeSpec, Platform
 from swarmpy.models.resources import Resources
 from swarmpy.models.task import ContainerStatus, TaskStatus
@@ -289,11 +289,43 @@ async def test_networks_are_created_listed_inspected_and_removed(swarm: Swarm) -
     assert all(isinstance(network, Network) and network.removed for network in swarm.api.state.networks.values())
 
 
-async def test_what_is_not_carried_out_is_refused_by_name(swarm: Swarm) -> None:
-    published = await swarm.docker("service", "create", "-d", "-p", "8080:80", "shop/web:1")
-    assert published.code == 1
-    assert "published port 8080: ingress mode is not carried out yet; use mode: host" in published.err
+async def test_published_ports_and_addresses_are_shown_where_docker_shows_them(swarm: Swarm) -> None:
+    await swarm.ok("network", "create", "-d", "overlay", "--attachable", "front")
+    await swarm.ok(
+        "service", "create", "-d", "--name", "web", "-p", "8080:80", "-p", "81", "--network", "front", "web:1"
+    )
+    service = swarm.service("web")
+    (front,) = swarm.api.state.networks.values()
+    allocated = {"subnet": "10.0.0.0/16", "gateway": "10.0.0.1", "service_subnets": ("10.0.0.0/24",)}
+    share = NodeSubnet(node_id=NODE_ID, subnet="10.0.1.0/24", gateway="10.0.1.1")
+    vip = VirtualIP(network_id=front.id, address="10.0.0.5")
+    await swarm.api.keep(
+        front.model_copy(update={**allocated, "node_subnets": (share,)}),
+        service.model_copy(update={"virtual_ips": (vip,)}),
+    )
+    (task,) = await swarm.run_tasks("web")
+    joined = TaskNetwork(network_id=front.id, address="10.0.1.7/24")
+    await swarm.api.keep(task.model_copy(update={"networks": (joined,)}))
 
+    assert "*:8080->80/tcp, *:30000->81/tcp" in await swarm.ok("service", "ls")
+    vips = "{{range .Endpoint.VirtualIPs}}{{.NetworkID}} {{.Addr}}{{end}}"
+    assert await swarm.ok("service", "inspect", "--format", vips, "web") == f"{front.id} 10.0.0.5/16\n"
+    assert "Endpoint Mode:\tvip" in await swarm.ok("service", "inspect", "--pretty", "web")
+    verbose = (
+        "{{range $name, $service := .Services}}{{$name}} {{$service.VIP}} {{range .Tasks}}{{.EndpointIP}}{{end}}{{end}}"
+    )
+    assert await swarm.ok("network", "inspect", "-v", "--format", verbose, "front") == "web 10.0.0.5 10.0.1.7\n"
+    peers = "{{range .Peers}}{{.Name}}{{end}} {{.Attachable}}"
+    assert await swarm.ok("network", "inspect", "--format", peers, "front") == "manager-1 true\n"
+
+    taken = await swarm.docker("service", "create", "-d", "-p", "8080:80", "shop/web:1")
+    assert taken.code == 1
+    assert "port 8080/tcp is already in use by service web as an ingress port" in taken.err
+    await swarm.ok("network", "create", "-d", "overlay", "idle")
+    assert "idle" in await swarm.ok("network", "prune", "-f")
+
+
+async def test_what_is_not_carried_out_is_refused_by_name(swarm: Swarm) -> None:
     assert "being set up" in (await swarm.docker("swarm", "join-token", "worker")).err
     assert "already part of a swarm" in (await swarm.docker("swarm", "init")).err
 
