@@ -24,7 +24,10 @@ def with_host_options(config: Mapping[str, Any], spec: ContainerSpec, api_versio
             require_api(name, since, api_version)
     own = {name: asked.pop(name) for name in _OF_CONFIG if name in asked}
     security = asked.pop("SecurityOpt", [])
+    addresses = asked.pop("HostIps", {})
     host: dict[str, Any] = {**config["HostConfig"], **asked}
+    if addresses and "PortBindings" in host:
+        host["PortBindings"] = {key: _bound(key, found, addresses) for key, found in host["PortBindings"].items()}
     if "Devices" in host:
         host["Devices"] = _devices(options)
     if "DeviceRequests" in host:
@@ -38,6 +41,12 @@ def with_host_options(config: Mapping[str, Any], spec: ContainerSpec, api_versio
     if "MacAddress" in own and host.get("NetworkMode") in ("host", "none"):
         raise Unsupported(f"MacAddress: a task on the network {host['NetworkMode']} has no address of its own")
     return {**config, **own, "HostConfig": host}
+
+
+def _bound(target: str, bindings: list[dict[str, str]], addresses: Mapping[str, str]) -> list[dict[str, str]]:
+    """To the one address of the node that is asked for."""
+    wished = ((binding, addresses.get(f"{binding['HostPort']}:{target}")) for binding in bindings)
+    return [{**binding, "HostIp": address} if address else binding for binding, address in wished]
 
 
 def _devices(options: HostOptions) -> list[dict[str, str]]:

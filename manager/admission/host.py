@@ -6,6 +6,7 @@ keeps a container from its machine; capabilities and bind mounts are not, as Doc
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
 
 from manager.admission.faults import at
 from manager.admission.names import check_domain
@@ -25,6 +26,7 @@ WORDS = (
     "runtime", "security_opt", "userns_mode", "uts",
 )  # fmt: skip
 
+_PORT = re.compile(r"\d{0,5}:\d{1,5}/(tcp|udp|sctp)")
 _MODES = {
     "PidMode": ("host",),
     "IpcMode": ("none", "private", "shareable", "host"),
@@ -265,6 +267,13 @@ def _check_texts(options: HostOptions) -> None:
     if options.domainname:
         with at(f"{WHERE}: Domainname"):
             check_domain(options.domainname)
+    for key, address in (options.host_ips or {}).items():
+        if not _PORT.fullmatch(key):
+            raise BadRequest(f"{WHERE}: HostIps must name ports like 8080:80/tcp, and {key[:64]!r} is none")
+        try:
+            ip_address(address)
+        except ValueError:
+            raise BadRequest(f"{WHERE}: HostIps[{key}] is no address: {address[:64]!r}") from None
 
 
 def _check_limits(options: HostOptions, limits: Limits) -> None:

@@ -5,6 +5,7 @@ Host-mode ports belong to each task: they are written on it when it is made. Tha
 scheduler's to see.
 """
 
+from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 from manager.objects import Service, Task
@@ -67,7 +68,7 @@ def taken_on_ingress(state: State, besides: str) -> Mapping[PortKey, str]:
     return {
         key: service.spec.name or service.id
         for service in _others(state, besides)
-        for key in ingress_keys((*service.published_ports, *wished_ports(service.spec)))
+        for key in ingress_keys(_had_by(service))
     }
 
 
@@ -113,11 +114,38 @@ def are_given(wished: Sequence[PortConfig], given: Sequence[PortConfig]) -> bool
     )
 
 
-def regiven(state: State, service: Service) -> tuple[PortConfig, ...]:
-    """The ports of a service that went back to a former wish by itself. A number that another service has meanwhile
-    stays there."""
-    taken = {*taken_on_ingress(state, service.id), *taken_on_hosts(state, service.id)}
-    return given_ports(wished_ports(service.spec), service.published_ports, taken)
+def regiven(state: State) -> dict[str, tuple[PortConfig, ...]]:
+    """Service id -> its ports, of those that lack some: they went back to a former wish by themselves, and a number
+    that another service has meanwhile stays there."""
+    present = [service for service in state.services.values() if not service.removed]
+    lacking = [one for one in present if not are_given(wished_ports(one.spec), one.published_ports)]
+    if not lacking:
+        return {}
+    owners = Counter(key for service in present for key in _keys(service, _had_by(service)))
+    found: dict[str, tuple[PortConfig, ...]] = {}
+    for service in lacking:
+        _release(owners, _keys(service, _had_by(service)))
+        given = given_ports(wished_ports(service.spec), service.published_ports, owners)
+        owners.update(_keys(service, given))
+        if given != service.published_ports:
+            found[service.id] = given
+    return found
+
+
+def _release(owners: Counter[PortKey], keys: Iterable[PortKey]) -> None:
+    for key in keys:
+        owners[key] -= 1
+        if not owners[key]:
+            del owners[key]
+
+
+def _had_by(service: Service) -> tuple[PortConfig, ...]:
+    """What it wishes does not count where another was given it first."""
+    return service.published_ports or wished_ports(service.spec)
+
+
+def _keys(service: Service, had: Sequence[PortConfig]) -> frozenset[PortKey]:
+    return ingress_keys(had) | {port_key(port) for port in host_ports(service.spec) if port.published_port}
 
 
 def _others(state: State, besides: str) -> Iterable[Service]:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from manager.allocator.networks import allocate_networks
-from manager.allocator.ports import are_given, regiven, wished_ports
+from manager.allocator.ports import regiven
 from manager.allocator.vips import allocate_vips
 from manager.control.draft import Draft
 from manager.control.view_keeper import ViewKeeper, is_waiting
@@ -69,12 +69,8 @@ def allocate_endpoints(draft: Draft, state: State, rested: Mapping[VirtualIP, da
     Networks come first: the addresses are of their subnets."""
     for service_id, vips in allocate_vips(state, draft.network, rested).items():
         draft.amend_service(service_id, virtual_ips=vips)
-    for service in state.services.values():
-        if service.removed or are_given(wished_ports(service.spec), service.published_ports):
-            continue
-        ports = regiven(state, service)
-        if ports != service.published_ports:
-            draft.amend_service(service.id, published_ports=ports)
+    for service_id, ports in regiven(state).items():
+        draft.amend_service(service_id, published_ports=ports)
 
 
 def _lack(draft: Draft, network_id: str, node_id: str) -> str:

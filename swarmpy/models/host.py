@@ -59,7 +59,8 @@ class ThrottleDevice(_EngineModel):
 
 
 class HostOptions(_EngineModel):
-    """Sizes in bytes; None is as the engine has it."""
+    """Sizes in bytes; None is as the engine has it. `host_ips` are addresses of the node on which alone ports in host
+    mode are opened, by `PUBLISHED:TARGET/PROTOCOL`: the engine has them among its port bindings."""
 
     privileged: bool | None = None
     devices: tuple[Device, ...] | None = None
@@ -96,6 +97,7 @@ class HostOptions(_EngineModel):
     annotations: dict[str, str] | None = None
     domainname: str | None = None
     mac_address: str | None = None
+    host_ips: dict[str, str] | None = None
 
 
 NO_HOST_OPTIONS = HostOptions()

@@ -8,7 +8,7 @@ from swarmpy.stack.depends import depends_label
 from swarmpy.stack.docker_json import Object, listed, stated
 from swarmpy.stack.extent import mode_of, placement_of, resources_of
 from swarmpy.stack.faults import Faults
-from swarmpy.stack.host import host_label
+from swarmpy.stack.host import bound_address, host_label
 from swarmpy.stack.mounts import mounts_of
 from swarmpy.stack.names import IMAGE_LABEL, fault_of_name, scoped, with_stack_label
 from swarmpy.stack.objects import references_of
@@ -238,6 +238,9 @@ def _port(given: Config, path: Path, faults: Faults) -> Object:
     for key, least in (("target", 1), ("published", 0)):
         if given.get(key) is not None and not least <= given[key] <= 65535:
             faults.add((*path, key), f"{given[key]} is no port; ports go from {least} to 65535")
+    if mode == "ingress" and (address := bound_address(given)):
+        text = f"every node takes a port in ingress mode, on all its addresses, and not on {address} alone"
+        faults.add(path, f"{text}; leave the address out, or write {{mode: host, host_ip: {address}, ...}}")
     if given.get("target") is None:
         faults.add(path, "target, the port in the container, is missing")
     return stated(

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from swarmpy.labels import HOST
@@ -31,7 +32,30 @@ def host_label(service: Config, path: Path, faults: Faults) -> dict[str, str]:
         here = (*path, "deploy", "resources", "reservations", "devices")
         requests = _gpus(reservations["devices"], here, faults)["DeviceRequests"]
         options["DeviceRequests"] = [*options.get("DeviceRequests", ()), *requests]
+    if addresses := _host_ips(service.get("ports") or (), path, faults):
+        options["HostIps"] = addresses
     return {HOST: json.dumps(options, sort_keys=True, separators=(",", ":"))} if options else {}
+
+
+def bound_address(port: Config) -> str:
+    """The one address that a port is to be opened on; empty for all of them."""
+    address = str(port.get("host_ip") or "").strip("[]")
+    return "" if address in ("0.0.0.0", "::") else address
+
+
+def _host_ips(ports: Sequence[Config], path: Path, faults: Faults) -> dict[str, str]:
+    found = {}
+    for index, port in enumerate(ports):
+        address = bound_address(port)
+        if not address or (port.get("mode") or "ingress") != "host":
+            continue
+        try:
+            ip_address(address)
+        except ValueError:
+            faults.add((*path, "ports", index, "host_ip"), f"{address!r} is no address")
+        published, protocol = port.get("published") or "", port.get("protocol") or "tcp"
+        found[f"{published}:{port.get('target')}/{protocol}"] = address
+    return found
 
 
 def asks_for_something(value: Any) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from swarmpy.container_values import check_host_address
 from swarmpy.errors import BadRequest
 from swarmpy.stack.scalars import text_of
-from swarmpy.stack.shortforms import port_address, volume_options
+from swarmpy.stack.shortforms import volume_options
 from swarmpy.stack.spellings import split_host, unbracketed
 from swarmpy.stack.tree import Map, Mark, Node, Path, Problem, Scalar, children
 
@@ -54,7 +54,6 @@ STANDINGS: dict[str, Standing] = {
     "services.*.networks.*.mac_address": Refused("tasks get their addresses from the cluster"),
     "services.*.networks.*.priority": Ignored("the order in which networks are joined means nothing here"),
     "services.*.ports.*.app_protocol": Ignored("it tells people what they find behind the port"),
-    "services.*.ports.*.host_ip": Ignored("a port is published on every address of a node, as docker stack does"),
     "services.*.post_start": Refused(f"hooks are {NEVER}; let the image's command do it"),
     "services.*.pre_stop": Refused(f"hooks are {NEVER}; let the image's command do it when it gets the stop signal"),
     "services.*.provider": Refused(f"services from a provider are {NEVER}"),
@@ -174,7 +173,3 @@ def _passed_over(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
             for word in volume_options(text):
                 if word not in _VOLUME_WORDS:
                     yield Problem(mark, path, f"ignored: the option {word!r}, as docker stack does")
-        case ("services", _, "ports", int()), Scalar(value=str() as text):
-            if address := port_address(text):
-                because = "a port is published on every address of a node, as docker stack does"
-                yield Problem(mark, path, f"ignored: the address {address}; {because}")

@@ -32,9 +32,11 @@ def parse_port(text: str) -> list[dict[str, Any]]:
         targets = targets * len(published)
     if published and len(published) != len(targets):
         raise ValueError(f"{text!r}: {len(published)} published ports do not fit {len(targets)} targets")
+    address = port_address(text)
     return [
         {"mode": "ingress", "target": target, "protocol": protocol}
         | ({"published": published[index]} if published else {})
+        | ({"host_ip": address} if address else {})
         for index, target in enumerate(targets)
     ]
 

@@ -139,9 +139,16 @@ def test_a_service_that_went_back_by_itself_does_without_the_port_that_another_h
     state = a_state()
     create(state, "web", port(80, 8080), port(81, 8081))
     create(state, "api", port(80, 9090))
-    service = state.services["web"].model_copy(update={"spec": wish("web", port(80, 9090), port(81, 8081))})
+    spec = wish("web", port(80, 9090), port(81, 8081), port(82))
+    state.services["web"] = state.services["web"].model_copy(update={"spec": spec})
 
-    assert [given.published_port for given in regiven(state, service)] == [8081]
+    assert [given.published_port for given in regiven(state)["web"]] == [8081, 30000]
+    assert list(regiven(state)) == ["web"]
+    # The one that has it is not kept from changing by the other's wish.
+    state.services["web"] = state.services["web"].model_copy(update={"published_ports": regiven(state)["web"]})
+    update(state, "api", port(80, 9090), port(79, 9091))
+    fold(state, admit_removal(state, state.services["api"], now=at(2)))
+    assert [given.published_port for given in regiven(state)["web"]] == [9090, 8081, 30000]
 
 
 def test_open_numbers_run_out_at_some_point() -> None:

@@ -21,6 +21,7 @@ from swarmpy.labels import ALLOW, HOST
 from swarmpy.models.cluster import ClusterSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.host import LARGEST, NO_HOST_OPTIONS, HostOptions, host_options
+from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.resources import Limits, ResourceRequirements
 from swarmpy.models.service import Replicated, ReplicatedJob, ServiceMode, ServiceSpec, UpdateConfig
 from swarmpy.models.task import TaskSpec
@@ -39,7 +40,7 @@ WHOLE: dict[str, Any] = {
     "BlkioDeviceReadBps": [{"Path": "/dev/sda", "Rate": 1}], "BlkioDeviceWriteBps": [{"Path": "/dev/sda", "Rate": 2}],
     "BlkioDeviceReadIOps": [{"Path": "/dev/sda", "Rate": 3}], "BlkioDeviceWriteIOps": [{"Path": "/dev/sda", "Rate": 4}],
     "StorageOpt": {"size": "1G"}, "Annotations": {"a": "b"}, "Domainname": "example.org",
-    "MacAddress": "02:42:ac:11:00:02",
+    "MacAddress": "02:42:ac:11:00:02", "HostIps": {"8080:80/tcp": "127.0.0.1"},
 }  # fmt: skip
 
 
@@ -353,7 +354,8 @@ def test_every_option_reaches_the_engine() -> None:
     made = config(**WHOLE)
     host = made["HostConfig"]
     of_config = {name: made[name] for name in ("Domainname", "MacAddress")}
-    assert {**{name: host[name] for name in WHOLE if name not in of_config}, **of_config} == WHOLE
+    told = {name: value for name, value in WHOLE.items() if name != "HostIps"}
+    assert {**{name: host[name] for name in told if name not in of_config}, **of_config} == told
     assert made["Labels"][HOST] == labelled(**WHOLE)[HOST]
 
 
@@ -389,3 +391,26 @@ def test_other_options_leave_limits_alone() -> None:
     limits = ResourceRequirements(limits=Limits(memory_bytes=64 << 20))
     host = config(task_spec={"resources": limits}, MemorySwap=128 << 20)["HostConfig"]
     assert (host["Memory"], host["MemorySwap"]) == (64 << 20, 128 << 20)
+
+
+def test_a_port_is_bound_to_the_address_that_is_asked_for() -> None:
+    ports = (
+        PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.HOST),
+        PortConfig(target_port=81, published_port=8081, publish_mode=PublishMode.HOST),
+    )
+    task = an_assignment(2, labels=labelled(HostIps={"8080:80/tcp": "127.0.0.1"})).model_copy(update={"ports": ports})
+    bound = create_request(task, NODE, {}).config["HostConfig"]["PortBindings"]
+
+    assert bound == {"80/tcp": [{"HostPort": "8080", "HostIp": "127.0.0.1"}], "81/tcp": [{"HostPort": "8081"}]}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sentence"),
+    [({"80": "127.0.0.1"}, "must name ports like 8080:80/tcp"), ({"8080:80/tcp": "here"}, "is no address: 'here'")],
+)
+def test_an_address_for_a_port_must_be_one(addresses: dict[str, str], sentence: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        check_host(
+            TaskSpec(container_spec=ContainerSpec(image="web:1", labels=labelled(HostIps=addresses))), frozenset()
+        )
+    assert sentence in str(refused.value)

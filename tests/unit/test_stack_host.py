@@ -117,3 +117,21 @@ def test_resources_of_the_service_itself_are_those_of_deploy() -> None:
     assert template.container_spec.groups == ("video", "7")
     assert template.container_spec.dns_config is not None
     assert template.container_spec.dns_config.options == ("ndots:1",)
+
+
+def test_an_address_of_a_port_in_host_mode_is_carried_out() -> None:
+    ports = "ports: [{mode: host, host_ip: 127.0.0.1, target: 80, published: 8080}, {mode: host, target: 81}]"
+    assert options(ports) == {"HostIps": {"8080:80/tcp": "127.0.0.1"}}
+    assert "is no address" in refusal("ports: [{mode: host, host_ip: here, target: 80}]")
+
+
+@pytest.mark.parametrize("port", ["'127.0.0.1:8080:80'", "{host_ip: 127.0.0.1, target: 80, published: 8080}"])
+def test_an_address_of_a_port_that_every_node_takes_is_refused(port: str) -> None:
+    assert "every node takes a port in ingress mode" in refusal(f"ports: [{port}]")
+
+
+@pytest.mark.parametrize("port", ["'0.0.0.0:8080:80'", "'[::]:8080:80'"])
+def test_all_addresses_are_no_one_address(port: str) -> None:
+    endpoint = planned_service(f"ports: [{port}]").endpoint_spec
+    assert endpoint is not None and endpoint.ports is not None
+    assert endpoint.ports[0].published_port == 8080
