@@ -1,13 +1,15 @@
 """What a change of a service asks anew, beside what it has already. Pure."""
 
-from manager.allocator.ports import host_ports, same_ports
+from manager.allocator.ports import host_ports, publishes, same_ports
 from manager.objects import Service
 from swarmpy.models.service import ServiceMode, ServiceSpec
 
 
 def moves_tasks(service: Service, wish: ServiceSpec, spec_version: int) -> bool:
     """Whether tasks of the service, as it stands, are not what is wished. `spec_version` is that of the wish."""
-    return spec_version != service.spec_version or not same_ports(host_ports(service.spec), host_ports(wish))
+    before = service.spec
+    same_endpoint = same_ports(host_ports(before), host_ports(wish)) and publishes(before) == publishes(wish)
+    return spec_version != service.spec_version or not same_endpoint
 
 
 def asks_for_new_tasks(service: Service, wish: ServiceSpec, spec_version: int) -> bool:

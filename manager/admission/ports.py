@@ -13,7 +13,7 @@ from manager.allocator.ports import (
 from manager.state import State
 from manager.store.keys import name_key
 from manager.store.port import Put
-from swarmpy.errors import BadRequest
+from swarmpy.errors import BadRequest, InUse
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.service import ServiceMode, ServiceSpec
 
@@ -53,7 +53,7 @@ def admit_ports(
     state: State, service_id: str, spec: ServiceSpec, known: Sequence[PortConfig]
 ) -> tuple[tuple[PortConfig, ...], tuple[Put, ...]]:
     """The ports with their numbers, and what is to be written besides the service when they are others than `known`.
-    Raises `BadRequest` for one that another service has."""
+    Raises `InUse` for one that another service has."""
     wished = wished_ports(spec)
     ingress, hosts = taken_on_ingress(state, service_id), taken_on_hosts(state, service_id)
     for port in wished:
@@ -67,9 +67,9 @@ def admit_ports(
     return given, (Put(_GIVEN_LAST, service_id.encode(), modified=state.version_of(_GIVEN_LAST)),)
 
 
-def _taken(port: PortConfig, how: str) -> BadRequest:
+def _taken(port: PortConfig, how: str) -> InUse:
     protocol, number = port_key(port)
-    return BadRequest(f"EndpointSpec.Ports: port {number}/{protocol} {how}; publish another")
+    return InUse(f"EndpointSpec.Ports: port {number}/{protocol} {how}; publish another")
 
 
 def _words(port: PortConfig) -> str:

@@ -21,6 +21,7 @@ from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
+from swarmpy.models.port import PortConfig
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
 from swarmpy.models.task import TaskSpec
 
@@ -35,7 +36,7 @@ def admit_service(
         raise _name_taken(name)
     _check_host(state, wish)
     job = is_job(wish.mode)
-    ports, claimed = admit_ports(state, service_id, wish, ())
+    ports, claimed = _admit_ports(state, service_id, wish, ())
     service = Service(
         id=service_id,
         created_at=now,
@@ -154,7 +155,7 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
-    ports, claimed = admit_ports(state, service.id, wish, service.published_ports)
+    ports, claimed = _admit_ports(state, service.id, wish, service.published_ports)
     changed: dict[str, object] = {"spec": wish, "published_ports": ports, "spec_version": number, "updated_at": now}
     # The update that a hand holds stays the same one: it fails back to what was before it, not to its own wish.
     if update is not None or not stays_paused(service, wish, number):
@@ -229,3 +230,10 @@ def _name_taken(name: str) -> Conflict:
 def _check_host(state: State, wish: ServiceSpec) -> None:
     with naming("service", wish.name):
         check_host(wish.task_template, allowed_words(state.cluster.spec if state.cluster else None))
+
+
+def _admit_ports(
+    state: State, service_id: str, wish: ServiceSpec, known: tuple[PortConfig, ...]
+) -> tuple[tuple[PortConfig, ...], tuple[Put, ...]]:
+    with naming("service", wish.name):
+        return admit_ports(state, service_id, wish, known)

@@ -9,7 +9,7 @@ from manager.admission.network import admit_network, admit_removal, find_network
 from manager.allocator.networks import FIRST_VNI, allocate_networks
 from manager.objects import Network
 from manager.state import State
-from swarmpy.errors import BadRequest, Conflict, SwarmpyError, Unsupported
+from swarmpy.errors import BadRequest, Conflict, InUse, SwarmpyError, Unsupported
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.states import NodeState
@@ -97,7 +97,7 @@ def test_no_service_names_the_ingress_network_among_its_networks() -> None:
 
 def test_the_ingress_network_goes_when_no_service_publishes_ports() -> None:
     host = HTTP.model_copy(update={"publish_mode": PublishMode.HOST})
-    with pytest.raises(BadRequest, match="service web publishes ports on it"):
+    with pytest.raises(InUse, match="service web publishes ports on it"):
         admit_removal(a_state(INGRESS, a_service(ports=(HTTP,))), INGRESS, now=T0)
 
     assert admit_removal(a_state(INGRESS, a_service(ports=(host,))), INGRESS, now=T0).value.removed

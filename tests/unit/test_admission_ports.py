@@ -11,7 +11,7 @@ from manager.allocator.ports import are_given, given_ports, regiven
 from manager.objects import Service
 from manager.state import State
 from manager.store.port import Batch, Change, Delete, Entry, Put
-from swarmpy.errors import BadRequest
+from swarmpy.errors import BadRequest, InUse
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 from swarmpy.models.service import ServiceSpec
 
@@ -68,7 +68,7 @@ def test_a_port_of_another_service_is_refused_by_its_name(
 ) -> None:
     state = a_state()
     create(state, "web", first)
-    with pytest.raises(BadRequest, match=how):
+    with pytest.raises(InUse, match=how):
         create(state, "api", second)
 
 
@@ -131,7 +131,7 @@ def test_a_rollback_to_a_port_that_another_has_by_now_is_refused() -> None:
     create(state, "web", port(80, 8080))
     service = update(state, "web", port(80, 8081))
     create(state, "api", port(80, 8080))
-    with pytest.raises(BadRequest, match="already in use by service api"):
+    with pytest.raises(InUse, match="already in use by service api"):
         admit_rollback(state, service, version=service.version, now=at(2))
 
 

@@ -45,7 +45,8 @@ REFUSED: dict[str, tuple[str, Any]] = {
     "a variable without name": ("service", service(container={"Env": ["=x"]})),
     "an image": ("service", service(container={"Image": "No Image"})),
     "no image": ("service", service(container={"Image": ""})),
-    "an ingress port": ("service", service(EndpointSpec={"Ports": [{"TargetPort": 80, "PublishedPort": 80}]})),
+    "an ingress port": ("service", service(EndpointSpec={"Mode": "dnsrr", "Ports": [{"TargetPort": 80}]})),
+    "no port": ("service", service(EndpointSpec={"Ports": [{"TargetPort": 0, "PublishedPort": 80}]})),
     "an update of a job": ("service", service(JOB, UpdateConfig={"Parallelism": 1})),
     "a target": ("service", service(container=file(Name="../../etc/passwd"))),
     "a mode": ("service", service(container=file(Mode=99999))),
@@ -128,3 +129,16 @@ async def test_a_question_that_cannot_be_read_is_refused_whole() -> None:
     async with running_api() as api:
         assert (await checked(api, {"Kind": "volume", "Name": "x", "Spec": {}})).status == 400
         assert (await api.post("/stacks/-/check", {"Writes": []})).status == 400
+
+
+async def test_one_port_of_two_services_of_the_file_is_a_fault_of_the_second() -> None:
+    ports = {"Ports": [{"TargetPort": 80, "PublishedPort": 8080}]}
+    async with running_api() as api:
+        await api.keep(a_cluster())
+        first, second = service(EndpointSpec=ports), {**service(EndpointSpec=ports), "Name": "shop_api"}
+        (fault,) = (await checked(api, write("service", first), write("service", second))).json
+
+    assert fault["Message"] == (
+        "service shop_api: EndpointSpec.Ports: port 8080/tcp is already in use by service shop_web as an ingress port; "
+        "publish another"
+    )

@@ -89,7 +89,7 @@ async def test_networks_that_nothing_uses_are_removed_one_by_one_or_all(shell: S
         await shell.ok("create", name)
     said = await shell.run("rm", "a", "front")
 
-    assert (said.out, said.code) == ("a\n", 2)
+    assert (said.out, said.code) == ("a\n", 5)
     assert "network front is in use by service web" in said.err
     assert (await shell.run("prune", stdin=b"n\n")).code == 130
     assert await shell.ok("prune", "--force", "--filter", "label=no") == ""

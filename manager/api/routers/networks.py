@@ -18,7 +18,7 @@ from manager.api.views.network_usage import usage_document, usage_of
 from manager.api.views.networks import network_document
 from manager.objects import Network
 from manager.state import State
-from swarmpy.errors import BadRequest, NotFound, Unsupported
+from swarmpy.errors import InUse, NotFound, Unsupported
 from swarmpy.models.network import NetworkCreate
 
 router = APIRouter(prefix="/networks")
@@ -72,7 +72,7 @@ async def prune_networks(context: Context, state: Picture, filters: str | None =
     for network in [network for network in unused_networks(state) if _is_pruned(network, wanted)]:
         try:
             await carry_out(context, partial(_removal, state, network.id, now))
-        except (BadRequest, NotFound):
+        except (InUse, NotFound):
             continue
         removed.append(network.spec.name)
     return JSONResponse({"NetworksDeleted": removed or None})
