@@ -9,8 +9,9 @@ from manager.control.bootstrap import first_cluster
 from manager.control.dirty import DirtySet
 from manager.objects import AnyObject
 from manager.state import Changed
+from swarmpy.models.port import EndpointSpec
 from swarmpy.models.service import Global, ServiceMode
-from swarmpy.states import TaskState
+from swarmpy.states import NodeState, TaskState
 
 STATE = picture(
     a_service("web"),
@@ -100,3 +101,26 @@ def test_a_service_that_is_gone_is_not_looked_at_nor_remembered() -> None:
 
     assert dirty.take(STATE, 9) == ()
     assert dirty.next_due is None
+
+
+def test_what_addresses_follow_from_is_marked_and_the_rest_of_a_service_is_not() -> None:
+    dirty, before = DirtySet(), a_service("web")
+    scaled = before.model_copy(update={"spec": before.spec.model_copy(update={"labels": {"a": "b"}})})
+    dirty.mark([Changed("", before, scaled)], STATE)
+    assert not dirty.take_addresses()
+    opened = before.model_copy(update={"spec": before.spec.model_copy(update={"endpoint_spec": EndpointSpec()})})
+    dirty.mark([Changed("", before, opened)], STATE)
+    assert (dirty.take_addresses(), dirty.take_addresses()) == (True, False)
+
+
+def test_a_node_that_comes_goes_or_has_other_routes_concerns_networks() -> None:
+    node = a_node("n1")
+    for before, after, concerns in (
+        (None, node, True),
+        (node, a_node("n1", state=NodeState.DOWN), True),
+        (node, node.model_copy(update={"routes": ("10.0.0.0/24",)}), True),
+        (node, node.model_copy(update={"message": "trouble"}), False),
+    ):
+        dirty = DirtySet()
+        dirty.mark([Changed("", before, after)], STATE)
+        assert dirty.take_networks() is concerns
