@@ -67,7 +67,8 @@ def vip_wishes(state: State) -> Mapping[str, frozenset[str]]:
 
 def vip_demand(state: State) -> Counter[str]:
     """Network id -> how many services have an address there, or are to have one."""
-    return Counter(network_id for wished in vip_wishes(state).values() for network_id in wished)
+    wishes = vip_wishes(state).values()
+    return state.remembered("vip-demand", lambda: Counter(network_id for wished in wishes for network_id in wished))
 
 
 def allocate_vips(

@@ -16,7 +16,7 @@ from manager.api.status import (
     StoreStatus,
 )
 from manager.api.steps import Steps
-from manager.api.views.network_usage import usage_of
+from manager.api.views.network_usage import NetworkUse, usage_of
 from manager.api.views.services import TaskCounts
 from manager.api.views.stacks import stack_of
 from manager.api.views.tasks import status_of
@@ -195,11 +195,19 @@ def _network_line(network: Network, state: State) -> NetworkLine:
         name=network.spec.name,
         stack=stack_of(network.spec.labels),
         subnet=network.subnet,
-        reason=network.reason.text if network.reason else "",
+        reason=network.reason.text if network.reason else _lack(use),
         used=use.used,
         total=use.total,
         full=tuple(share.hostname for share in use.shares if share.used >= share.total),
     )
+
+
+def _lack(use: NetworkUse) -> str:
+    """Of addresses for services."""
+    if not use.lacking:
+        return ""
+    who = "1 service has" if use.lacking == 1 else f"{use.lacking} services have"
+    return f"{who} no virtual address: all {use.vips_total} are given; choose a wider subnet"
 
 
 def _hostname(node: Node) -> tuple[str, str]:

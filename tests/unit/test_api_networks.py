@@ -76,7 +76,7 @@ async def test_a_network_tells_how_many_addresses_are_used_and_where(api: Api) -
     usage = (await api.get("/networks/front")).json["Usage"]
     listed: list[dict[str, Any]] = (await api.get("/networks", usage="true")).json
 
-    assert (usage["Used"], usage["Total"], usage["Services"]) == (1, 13, {"Used": 1, "Total": 253})
+    assert (usage["Used"], usage["Total"], usage["Services"]) == (1, 13, {"Used": 1, "Total": 253, "Lacking": 0})
     assert usage["Nodes"] == [{"ID": NODE_ID, "Hostname": NODE_ID, "Subnet": "10.0.1.0/28", "Used": 1, "Total": 13}]
     assert next(item for item in listed if item["Name"] == "front")["Usage"] == usage
     assert all("Usage" not in item for item in (await api.get("/networks")).json)
@@ -104,3 +104,22 @@ async def test_the_ingress_network_stays_while_a_service_publishes_ports(api: Ap
         400,
         "ingress network ingress cannot be removed: service web publishes ports on it",
     )
+
+
+async def test_a_network_without_an_address_for_a_service_says_so(api: Api) -> None:
+    front, web = api.state.networks["front"], api.state.services["web"]
+    others = [
+        web.model_copy(
+            update={
+                "id": f"other{number}",
+                "spec": web.spec.model_copy(update={"name": f"other{number}"}),
+                "virtual_ips": (VirtualIP(network_id="front", address=f"10.0.0.{number}"),),
+            }
+        )
+        for number in (5, 6)
+    ]
+    small = front.model_copy(update={"service_subnets": ("10.0.0.4/30",)})
+    await api.keep(small, web.model_copy(update={"virtual_ips": ()}), *others)
+    (line,) = [line for line in (await api.get("/status")).json["networks"] if line["name"] == "front"]
+
+    assert line["reason"] == "1 service has no virtual address: all 2 are given; choose a wider subnet"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manager.allocator.networks import share_room
-from manager.allocator.vips import room_for_vips
+from manager.allocator.vips import room_for_vips, vip_demand
 from manager.objects import Network
 from manager.orchestrator.reasons import name_of
 from manager.orchestrator.slots import is_placed
@@ -24,11 +24,13 @@ class ShareUse:
 
 @dataclass(frozen=True, slots=True)
 class NetworkUse:
-    """`used` and `total` are addresses of tasks in the shares of all nodes, `vips` those of services."""
+    """`used` and `total` are addresses of tasks in the shares of all nodes, `vips` those of services; so many services
+    as are `lacking` one are reached by the addresses of their tasks alone."""
 
     shares: tuple[ShareUse, ...]
     vips_used: int
     vips_total: int
+    lacking: int = 0
 
     @property
     def used(self) -> int:
@@ -43,6 +45,7 @@ def usage_of(network: Network, state: State) -> NetworkUse:
     """A task counts from when it has its node until it has ended, as the scheduler counts it."""
     used = state.remembered("addresses", lambda: _addresses(state))
     shares = sorted(network.node_subnets, key=lambda share: share.node_id)
+    vips, room = used.get((network.id, ""), 0), room_for_vips(network)
     return NetworkUse(
         shares=tuple(
             ShareUse(
@@ -54,8 +57,10 @@ def usage_of(network: Network, state: State) -> NetworkUse:
             )
             for share in shares
         ),
-        vips_used=used.get((network.id, ""), 0),
-        vips_total=room_for_vips(network),
+        vips_used=vips,
+        vips_total=room,
+        # Those that come while there is room get theirs in a moment.
+        lacking=vip_demand(state)[network.id] - vips if network.subnet and vips >= room else 0,
     )
 
 
@@ -63,7 +68,7 @@ def usage_document(use: NetworkUse) -> dict[str, Any]:
     return {
         "Used": use.used,
         "Total": use.total,
-        "Services": {"Used": use.vips_used, "Total": use.vips_total},
+        "Services": {"Used": use.vips_used, "Total": use.vips_total, "Lacking": use.lacking},
         "Nodes": [
             {
                 "ID": share.node_id,
