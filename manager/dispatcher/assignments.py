@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeVar
 
+from manager.admission.network_options import must_encrypt
 from manager.dispatcher.files import files_of
 from manager.objects import Network, Task
 from manager.state import State
@@ -31,8 +32,6 @@ Unseal = Callable[[str], str | None]
 # Ids to secrets and configs; those that cannot be read are left out.
 OpenFiles = Callable[[Set[str]], tuple[FileAssignment, ...]]
 _T = TypeVar("_T")
-# Docker's option of a network; its presence counts.
-_ENCRYPTED = "encrypted"
 _NO_MAP, _NO_CHANGES = NetworkMap(), MapChanges()
 
 
@@ -201,7 +200,7 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
         internal=bool(network.spec.internal),
         is_ingress=bool(network.spec.ingress),
         attachable=bool(network.spec.attachable),
-        encrypted=_ENCRYPTED in (network.spec.options or {}),
+        encrypted=must_encrypt(network),
         mtu=_mtu(network),
         labels=network.spec.labels or {},
     )
