@@ -100,6 +100,7 @@ PURE = (
     "manager/dispatcher/assignments.py",
     "manager/dispatcher/farewells.py",
     "manager/dispatcher/files.py",
+    "manager/dispatcher/frames.py",
     "manager/dispatcher/network_map.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",

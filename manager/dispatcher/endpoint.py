@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from manager.dispatcher.channel import ChannelClosed
+from manager.dispatcher.frames import frame_of
 from manager.dispatcher.sessions import Sessions
 from manager.dispatcher.streams import LogBroker, Stream, StreamClosed
 from manager.peer import cut, peer_of
@@ -52,7 +53,7 @@ class WebSocketChannel:
     async def send(self, message: FromManager) -> None:
         try:
             async with asyncio.timeout(self._sends_within):
-                await self._socket.send_text(message.model_dump_json(exclude_none=True))
+                await self._socket.send_text(frame_of(message))
         except TimeoutError as cause:
             cut(self._socket.scope)
             raise ChannelClosed from cause

@@ -4,10 +4,12 @@ The map of a network is the same for all its nodes: it is kept once, with a log 
 told remembers a position in that log; what came since a position is worked out once, however many ask.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
+from manager.dispatcher.frames import MapPart, SharedMap
 from manager.objects import Network, Node, Service, Task
 from manager.state import Changed, State
 from swarmpy.models.port import PublishMode
@@ -107,6 +109,7 @@ class _Sheet:
         self._start = start
         self._longest_log = longest_log
         self._computed: dict[int, MapChanges] = {}
+        self._whole: MapPart | None = None
 
     @property
     def position(self) -> int:
@@ -129,15 +132,20 @@ class _Sheet:
             del self._log[:forgotten]
             self._start += forgotten
         self._computed.clear()
+        self._whole = None
         return True
 
     def since(self, position: int) -> MapChanges:
         if position == self.position:
             return _NOTHING
-        return self._once(position, lambda: self._changes_of(self._log[position - self._start :]))
+        if position not in self._computed:
+            self._computed[position] = self._changes_of(self._log[position - self._start :])
+        return self._computed[position]
 
-    def whole(self) -> MapChanges:
-        return self._once(-1, lambda: self._changes_of(self.entries)) if self.entries else _NOTHING
+    def whole(self) -> MapPart:
+        if self._whole is None:
+            self._whole = MapPart(**_lists(self.entries.values()))
+        return self._whole
 
     def withdrawal(self, position: int) -> MapChanges:
         """Drops all that whoever stands at that position knows."""
@@ -148,19 +156,12 @@ class _Sheet:
             dropped_endpoints=tuple(key for kind, key in known if kind == _ENDPOINT),
         )
 
-    def _once(self, position: int, compute: Callable[[], MapChanges]) -> MapChanges:
-        if position not in self._computed:
-            self._computed[position] = compute()
-        return self._computed[position]
-
     def _changes_of(self, keys: Iterable[_Key]) -> MapChanges:
         known = dict.fromkeys(keys)
         there = [entry for key in known if (entry := self.entries.get(key)) is not None]
         gone = [key for key in known if key not in self.entries]
         return MapChanges(
-            peers=tuple(entry for entry in there if isinstance(entry, Peer)),
-            services=tuple(entry for entry in there if isinstance(entry, MappedService)),
-            endpoints=tuple(entry for entry in there if isinstance(entry, Endpoint)),
+            **_lists(there),
             dropped_peers=tuple(key for kind, key in gone if kind == _PEER),
             dropped_services=tuple(key for kind, key in gone if kind == _SERVICE),
             dropped_endpoints=tuple(key for kind, key in gone if kind == _ENDPOINT),
@@ -199,10 +200,8 @@ class Atlas:
         return bool(self._networks_of.get((_ENDPOINT, task_id)))
 
     def whole(self, node_id: str) -> tuple[NetworkMap, Positions]:
-        update = self.since(node_id, {})
-        assert update is not None
-        told = update.changes
-        return NetworkMap(peers=told.peers, services=told.services, endpoints=told.endpoints), update.positions
+        sheets = [self._sheets[network_id] for network_id in self._networks_of_node.get(node_id, ())]
+        return SharedMap.of([sheet.whole() for sheet in sheets]), self._reached(node_id)
 
     def since(self, node_id: str, positions: Positions) -> Update | None:
         """What the node must be told to know all. None for one that is too far behind: it is told everything."""
@@ -214,8 +213,11 @@ class Atlas:
                 return None
             parts.append(sheet.since(position) if network_id in mine else sheet.withdrawal(position))
         parts += [self._sheets[network_id].whole() for network_id in mine if network_id not in positions]
-        reached = MappingProxyType({network_id: self._sheets[network_id].position for network_id in mine})
-        return Update(_together([part for part in parts if part is not _NOTHING]), reached)
+        return Update(_together([part for part in parts if part is not _NOTHING]), self._reached(node_id))
+
+    def _reached(self, node_id: str) -> Positions:
+        mine = self._networks_of_node.get(node_id, ())
+        return MappingProxyType({network_id: self._sheets[network_id].position for network_id in mine})
 
     # following the state
 
@@ -306,6 +308,15 @@ class Atlas:
                 yield network_id
         if now:
             self._networks_of[whose] = tuple(now)
+
+
+def _lists(entries: Iterable[Entry]) -> dict[str, Any]:
+    entries = tuple(entries)
+    return {
+        "peers": tuple(entry for entry in entries if isinstance(entry, Peer)),
+        "services": tuple(entry for entry in entries if isinstance(entry, MappedService)),
+        "endpoints": tuple(entry for entry in entries if isinstance(entry, Endpoint)),
+    }
 
 
 def _together(parts: list[MapChanges]) -> MapChanges:
