@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?= -q
 TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help demo demo-stop setup test test-long test-provision check format bench-deploy bench-schedule bench-recover \
-	bench-cli bench-dns clean
+	bench-cli bench-dns bench-churn clean
 
 help:
 	@echo "make demo            three nodes, a stack, a page: everything from nothing, on this machine"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-recover   failures of swarmpy and of Docker Swarm, side by side: how long they last"
 	@echo "make bench-cli       start-up of the command line"
 	@echo "make bench-dns       questions for names a second, beside dnsmasq"
+	@echo "make bench-churn     containers that come and go: how long until every node shows it"
 	@echo "make clean           remove what was made here, the virtual environment too"
 
 demo:
@@ -70,6 +71,9 @@ bench-cli: setup
 
 bench-dns: setup
 	$(BIN)/python benchmarks/names.py
+
+bench-churn: setup
+	$(BIN)/python benchmarks/churn.py
 
 clean: demo-stop
 	rm -rf .venv .cache .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
