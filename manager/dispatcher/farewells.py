@@ -7,8 +7,8 @@ any more: else what is on its way meets a closed port.
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from manager.objects import Task
-from swarmpy.states import TaskState
+from manager.objects import Node, ReasonCode, Task
+from swarmpy.states import NodeState, TaskState
 
 # In seconds. An agent that shows no new map for so long is held up, and one node must not hold up all the others'
 # updates. Agents at work need a tenth of it.
@@ -34,8 +34,11 @@ class Verdict:
     again_at: float | None = None
 
 
-def is_leaving(task: Task) -> bool:
-    """It runs where others can reach it, and is to stop."""
+def is_leaving(task: Task, node: Node | None) -> bool:
+    """It runs on that node where others can reach it, and is to stop. One whose node was lost left the maps then, and
+    has a successor: it stops as soon as its node is back."""
+    if node is None or node.state is NodeState.DOWN or (task.reason and task.reason.code is ReasonCode.NODE_DOWN):
+        return False
     runs = task.state is TaskState.RUNNING
     return runs and task.desired_state > TaskState.RUNNING and any(network.address for network in task.networks)
 

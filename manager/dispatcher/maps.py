@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from manager.dispatcher.farewells import LONGEST_WAIT, Farewell, is_leaving, judged
-from manager.dispatcher.network_map import Atlas, is_serving
+from manager.dispatcher.network_map import Atlas
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
 from manager.objects import Task
@@ -69,11 +69,11 @@ class Maps:
         self._part_with(state.tasks[id] for id in served)
 
     def fold(self, changes: Iterable[Changed]) -> None:
-        changes = tuple(changes)
+        changes, known = tuple(changes), self._ledger.state.tasks
+        touched = (change.before for change in changes if isinstance(change.before, Task))
+        served = {task.id for task in touched if self.atlas.is_endpoint(task.id)}
         self._note(self.atlas.fold(self._ledger.state, changes))
-        served = (change.before for change in changes if isinstance(change.before, Task))
-        known = self._ledger.state.tasks
-        self._part_with(known[task.id] for task in served if is_serving(task) and task.id in known)
+        self._part_with(known[id] for id in served if id in known)
 
     def note_mapped(self, session: Session, revision: int) -> None:
         """The node shows the map of that revision; of one that it was never told, it cannot."""
@@ -106,10 +106,15 @@ class Maps:
         revision = state.revision if state.revision > self._seen else self._seen + 1
         self._seen = max(self._seen, state.revision)
         for task in tasks:
-            if is_leaving(task) and task.id not in self._waiting:
+            if self._is_leaving(task.id) and task.id not in self._waiting:
                 networks = tuple(network.network_id for network in task.networks if network.address)
                 self._waiting[task.id] = Farewell(task.id, task.node_id, networks, revision, now)
                 self._judge_again.set()
+
+    def _is_leaving(self, task_id: str) -> bool:
+        state = self._ledger.state
+        task = state.tasks.get(task_id)
+        return task is not None and is_leaving(task, state.nodes.get(task.node_id))
 
     async def _spread(self) -> None:
         """Tell of a change at once, and of the next ones together after a pause."""
@@ -138,8 +143,7 @@ class Maps:
 
     def _judge(self) -> float | None:
         """Let go of those that may stop; when to look again even if nothing is heard."""
-        known = self._ledger.state.tasks
-        for task_id in [id for id in self._waiting if id not in known or not is_leaving(known[id])]:
+        for task_id in [id for id in self._waiting if not self._is_leaving(id)]:
             del self._waiting[task_id]
         if self._clock.monotonic() >= self._began + LONGEST_WAIT:
             self._expected.clear()

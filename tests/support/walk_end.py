@@ -3,8 +3,10 @@ every manager has the same picture, which is the store's."""
 
 from collections.abc import Iterator
 
+from support.scripted_agent import ScriptedAgent
 from support.walk_world import World
 
+from manager.dispatcher.network_map import whole_map
 from manager.objects import Service, Task
 from manager.orchestrator.reasons import explain
 from manager.orchestrator.restart import gave_up
@@ -12,6 +14,7 @@ from manager.state import State
 from manager.store.port import Store
 from swarmpy.models.service import UpdateState
 from swarmpy.models.task import RestartCondition
+from swarmpy.network_map import IndexedMap
 from swarmpy.states import NodeState, TaskState
 
 _SETTLED = frozenset(set(UpdateState) - {UpdateState.UPDATING, UpdateState.ROLLBACK_STARTED})
@@ -55,6 +58,7 @@ def shortfalls(world: World) -> Iterator[str]:
         elif (task.is_live and task.state is not TaskState.RUNNING) or task.is_live is not task.is_wanted:
             yield f"{task.id} of {task.service_name}.{task.slot} is {task.state.label}: {task.reason}"
     yield from _strays(world)
+    yield from _wrong_maps(world)
 
 
 def _shortfalls_of(service: Service, state: State) -> Iterator[str]:
@@ -112,6 +116,14 @@ def _strays(world: World) -> Iterator[str]:
     wanted = {(task.id, task.node_id) for task in tasks if task.state is TaskState.RUNNING}
     yield from (f"container of {task_id} on {node_id} is wanted by nobody" for task_id, node_id in up - wanted)
     yield from (f"{task_id} has no container on {node_id}" for task_id, node_id in wanted - up)
+
+
+def _wrong_maps(world: World) -> Iterator[str]:
+    """What nodes show of networks is what the state says."""
+    for node_id, machine in world.machines.items():
+        expected = IndexedMap.of(whole_map(world.cluster.history.state, node_id))
+        if isinstance(machine, ScriptedAgent) and machine.map != expected:
+            yield f"node {node_id} shows the map {machine.map}, and not {expected}"
 
 
 def _picture(state: State) -> dict[str, object]:

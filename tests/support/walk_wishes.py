@@ -15,10 +15,12 @@ from swarmpy.models.service import (
     UpdateConfig,
     UpdateOrder,
 )
-from swarmpy.models.task import RestartCondition, RestartPolicy, TaskSpec
+from swarmpy.models.task import NetworkAttachmentConfig, RestartCondition, RestartPolicy, TaskSpec
 
 REPLICATED, GLOBAL, JOB, GLOBAL_JOB = ("web", "db", "api"), "log", "job", "each"
 NAMES = (*REPLICATED, GLOBAL, JOB, GLOBAL_JOB)
+# The network of the walk, by its id, and those who join it.
+NETWORK, NETWORKED = "0000000000000000000000net", ("web", "db", GLOBAL, JOB)
 MOST_REPLICAS = 6
 SECOND = 10**9
 
@@ -30,7 +32,11 @@ def a_wish(name: str, chance: random.Random) -> ServiceSpec:
     return ServiceSpec(
         name=name,
         mode=_mode(name, chance),
-        task_template=TaskSpec(container_spec=_image(chance), restart_policy=None if is_job else _policy(chance)),
+        task_template=TaskSpec(
+            container_spec=_image(chance),
+            restart_policy=None if is_job else _policy(chance),
+            networks=(NetworkAttachmentConfig(target=NETWORK),) if name in NETWORKED else None,
+        ),
         update_config=None if is_job else _update(chance),
     )
 

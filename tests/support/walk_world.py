@@ -14,7 +14,12 @@ from support.engine_agent import AtOnce, EngineAgent
 from support.operators import Operators
 from support.scripted_agent import ScriptedAgent
 from support.walk_laws import WalkLaws
+from support.walk_wishes import NETWORK
 
+from manager.objects import Network
+from manager.store.codec import put
+from manager.store.port import Unit
+from swarmpy.models.network import NetworkCreate
 from swarmpy.states import TaskState
 
 Machine = ScriptedAgent | EngineAgent
@@ -131,6 +136,9 @@ async def world_of(seed: int, data_dir: Path, *, managers: int = 3, agents: int 
             real = EngineAgent(cluster, REAL, data_dir)
             world = _world(cluster, seed, real)
             real.start()
+            _make_network(cluster)
+            # It shows what it is told, and never says so.
+            cluster.agents["n2"].says_mapped = False
             await world.advance(5)
             try:
                 yield world
@@ -141,6 +149,12 @@ async def world_of(seed: int, data_dir: Path, *, managers: int = 3, agents: int 
                 await real.stop()
     finally:
         random.setstate(former)
+
+
+def _make_network(cluster: Cluster) -> None:
+    now = cluster.clock.now()
+    network = Network(id=NETWORK, created_at=now, updated_at=now, spec=NetworkCreate(name="net"))
+    cluster.database.transact((Unit((put(network, create=True),)),), None)
 
 
 def _world(cluster: Cluster, seed: int, real: EngineAgent) -> World:

@@ -1,11 +1,11 @@
 """When a task that left the maps may be told to stop."""
 
 import pytest
-from support.picture import a_task
+from support.picture import NOW, a_node, a_task
 
 from manager.dispatcher.farewells import LONGEST_WAIT, Farewell, Verdict, is_leaving, judged
-from manager.objects import TaskNetwork
-from swarmpy.states import TaskState
+from manager.objects import Reason, ReasonCode, TaskNetwork
+from swarmpy.states import NodeState, TaskState
 
 
 def a_farewell(
@@ -46,17 +46,27 @@ def test_a_running_task_with_an_address_that_is_to_stop_is_leaving(desired: Task
     network = TaskNetwork(network_id="net", address="10.0.1.5/24")
     task = a_task(desired_state=desired).model_copy(update={"networks": (network,)})
 
-    assert is_leaving(task)
-    assert not is_leaving(task.model_copy(update={"desired_state": TaskState.RUNNING}))
+    assert is_leaving(task, a_node())
+    assert not is_leaving(task.model_copy(update={"desired_state": TaskState.RUNNING}), a_node())
 
 
 def test_a_task_that_nobody_can_reach_stops_at_once() -> None:
-    assert not is_leaving(a_task(desired_state=TaskState.SHUTDOWN))
-    assert not is_leaving(a_task(desired_state=TaskState.SHUTDOWN, networks=("net",)))
+    assert not is_leaving(a_task(desired_state=TaskState.SHUTDOWN), a_node())
+    assert not is_leaving(a_task(desired_state=TaskState.SHUTDOWN, networks=("net",)), a_node())
 
 
 def test_a_task_that_does_not_run_yet_is_not_sent_to() -> None:
     network = TaskNetwork(network_id="net", address="10.0.1.5/24")
     task = a_task(state=TaskState.STARTING, desired_state=TaskState.SHUTDOWN)
 
-    assert not is_leaving(task.model_copy(update={"networks": (network,)}))
+    assert not is_leaving(task.model_copy(update={"networks": (network,)}), a_node())
+
+
+def test_a_task_whose_node_was_lost_has_left_long_ago() -> None:
+    network = TaskNetwork(network_id="net", address="10.0.1.5/24")
+    task = a_task(desired_state=TaskState.SHUTDOWN).model_copy(update={"networks": (network,)})
+    lost = Reason(code=ReasonCode.NODE_DOWN, text="no heartbeat", since=NOW)
+
+    assert not is_leaving(task, None)
+    assert not is_leaving(task, a_node(state=NodeState.DOWN))
+    assert not is_leaving(task.model_copy(update={"reason": lost}), a_node())
