@@ -37,7 +37,7 @@ from agent.task.instructions import (
     WakeAfter,
 )
 from agent.task.mounts import volume_obstacle, volumes_with_a_driver
-from agent.task.names import network_id_of
+from agent.task.names import network_id_of, network_name
 from agent.task.pull import PullProgress
 from agent.task.run import TaskRun
 from agent.task.templates import NodeFacts
@@ -176,19 +176,30 @@ class Performer:
         try:
             await self._engine.ensure_network(network, self._node_id)
         except Conflict:
-            # A network that has left this node holds its range until it is taken away.
-            await self._remove_departed()
-            await self._engine.ensure_network(network, self._node_id)
+            # A network that has left this node holds its range until it is taken away; and one that left and came back
+            # while the agent was not there has another range now.
+            await self._remove_departed(network_id)
+            await self._ensure_after_its_former_stay(network)
         self.networks_on_engine.add(network_id)
         # A container that starts before its network is set up would find neither names nor others.
         await self.serve_network(network_id)
         self._there.add(network_id)
 
-    async def _remove_departed(self) -> None:
-        """Take away this node's networks that are assigned no more and that nobody sits in."""
+    async def _ensure_after_its_former_stay(self, network: NetworkAssignment) -> None:
+        try:
+            await self._engine.ensure_network(network, self._node_id)
+        except Conflict as cause:
+            if network_name(network) in await self._engine.networks(self._node_id):
+                # Containers of tasks that were given up meanwhile still sit in it: they are being stopped.
+                raise Unavailable(str(cause)) from None
+            raise
+
+    async def _remove_departed(self, returned: str) -> None:
+        """Take away this node's networks that are assigned no more, and the one that may be a former stay's, as far as
+        nobody sits in them."""
         for name in await self._engine.networks(self._node_id):
             id = network_id_of(name)
-            if id is not None and id not in self._networks:
+            if id is not None and (id not in self._networks or id == returned):
                 with suppress(Conflict):
                     await self.remove_network(id, name)
         await self._removals.wait_until_over()

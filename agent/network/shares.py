@@ -26,6 +26,8 @@ class Shares:
 
     def take(self, task: TaskAssignment) -> Mapping[str, IPv4Address]:
         """By network id. Raises `Unavailable` when one of the networks has none left; then the task holds none."""
+        # A share that followed another one counts from when nobody holds an address of that any more.
+        self.learn(())
         now = self._clock.now()
         books, taken = dict(self._books), {}
         for part in task.networks:

@@ -14,6 +14,7 @@ from manager.dispatcher.network_map import Atlas
 from manager.dispatcher.session import Session
 from manager.ledger import Ledger
 from manager.objects import Task
+from manager.orchestrator.slots import PATIENCE
 from manager.state import Changed
 from swarmpy.clock import Clock, within
 from swarmpy.states import NodeState, TaskState
@@ -27,6 +28,8 @@ class Maps:
     # One change of a map is a message to every node of the network, and two answers. Above this many messages a
     # second in all, changes wait for company.
     MESSAGES_PER_SECOND = 2000
+    # A task that is to stop for so long is waited for no more: the next one of its slot is about to start.
+    FORGOTTEN = PATIENCE / 2
     # Many agents say within moments that they show a map: one look at them all is enough.
     GATHER = timedelta(milliseconds=10)
 
@@ -59,7 +62,8 @@ class Maps:
         self._began = self._clock.monotonic()
         self._expected = {node.id for node in self._ledger.state.nodes.values() if node.state is not NodeState.DOWN}
         self._note(self.atlas.rebuild(self._ledger.state))
-        self._part_with(self._ledger.state.tasks.values())
+        tasks, now = self._ledger.state.tasks.values(), self._clock.now()
+        self._part_with(task for task in tasks if now < task.updated_at + self.FORGOTTEN)
 
     def rebuild(self) -> None:
         """Which changes came is not known."""

@@ -140,6 +140,9 @@ class Operators:
         wish_of: Callable[..., Wish],
     ) -> None:
         def admit_and_note() -> Admitted[Service] | Admitted[Node]:
+            if not process.ledger.synced.is_set():
+                # The API answers nothing before.
+                raise Unavailable("this manager has not read the store yet")
             admitted = admit()
             asked.wish, asked.was_sent = wish_of(admitted.value), True
             asked.is_write = not all(isinstance(write, Check) for unit in admitted.units for write in unit.writes)

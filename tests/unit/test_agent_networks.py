@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from support.agents import FakeManager, agent_settings, running_agent, settled, wait_until
-from support.assignments import a_network, an_assignment
+from support.assignments import a_network, an_assignment, desired
 
 from agent.engine.fake import FakeEngine
 from agent.task.names import network_name
 from swarmpy.clock import SystemClock
 from swarmpy.settings import AgentSettings
+from swarmpy.states import TaskState
 from swarmpy.wire import NetworkAssignment
 
 NETWORK = a_network()
@@ -107,3 +108,24 @@ async def test_a_task_that_needs_what_is_just_being_removed_waits_and_runs(
 
         await manager.wait_until_states("shutdown", "running")
         assert await engine.networks(settings.node_id) == (network_name(wanted),)
+
+
+async def test_a_network_that_came_back_with_another_range_is_made_anew_once_its_last_container_has_gone(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    """The node was away for so long that its share was given to others, and it has a new one."""
+    engine.may_go.set()
+    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
+    old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(old, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+    manager.go_away()
+    manager.tasks = {old.id: desired(old, TaskState.SHUTDOWN), new.id: new}
+    manager.networks = {moved.id: moved}
+    manager.come_back()
+    async with running_agent(settings, engine, manager):
+        await manager.wait_until_states("shutdown", "running")
+
+    assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
