@@ -10,7 +10,7 @@ from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
 from agent.files import Files
 from agent.network.keeper import NetworkKeeper
-from agent.network.machine import Network, of_this_machine
+from agent.network.machine import Network, NetworkFacts, of_this_machine
 from agent.place import Place
 from agent.runner import Runner
 from agent.session import Portrait, Session
@@ -72,25 +72,30 @@ async def _serve(
     watcher = Watcher(engine, clock, settings.node_id, runner, settings.relist_every)
     streams = LogStreams(engine, runner, connect)
 
+    networks = network.of_node(settings, clock, runner) if network else None
+
     async def describe() -> Portrait:
         info = await engine.describe()
         runner.describe_node(_node_facts(settings, info))
-        return Portrait(described(settings, info), await kept_volumes(engine, runner.kept_volumes))
+        volumes = await kept_volumes(engine, runner.kept_volumes)
+        facts = networks.facts() if networks else NetworkFacts()
+        return Portrait(described(settings, info), volumes, facts.features, facts.routes, facts.limits)
 
     memory = cache.load()
     runner.kept_volumes.update(memory.volumes)
     await _adopt(runner, memory, clock, patience)
     if settings.is_leaving:
         await together(runner.run(), watcher.run(), _leave(runner, engine, settings.node_id, clock))
-        if network is not None:
-            await network.keeper(settings, clock, runner).clear()
+        if networks is not None:
+            await networks.keeper.clear()
         return
     place = Place(settings.data_dir, settings.managers, settings.ready_file)
     session = Session(settings, clock, runner, describe, connect, streams, place)
     runner.on_report = session.report
     works = [runner.run(), watcher.run(), session.run(), place.keep(), _keep(cache, runner, settings.node_id, clock)]
-    if network is not None:
-        works.append(_serve_networks(network, network.keeper(settings, clock, runner), runner, session))
+    if networks is not None:
+        join_networks(networks.keeper, runner, session)
+        works.append(networks.run())
     try:
         await together(*works)
     finally:
@@ -100,7 +105,8 @@ async def _serve(
         await cache.save(memory_of(settings.node_id, runner.assigned, runner.records(), runner.kept_volumes))
 
 
-async def _serve_networks(network: Network, keeper: NetworkKeeper, runner: Runner, session: Session) -> None:
+def join_networks(keeper: NetworkKeeper, runner: Runner, session: Session) -> None:
+    """Whoever changes what the networks are to be wakes the keeper, and the manager hears what it did."""
     on_change = runner.on_change
 
     def changed() -> None:
@@ -108,10 +114,12 @@ async def _serve_networks(network: Network, keeper: NetworkKeeper, runner: Runne
         keeper.wake()
 
     runner.on_change = changed
+    runner.serve_networks_with(keeper.provide)
     session.on_assigned = lambda revision: keeper.wake()
     keeper.on_shown = session.note_mapped
+    keeper.on_repair = session.note_repairs
+    keeper.on_trouble = runner.node_changed.set
     keeper.wake()
-    await network.run(keeper)
 
 
 async def wait_until_engine_answers(engine: Engine, clock: Clock, patience: float = FOR_EVER) -> EngineInfo:

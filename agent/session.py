@@ -5,7 +5,7 @@ Nothing on the event loop waits for the engine or the disk, so nothing keeps a b
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +25,8 @@ from swarmpy.models.node import NodeDescription
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 from swarmpy.wire import (
+    LONGEST_NOTE,
+    MOST_NOTES,
     Applied,
     Bearings,
     Beat,
@@ -53,10 +55,14 @@ log = logger("session")
 
 @dataclass(frozen=True, slots=True)
 class Portrait:
-    """What the node is: what it tells Docker's clients, too, and names of the volumes that tasks must be with."""
+    """What the node is: what it tells Docker's clients, too, names of the volumes that tasks must be with, and of its
+    network what it can, which subnets are others', and what does not work."""
 
     description: NodeDescription
     volumes: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 Describe = Callable[[], Awaitable[Portrait]]
@@ -105,6 +111,7 @@ class Session:
         self._first: int | None = None
         self._latest = self._mapped = 0
         self._map_shown = asyncio.Event()
+        self._repaired: list[str] = []
         self.on_assigned: Callable[[int], None] = self.note_mapped
         self._id = ""
         self._beat_every = 1.0
@@ -122,6 +129,11 @@ class Session:
         if self._first is not None and max(self._first, self._mapped + 1) <= revision <= self._latest:
             self._mapped = revision
             self._map_shown.set()
+
+    def note_repairs(self, sentences: Sequence[str]) -> None:
+        """What of the node's networks others had changed, and is mended; the manager is told."""
+        self._repaired.extend(sentence[:LONGEST_NOTE] for sentence in sentences)
+        self._runner.node_changed.set()
 
     async def run(self) -> None:
         """Until cancelled. Raises `BadRequest` when the manager will never have this agent, `Forbidden` when the node
@@ -181,6 +193,9 @@ class Session:
             description=portrait.description,
             reports=now,
             volumes=portrait.volumes,
+            features=portrait.features,
+            routes=portrait.routes,
+            limits=portrait.limits,
         )
         await self._send(channel, hello)
         answer = await within(self._clock, ANSWER_WITHIN, _receive(channel))
@@ -259,12 +274,21 @@ class Session:
             if not trouble:
                 with suppress(SwarmpyError):
                     portrait = await self._describe()
-            if portrait is not None and (portrait, trouble) != (self._portrait, told):
+            repaired = tuple(self._repaired[:MOST_NOTES])
+            if portrait is not None and (repaired or (portrait, trouble) != (self._portrait, told)):
                 self._portrait, told = portrait, trouble
                 news = Described(
-                    session_id=self._id, description=portrait.description, trouble=trouble, volumes=portrait.volumes
+                    session_id=self._id,
+                    description=portrait.description,
+                    trouble=trouble,
+                    volumes=portrait.volumes,
+                    features=portrait.features,
+                    routes=portrait.routes,
+                    limits=portrait.limits,
+                    repaired=repaired,
                 )
                 await self._send(channel, news)
+                self._repaired.clear()
             with suppress(TimeoutError):
                 await within(self._clock, DESCRIBE_EVERY, self._runner.node_changed.wait())
 

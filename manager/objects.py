@@ -89,12 +89,18 @@ class VirtualIP(Document):
     address: str
 
 
+class Repair(Document):
+    at: Timestamp
+    what: tuple[str, ...]
+
+
 class Node(Object):
     """`state` and `since` are what the leader saw last. `address` (`host:port`) is where its manager is reached when it
     is one, and `is_equipped` once it was given what a manager needs. `key_digest` is the SHA-256 of the public key that
     its certificates are made for. `volumes` are names of the engine's that tasks must be with, known also
     while the node is away. `features` are words for what its kernel can beyond what every node must, `routes` the
-    subnets that it reaches otherwise than over our networks."""
+    subnets that it reaches otherwise than over our networks, `limits` sentences on what of networks does not work
+    there. `repaired` is what of its networks the node last found changed by others and mended."""
 
     spec: NodeSpec
     description: NodeDescription
@@ -107,6 +113,8 @@ class Node(Object):
     volumes: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    repaired: Repair | None = None
 
     @property
     def addr(self) -> str:

@@ -30,6 +30,8 @@ LONGEST_TEXT = 2048
 MOST_ADDRESSES = 1000
 # Volumes of one node that tasks must be with, and letters of a name.
 MOST_VOLUMES = 1000
+# Sentences about a node's network in one frame.
+MOST_NOTES, LONGEST_NOTE = 20, 500
 LONGEST_VOLUME = 255
 # What a node tells of its kernel and of its routes.
 MOST_FEATURES = 100
@@ -43,6 +45,9 @@ Routes = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_WORD)], ...], F
 
 # Words of `features`.
 WIREGUARD = "wireguard"
+
+
+Notes = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_NOTE)], ...], Field(max_length=MOST_NOTES)]
 
 
 class NetworkAssignment(Document):
@@ -114,7 +119,8 @@ class Hello(Document):
     """First frame. `address` is where the node is reached, `host:port` of a manager's door should it be one. `reports`
     are all tasks the agent holds, with their true state; those that do not fit follow in Reports. `volumes` are names
     of those on the engine that tasks must be with. `features` are words for what the kernel can (`WIREGUARD`), `routes`
-    the subnets (CIDR) that it reaches otherwise than over networks of ours."""
+    the subnets (CIDR) that it reaches otherwise than over networks of ours, `limits` sentences for people on what of
+    networks does not work there."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
@@ -124,6 +130,7 @@ class Hello(Document):
     volumes: VolumeNames = ()
     features: Features = ()
     routes: Routes = ()
+    limits: Notes = ()
 
 
 class Beat(Document):
@@ -155,7 +162,8 @@ class Mapped(Document):
 
 class Described(Document):
     """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does.
-    `volumes`, `features` and `routes` as in Hello; None when they are what they were."""
+    `volumes`, `features`, `routes` and `limits` as in Hello; None when they are what they were. `repaired` says what of
+    its networks the node found changed by others and mended, since it last said so."""
 
     type: Literal["described"] = "described"
     session_id: str
@@ -164,6 +172,8 @@ class Described(Document):
     volumes: VolumeNames | None = None
     features: Features | None = None
     routes: Routes | None = None
+    limits: Notes | None = None
+    repaired: Notes = ()
 
 
 class Goodbye(Document):

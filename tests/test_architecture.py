@@ -90,6 +90,7 @@ PURE = (
     "agent/network/addresses.py",
     "agent/network/departures.py",
     "agent/network/drawing.py",
+    "agent/network/host_routes.py",
     "agent/network/links.py",
     "agent/network/messages.py",
     "agent/network/picture.py",

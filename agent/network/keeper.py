@@ -17,7 +17,7 @@ from agent.network.departures import Departure, departed
 from agent.network.links import BridgePort, Links, describe, leftovers, plan
 from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
 from agent.network.port import KernelPort
-from agent.network.rules import rules_of
+from agent.network.rules import rules_of, why_not
 from agent.network.rules_port import Features, PacketRules, RulesRefused
 from agent.network.table import NO_RULES, Ruleset, Table, render, script
 from agent.network.wanted import wanted
@@ -94,7 +94,8 @@ class _Shown:
 
 
 class NetworkKeeper:
-    """`on_shown` hears the revision of each picture that is brought about, `on_repair` sentences of what was mended."""
+    """`on_shown` hears the revision of each picture that is brought about, `on_repair` sentences of what was mended,
+    `on_trouble` that `limits` are others now."""
 
     def __init__(self, clock: Clock, node: Node, parts: Parts, address: str) -> None:
         self._clock = clock
@@ -109,6 +110,12 @@ class NetworkKeeper:
         self.trouble = ""
         self.on_shown: Callable[[int], None] = lambda revision: None
         self.on_repair: Callable[[Sequence[str]], None] = lambda sentences: None
+        self.on_trouble: Callable[[], None] = lambda: None
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What does not work here, in sentences."""
+        return (*why_not(self._features), *filter(None, (self.trouble,)))
 
     def wake(self) -> None:
         """The picture may be another."""
@@ -231,7 +238,7 @@ class NetworkKeeper:
     async def _bring_rules_about(self, picture: Picture) -> None:
         macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}
         ruleset = rules_of(picture, macs, self._features)
-        text = script(self._shown.rules, ruleset)
+        text = script(self._shown.rules, ruleset) if self._features.rules else ""
         if not text:
             return
         try:
@@ -255,4 +262,5 @@ class NetworkKeeper:
                 log.error("network.not_set_up", reason=trouble)
             else:
                 log.info("network.set_up_again")
-        self.trouble = trouble
+            self.trouble = trouble
+            self.on_trouble()

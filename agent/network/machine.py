@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 
 from agent.dns.names import NameServer
 from agent.network.conntrack import Conntrack
 from agent.network.docker_user import DockerUser
+from agent.network.host_routes import routes_in
 from agent.network.keeper import NetworkKeeper, Parts
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
@@ -15,27 +17,53 @@ from swarmpy.clock import Clock
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 from swarmpy.tokens import host_of
+from swarmpy.wire import MOST_ROUTES
+
+ROUTES = Path("/proc/net/route")
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What the cluster is told of a node's network: what its kernel can, whose the subnets around are, and sentences on
+    what does not work."""
+
+    features: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """`serve` runs what works by itself beside the keeper."""
+    """The parts that a keeper works on; `serve` runs what works by itself beside it."""
 
     parts: Parts
     serve: Callable[[], Coroutine[object, object, None]]
+    routes: Path = ROUTES
 
-    def keeper(self, settings: AgentSettings, clock: Clock, runner: Runner) -> NetworkKeeper:
-        """One for this node, which the runner's tasks wait for."""
+    def of_node(self, settings: AgentSettings, clock: Clock, runner: Runner) -> "NodeNetwork":
         keeper = NetworkKeeper(clock, NodeView(settings.node_id, runner), self.parts, host_of(settings.address))
-        runner.serve_networks_with(keeper.provide)
-        return keeper
+        return NodeNetwork(self, keeper)
 
-    async def run(self, keeper: NetworkKeeper) -> None:
+
+@dataclass(frozen=True, slots=True)
+class NodeNetwork:
+    network: Network
+    keeper: NetworkKeeper
+
+    def facts(self) -> NetworkFacts:
+        try:
+            routes = routes_in(self.network.routes.read_text())
+        except OSError:
+            # Without a kernel's listing nothing is kept clear of; the engine still refuses what it overlaps.
+            routes = ()
+        return NetworkFacts((), routes[:MOST_ROUTES], self.keeper.limits)
+
+    async def run(self) -> None:
         """Until cancelled; the kernel keeps what it has."""
         try:
-            await together(keeper.run(), self.serve())
+            await together(self.keeper.run(), self.network.serve())
         finally:
-            await self.parts.kernel.close()
+            await self.network.parts.kernel.close()
 
 
 def of_this_machine(clock: Clock) -> Network:

@@ -28,6 +28,8 @@ def event_of(change: Changed, now: datetime) -> Event | None:
     attributes = {"name": _name(subject)}
     if before is not None and after is not None:
         attributes |= _differences(before, after)
+    if isinstance(before, Node) and isinstance(after, Node) and after.repaired not in (None, before.repaired):
+        action, attributes["repaired"] = "repair", "; ".join(after.repaired.what if after.repaired else ())
     nanoseconds = int(now.timestamp()) * 1_000_000_000 + now.microsecond * 1_000
     return Event(
         type=_TYPES[type(subject)],

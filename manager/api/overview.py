@@ -178,7 +178,7 @@ def _node_line(node: Node, state: State, around: Surroundings) -> NodeLine:
         availability=node.spec.availability.value,
         state=node.state.value,
         since=node.since,
-        message=node.message,
+        message=node.message or "; ".join(node.limits),
         addr=node.addr,
         engine_version=node.description.engine.engine_version or "",
         connected=around.is_connected(node.id),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from ipaddress import IPv4Network
 
-from manager.objects import Node
+from manager.objects import Node, Repair
 from manager.state import State
 from swarmpy.errors import BadRequest
 from swarmpy.models.node import NodeDescription
@@ -45,6 +45,7 @@ def registered(known: Node, hello: Hello, now: datetime) -> Node | None:
         volumes=hello.volumes,
         features=hello.features,
         routes=hello.routes,
+        limits=hello.limits,
         address=hello.address or known.address,
         state=NodeState.READY,
         message="",
@@ -69,11 +70,14 @@ def bearings_of(state: State, node_id: str, managers: tuple[str, ...]) -> Bearin
 
 
 def described(known: Node | None, news: Described, now: datetime) -> Node | None:
-    """The node with its new description and trouble; None when that is nothing new, or the node is gone."""
+    """The node with its new description and trouble, and what it mended; None when that is nothing new, or the node is
+    gone."""
     if known is None:
         return None
-    told = {name: getattr(news, name) for name in ("volumes", "features", "routes")}
-    news_of = {name: value for name, value in told.items() if value is not None}
+    told = {name: getattr(news, name) for name in ("volumes", "features", "routes", "limits")}
+    news_of: dict[str, object] = {name: value for name, value in told.items() if value is not None}
+    if news.repaired:
+        news_of["repaired"] = Repair(at=now, what=news.repaired)
     return _changed(known, now, description=news.description, message=news.trouble, **news_of)
 
 

@@ -129,3 +129,13 @@ async def test_a_set_that_comes_whole_once_more_is_of_the_same_session(tmp_path:
         await wait_until(lambda: keeper.heard == [40, 44])
         session.note_mapped(44)
         await wait_until(lambda: manager.mapped == [44])
+
+
+async def test_what_the_node_mended_is_told_once(tmp_path: Path, manager: FakeManager) -> None:
+    async with a_session(tmp_path, manager, Keeper()) as session:
+        await wait_until(lambda: manager.hellos != [])
+        session.note_repairs(["route 1 was missing", "x" * 10_000])
+        await wait_until(lambda: bool(manager.descriptions and manager.descriptions[-1].repaired))
+        assert [len(sentence) for sentence in manager.descriptions[-1].repaired] == [19, 500]
+        session.note_repairs(["rule 2 was missing"])
+        await wait_until(lambda: manager.descriptions[-1].repaired == ("rule 2 was missing",))

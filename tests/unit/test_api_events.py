@@ -12,6 +12,7 @@ from support.builders import T0, a_network, a_node, a_service, a_task
 from manager.api.events import event_of
 from manager.api.journal import Journal
 from manager.api.routers.events import parse_moment
+from manager.objects import Repair
 from manager.state import Changed
 from swarmpy.errors import BadRequest
 from swarmpy.states import Availability, NodeState
@@ -71,6 +72,19 @@ def test_an_update_names_what_changed() -> None:
     scaled = event_of(Changed("services/web", a_service("web"), a_service("web", replicas=3)), T0)
     assert scaled is not None
     assert scaled.actor.attributes == {"name": "web", "replicas.new": "3", "replicas.old": "1"}
+
+
+def test_a_node_that_mended_its_network_is_an_event_that_says_what() -> None:
+    before = a_node("n1")
+    after = before.model_copy(update={"repaired": Repair(at=T0, what=("route 1 was missing", "rule 2 was missing"))})
+    event = event_of(Changed("nodes/n1", before, after), T0)
+    assert event is not None
+    assert (event.type, event.action) == ("node", "repair")
+    assert event.actor.attributes == {"name": "n1", "repaired": "route 1 was missing; rule 2 was missing"}
+    later = after.model_copy(update={"state": NodeState.DOWN})
+    event = event_of(Changed("nodes/n1", after, later), T0)
+    assert event is not None
+    assert event.action == "update"
 
 
 async def test_events_are_filtered(api: Api) -> None:

@@ -437,6 +437,19 @@ async def test_what_troubles_a_node_is_on_record_until_it_is_over_and_the_node_s
         assert cluster.node("n1").message == ""
 
 
+async def test_what_a_nodes_network_lacks_and_what_it_mended_is_on_record() -> None:
+    async with calling() as (cluster, caller):
+        await caller.hello()
+        machine = description("n1")
+        news = Described(session_id=caller.session_id, description=machine, limits=("no fib",), repaired=("route 1",))
+        await caller.say(news)
+        node = cluster.node("n1")
+        assert (node.limits, node.repaired and node.repaired.what) == (("no fib",), ("route 1",))
+
+        await caller.say(Described(session_id=caller.session_id, description=machine, limits=()))
+        assert (cluster.node("n1").limits, cluster.node("n1").repaired) == ((), node.repaired)
+
+
 async def test_goodbye_ends_the_session_and_leaves_the_node_its_grace() -> None:
     async with calling() as (cluster, caller):
         await caller.hello()
