@@ -52,7 +52,8 @@ Notes = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_NOTE)], ...], Fi
 
 class NetworkAssignment(Document):
     """A network this node must provide for its tasks: a bridge with the node's own subnet. `subnet` and `gateway` are
-    this node's share; `service_subnets` are where VIPs lie; `mtu` None means what the underlay leaves room for."""
+    this node's share; `service_subnets` are where VIPs lie, `ranges` where all addresses of the network lie; `mtu` None
+    means what the underlay leaves room for."""
 
     id: str
     name: str
@@ -60,6 +61,7 @@ class NetworkAssignment(Document):
     gateway: str
     vni: int
     service_subnets: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ()
     internal: bool = False
     is_ingress: bool = False
     attachable: bool = False

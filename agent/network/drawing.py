@@ -46,6 +46,7 @@ def _local(network: NetworkAssignment, underlay: Underlay, on_engine: Collection
         internal=network.internal,
         is_ingress=network.is_ingress,
         encrypted=network.encrypted,
+        ranges=tuple(IPv4Network(subnet) for subnet in network.ranges),
         on_engine=network.id in on_engine,
     )
 
@@ -75,4 +76,11 @@ def _tasks(
                 service_id=run.assignment.service_id,
                 addresses=addresses,
                 nameservers=(dns.nameservers if dns else None) or (),
+                pid=_pid_of(run),
             )
+
+
+def _pid_of(run: TaskRun) -> int:
+    status = run.status.container_status
+    is_up = Phase.STARTING <= run.phase <= Phase.STOPPING
+    return status.pid or 0 if is_up and status is not None else 0

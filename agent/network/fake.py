@@ -13,6 +13,7 @@ from agent.network.links import (
     SKIP_PRIORITY,
     Bridge,
     BridgePort,
+    ContainerRoutes,
     FdbEntry,
     Links,
     Neighbour,
@@ -54,6 +55,7 @@ class SimulatedKernel:
     fdb: dict[tuple[str, str], FdbEntry] = field(default_factory=dict)
     routes: dict[tuple[object, ...], Route] = field(default_factory=dict)
     rules: set[Rule] = field(default_factory=set)
+    inside: dict[int, ContainerRoutes] = field(default_factory=dict)
 
     def look(self, picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         """What there is of ours."""
@@ -68,12 +70,18 @@ class SimulatedKernel:
             frozenset(entry for entry in self.fdb.values() if is_ours(entry.device)),
             frozenset(route for route in self.routes.values() if is_ours(route.device)),
             frozenset(rule for rule in self.rules if SKIP_PRIORITY <= rule.priority <= END_PRIORITY),
+            frozenset(self._look_inside(picture)),
         )
+
+    def _look_inside(self, picture: Picture) -> Iterator[ContainerRoutes]:
+        for task in picture.tasks.values():
+            if held := self.containers.get(task.pid, {}).keys() & {*task.addresses.values()}:
+                yield self.inside.get(task.pid, ContainerRoutes(task.pid, frozenset(held)))
 
     def perform(self, operation: Operation) -> None:
         if isinstance(operation, Put):
             self._put(operation.thing)
-        elif isinstance(operation.thing, BridgePort | Sysctl):
+        elif isinstance(operation.thing, BridgePort | Sysctl | ContainerRoutes):
             raise BrokenInvariant(f"{name_of(operation.thing)} is put, and never removed")
         else:
             self.lose(operation.thing)
@@ -99,6 +107,8 @@ class SimulatedKernel:
                 self.routes.pop((*thing.key, thing.via, thing.device), None)
             case Rule():
                 self.rules.discard(thing)
+            case ContainerRoutes():
+                self.inside.pop(thing.pid, None)
 
     def _lose_device(self, device: str) -> None:
         """The kernel drops with a device what is on it."""
@@ -133,6 +143,16 @@ class SimulatedKernel:
                 self._put_route(thing)
             case Rule():
                 self.rules.add(thing)
+            case ContainerRoutes():
+                self._put_inside(thing)
+
+    def _put_inside(self, routes: ContainerRoutes) -> None:
+        held = self.containers.get(routes.pid, {}).keys()
+        if held.isdisjoint(routes.addresses):
+            return
+        if missing := routes.addresses - held:
+            raise NotFound(f"{name_of(routes)} cannot be set: it has no address {min(missing)} any more")
+        self.inside[routes.pid] = routes
 
     def _put_vtep(self, vtep: Vtep) -> None:
         self._need(vtep.underlay_device)
@@ -183,8 +203,9 @@ class FakeKernel:
 
     async def ports_of(
         self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
-    ) -> frozenset[BridgePort]:
-        return frozenset(self._ports_of(container_pids, networks))
+    ) -> Mapping[int, frozenset[BridgePort]]:
+        there = (pid for pid in container_pids if pid in self.kernel.containers)
+        return {pid: frozenset(self._ports_of(pid, networks)) for pid in there}
 
     async def underlay_of(self, address: str) -> Underlay:
         if str(self.kernel.underlay.address) == address:
@@ -207,12 +228,11 @@ class FakeKernel:
         self.kernel.lose(thing)
         self._changed.set()
 
-    def _ports_of(self, pids: Iterable[int], networks: Mapping[str, LocalNetwork]) -> Iterator[BridgePort]:
-        for pid in pids:
-            for address, veth in self.kernel.containers.get(pid, {}).items():
-                for network in networks.values():
-                    if address in network.subnet:
-                        yield BridgePort(veth, network.bridge)
+    def _ports_of(self, pid: int, networks: Mapping[str, LocalNetwork]) -> Iterator[BridgePort]:
+        for address, veth in self.kernel.containers[pid].items():
+            for network in networks.values():
+                if address in network.subnet:
+                    yield BridgePort(veth, network.bridge)
 
 
 def _default_of(path: str) -> str:

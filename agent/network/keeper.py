@@ -2,13 +2,14 @@
 
 Level-triggered: whatever happened, the newest picture is brought about, and what is there already costs nothing. What
 the kernel has is remembered from one pass to the next, and read again now and then, when the kernel tells of a change
-that was not ours, and after anything failed.
+that was not ours, and after anything failed. A container's port and routes can only be put when its process is there:
+that is a few hundredths of a second later.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Protocol
 
@@ -18,11 +19,12 @@ from agent.network.links import BridgePort, Links, describe, leftovers, plan
 from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
 from agent.network.port import KernelPort
 from agent.network.rules import rules_of, why_not
-from agent.network.rules_port import Features, PacketRules, RulesRefused
-from agent.network.table import NO_RULES, Ruleset, Table, render, script
+from agent.network.rules_port import Features, PacketRules
+from agent.network.shown_rules import ShownRules
+from agent.network.table import NO_RULES, Ruleset, Table, script
 from agent.network.wanted import wanted
 from swarmpy.clock import Clock, within
-from swarmpy.errors import SwarmpyError, Unavailable
+from swarmpy.errors import NotFound, SwarmpyError, Unavailable
 from swarmpy.logs import logger
 from swarmpy.together import together
 
@@ -62,10 +64,6 @@ class Node(Protocol):
         """As of now, and the revision that it reflects."""
         ...
 
-    def pids(self) -> tuple[int, ...]:
-        """Of the containers that run on our networks."""
-        ...
-
     def bridges(self) -> frozenset[str]:
         """Those that the engine has, or may be making just now."""
         ...
@@ -84,12 +82,11 @@ class Parts:
 
 @dataclass(slots=True)
 class _Shown:
-    """What is there, for all that is known. `links` None: not known."""
+    """What is there, for all that is known. `links` None: not known. `ports` are by the container's pid."""
 
     picture: Picture = NO_PICTURE
     links: Links | None = None
-    rules: Ruleset = NO_RULES
-    fingerprint: str = ""
+    ports: Mapping[int, frozenset[BridgePort]] = field(default_factory=dict)
     networks: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -104,6 +101,8 @@ class NetworkKeeper:
         self._address = address
         self._features = Features()
         self._shown = _Shown()
+        self._rules = ShownRules(clock, parts.rules)
+        self._rules.on_doubt = self.wake
         self._wake = asyncio.Event()
         self._passed = asyncio.Condition()
         self._is_suspicious = False
@@ -134,7 +133,7 @@ class NetworkKeeper:
     async def run(self) -> None:
         """Until cancelled."""
         self._features = await self._parts.rules.probe()
-        await together(self._follow(), self._look_now_and_then(), self._hear_the_kernel())
+        await together(self._follow(), self._rules.run(), self._look_now_and_then(), self._hear_the_kernel())
 
     async def clear(self) -> None:
         """Take away all of ours, as when the node leaves its cluster."""
@@ -170,6 +169,7 @@ class NetworkKeeper:
         while True:
             await self._clock.sleep(LOOK_EVERY)
             self._is_suspicious = True
+            self._rules.look()
             self._wake.set()
 
     async def _hear_the_kernel(self) -> None:
@@ -189,7 +189,7 @@ class NetworkKeeper:
         is_suspicious, self._is_suspicious = self._is_suspicious, False
         mended = await self._mended_by_hand(picture) if is_suspicious else ()
         trouble = await self._bring_links_about(picture)
-        await self._bring_rules_about(picture)
+        mended += await self._bring_rules_about(picture)
         await self._parts.names.show(picture)
         await self._forget_departed(picture)
         self._shown.picture = picture
@@ -206,23 +206,37 @@ class NetworkKeeper:
         """What differs from what was brought about last; it is mended with the rest of the pass."""
         before = self._shown
         had = before.links
-        is_there = await self._parts.kernel.read(before.picture, had.ports if had else frozenset())
-        before.links = is_there
-        differs = tuple(map(describe, plan(had, is_there))) if had is not None else ()
-        if before.fingerprint and await self._parts.rules.fingerprint() != before.fingerprint:
-            before.rules, before.fingerprint = NO_RULES, ""
-            differs = (*differs, "packet rules of swarmpy were changed by somebody else")
+        before.links = is_there = await self._parts.kernel.read(before.picture, had.ports if had else frozenset())
         missing = await self._parts.engine_rules.mend()
-        return differs + (missing if had is not None else ())
+        if had is None:
+            return ()
+        # What was in containers that have ended is gone, and not missing.
+        alive = {container.pid for container in is_there.containers}
+        had = replace(
+            had,
+            ports=frozenset(port for pid, ports in before.ports.items() if pid in alive for port in ports) & had.ports,
+            containers=frozenset(container for container in had.containers if container.pid in alive),
+        )
+        # Somebody may have plugged them in elsewhere.
+        before.ports = {}
+        return (*map(describe, plan(had, is_there)), *missing)
+
+    async def _ports_of(self, picture: Picture) -> frozenset[BridgePort]:
+        """Only those of new containers are looked for."""
+        pids = {task.pid for task in picture.tasks.values() if task.pid}
+        known = {pid: ports for pid, ports in self._shown.ports.items() if pid in pids}
+        self._shown.ports = {**known, **await self._parts.kernel.ports_of(pids - known.keys(), picture.networks)}
+        return frozenset(port for ports in self._shown.ports.values() for port in ports)
 
     async def _bring_links_about(self, picture: Picture) -> str:
         shown, kernel = self._shown, self._parts.kernel
-        ports: frozenset[BridgePort] = frozenset()
         if shown.links is None:
-            ports = await kernel.ports_of(self._node.pids(), picture.networks)
+            shown.ports = {}
+        ports = await self._ports_of(picture)
+        if shown.links is None:
             shown.links = await kernel.read(picture, ports)
             await self._parts.engine_rules.mend()
-        want = wanted(picture, ports or shown.links.ports)
+        want = wanted(picture, ports)
         have, shown.links = shown.links, None
         obstacles: list[SwarmpyError] = []
         for operation in (*plan(want, have), *leftovers(want, have, self._node.bridges())):
@@ -230,24 +244,20 @@ class NetworkKeeper:
             try:
                 await kernel.perform(operation)
             except SwarmpyError as error:
-                # One peer's trouble is not the others'.
-                obstacles.append(error)
+                if isinstance(error, NotFound) and isinstance(operation.thing, BridgePort):
+                    # Its container has ended meanwhile.
+                    shown.ports = {}
+                else:
+                    # One peer's trouble is not the others'.
+                    obstacles.append(error)
         shown.links = None if obstacles else want
         return str(obstacles[0]) if obstacles else ""
 
-    async def _bring_rules_about(self, picture: Picture) -> None:
+    async def _bring_rules_about(self, picture: Picture) -> tuple[str, ...]:
         macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}
-        ruleset = rules_of(picture, macs, self._features)
-        text = script(self._shown.rules, ruleset) if self._features.rules else ""
-        if not text:
-            return
-        try:
-            await self._parts.rules.apply(text)
-        except RulesRefused:
-            self._shown.rules = NO_RULES
-            await self._parts.rules.apply(render(ruleset))
-        self._shown.rules = ruleset
-        self._shown.fingerprint = await self._parts.rules.fingerprint()
+        if not self._features.rules:
+            return ()
+        return await self._rules.bring_about(rules_of(picture, macs, self._features))
 
     async def _forget_departed(self, picture: Picture) -> None:
         gone = departed(self._shown.picture, picture)

@@ -11,7 +11,10 @@ from typing import Any, TypeVar
 
 from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, VXLAN_PORT
 
-# Where `ip rule` lists ours: packets without a mark jump over those for marks, of which there is one a peer.
+# Where `ip rule` lists ours, in a container: datagrams that answer from a published port take the most special route
+# that there is, and only instead of the default one that of a table of their own.
+ANSWER_PRIORITY, ANSWER_TABLE = 21000, 21001
+# On the node: packets without a mark jump over those for marks, of which there is one a peer.
 SKIP_PRIORITY, MARK_PRIORITY, END_PRIORITY = 21000, 21001, 21002
 MAIN_TABLE = 254
 
@@ -33,10 +36,12 @@ class Bridge:
 
 @dataclass(frozen=True, slots=True)
 class BridgePort:
-    """The node's end of a container's veth, up and on its bridge."""
+    """The node's end of a container's veth, up and on its bridge. `hairpin`: the bridge gives it what came from it, for
+    a container may ask a service that is itself."""
 
     device: str
     bridge: str
+    hairpin: bool = True
 
     @property
     def key(self) -> str:
@@ -139,13 +144,45 @@ class Rule:
         return (-self.priority, self.mark or 0)
 
 
-Thing = Bridge | BridgePort | Vtep | Sysctl | Neighbour | FdbEntry | Route | Rule
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A route inside a container: what goes there without an address of its own goes from `source`."""
+
+    subnet: IPv4Network
+    via: IPv4Address
+    source: IPv4Address
+
+    def __str__(self) -> str:
+        return f"{self.subnet} via {self.via}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRoutes:
+    """What is ours of the routes inside the container that has this process; those of the engine stay. `addresses` tell
+    that it is the one that is meant. Datagrams from the ports in `answering` go by `answers` instead of the default
+    route. `is_strict`: it takes no packet but from where it would answer, and that is not always where clients come in.
+    """
+
+    pid: int
+    addresses: frozenset[IPv4Address]
+    ways: frozenset[Way] = frozenset()
+    answers: Way | None = None
+    answering: frozenset[int] = frozenset()
+    is_strict: bool = False
+    task: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> int:
+        return self.pid
+
+
+Thing = Bridge | BridgePort | Vtep | Sysctl | Neighbour | FdbEntry | Route | Rule | ContainerRoutes
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
     """All of ours, as it is to be or as it is. What is there holds the system's values of those paths only that are
-    wanted, and the places of those ports."""
+    wanted, the places of those ports, and the routes in containers that run."""
 
     bridges: Set[Bridge] = frozenset()
     ports: Set[BridgePort] = frozenset()
@@ -155,6 +192,7 @@ class Links:
     fdb: Set[FdbEntry] = frozenset()
     routes: Set[Route] = frozenset()
     rules: Set[Rule] = frozenset()
+    containers: Set[ContainerRoutes] = frozenset()
 
     def without(self, devices: Set[str]) -> "Links":
         """As the kernel leaves it when those devices are removed: all that is on them goes as well."""
@@ -169,6 +207,7 @@ class Links:
             frozenset(entry for entry in self.fdb if entry.device not in devices),
             frozenset(route for route in self.routes if route.device not in devices),
             self.rules,
+            self.containers,
         )
 
 
@@ -217,6 +256,7 @@ def plan(want: Links, have: Links) -> tuple[Operation, ...]:
         *_puts(want.fdb, left.fdb),
         *(Put(route) for route in _in_order(want.routes - left.routes)),
         *(Put(rule) for rule in _in_order(want.rules - left.rules)),
+        *_puts(want.containers, left.containers),
     )
 
 
@@ -257,6 +297,8 @@ def name_of(thing: Thing) -> str:
         case Rule():
             packets = "all packets" if thing.mark is None else f"mark {thing.mark}"
             return f"routing rule {thing.priority} for {packets}"
+        case ContainerRoutes():
+            return f"set of routes in the container of task {thing.task}"
 
 
 def _of(node: str, word: str = "of") -> str:
@@ -266,11 +308,17 @@ def _of(node: str, word: str = "of") -> str:
 def _differences(thing: Thing, was: Thing) -> Iterator[str]:
     for name in thing.__slots__:
         now, then = getattr(thing, name), getattr(was, name)
-        if now != then and name != "node":
-            yield f"{name.replace('_', ' ')} {then}, not {now}"
+        if now != then and name not in ("node", "task"):
+            yield f"{name.replace('_', ' ')} {_in_words(then)}, not {_in_words(now)}"
 
 
-_T = TypeVar("_T", Bridge, BridgePort, Vtep, Sysctl, Neighbour, FdbEntry, Route, Rule)
+def _in_words(value: object) -> str:
+    if isinstance(value, frozenset):
+        return ", ".join(sorted(map(str, value))) or "none"
+    return str(value)
+
+
+_T = TypeVar("_T", Bridge, BridgePort, Vtep, Sysctl, Neighbour, FdbEntry, Route, Rule, ContainerRoutes)
 
 
 def _in_order(things: Iterable[_T], *, last_first: bool = False) -> list[_T]:

@@ -1,4 +1,4 @@
-"""Reads the kernel's lists: what is there of our links and routes, where containers are plugged in, and the underlay.
+"""Reads the kernel's lists: what is there of our links and routes, and the underlay.
 
 Every function looks at the network namespace of the thread that calls it. Nothing is changed here.
 """
@@ -8,10 +8,11 @@ import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface
 from pathlib import Path
-from threading import Thread
+
+from pyroute2.netlink.exceptions import NetlinkError
 
 from agent.network import messages
 from agent.network.links import (
@@ -28,7 +29,7 @@ from agent.network.links import (
     Vtep,
 )
 from agent.network.messages import LinkFacts, NeighbourFacts, RouteFacts, RuleFacts
-from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, LocalNetwork, Picture, Underlay
+from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, Picture, Underlay
 from agent.network.wanted import wanted_bridges, wanted_sysctls
 from swarmpy.errors import BadRequest, NotFound, Unavailable
 
@@ -146,17 +147,6 @@ def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:
     )
 
 
-def ports_of(lists: Lists, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]) -> set[BridgePort]:
-    """See `KernelPort.ports_of`."""
-    inside: list[tuple[int, str]] = []
-    # What enters another namespace does not come back: a thread of its own does.
-    thread = Thread(target=lambda: inside.extend(_plugs(container_pids, networks)), name="container-interfaces")
-    thread.start()
-    ours = {link.index: link.name for link in lists.links("veth")}
-    thread.join()
-    return {BridgePort(ours[peer], bridge) for peer, bridge in inside if peer in ours}
-
-
 def underlay_of(lists: Lists, address: str) -> Underlay:
     """See `KernelPort.underlay_of`."""
     try:
@@ -208,7 +198,7 @@ def _ports(lists: Lists, bridges: Iterable[LinkFacts], ports: Set[BridgePort]) -
     asked = {port.device for port in ports}
     for link in lists.links("veth"):
         if link.name in asked and link.up and link.master in names:
-            yield BridgePort(link.name, names[link.master])
+            yield BridgePort(link.name, names[link.master], link.hairpin)
 
 
 def _settings(wanted: Iterable[Sysctl]) -> Iterator[Sysctl]:
@@ -217,30 +207,19 @@ def _settings(wanted: Iterable[Sysctl]) -> Iterator[Sysctl]:
             yield Sysctl(setting.path, (SETTINGS / setting.path).read_text().strip(), setting.device)
 
 
-def _plugs(container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
-    """Index of the node's end, and the bridge where it belongs. For a thread that ends with this."""
-    for pid in container_pids:
-        # It may have ended meanwhile, and its number may not be in use again before this is over: addresses tell.
-        with suppress(OSError):
-            enter(pid)
-            lists = Lists()
-            try:
-                yield from _plugs_here(lists, networks)
-            finally:
-                lists.close()
-
-
-def _plugs_here(lists: Lists, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
-    peers = {link.index: link.peer for link in lists.links("veth")}
-    for index, interfaces in lists.addresses().items():
-        for network in networks.values():
-            if index in peers and any(interface.ip in network.subnet for interface in interfaces):
-                yield peers[index], network.bridge
-
-
 def enter(pid: int) -> None:
     """Bring the calling thread into the network namespace of a process, for good."""
     with Path(f"/proc/{pid}/ns/net").open() as namespace:
         if ctypes.CDLL(None, use_errno=True).setns(namespace.fileno(), _CLONE_NEWNET):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
+
+
+@contextmanager
+def unless(numbers: Set[int]) -> Iterator[None]:
+    """The kernel's refusals with these numbers are none."""
+    try:
+        yield
+    except NetlinkError as error:
+        if error.code not in numbers:
+            raise

@@ -26,6 +26,7 @@ _UP = 0x1
 _BY_KERNEL = 2
 _UNICAST = 1
 _LOCAL_TABLE = 255
+_UDP = 17
 _SKIP_STATISTICS = 8
 _GOTO, _LOOK_UP, _NOTHING = 2, 1, 3
 _HEADER = struct.Struct("=IHHII")
@@ -60,6 +61,7 @@ class LinkFacts:
     master: int
     peer: int
     detail: Attributes
+    hairpin: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +76,26 @@ class NeighbourFacts:
 
 @dataclass(frozen=True, slots=True)
 class RouteFacts:
+    """`source` is the sender of packets that have none yet; `maker` a number that who made it chose."""
+
     index: int
     subnet: IPv4Network
     via: IPv4Address | None
     table: int
+    source: IPv4Address | None = None
+    maker: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """`is_plain`: it looks at nothing but the mark."""
+    """`is_plain`: it looks at nothing but the mark. `datagram_port`: it looks at datagrams from this port alone."""
 
     priority: int
     mark: int | None
     table: int
     goto: int
     is_plain: bool
+    datagram_port: int = 0
 
 
 def split(data: bytes) -> Iterator[Message]:
@@ -166,6 +173,8 @@ def link_of(body: bytes) -> LinkFacts:
         master=number_of(attributes.get(10)),
         peer=number_of(attributes.get(5)),
         detail=_attributes(info.get(2, b""), 0),
+        # What the bridge says of its port (IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE).
+        hairpin=bool(number_of(_attributes(info.get(5, b""), 0).get(4))),
     )
 
 
@@ -201,12 +210,14 @@ def route_of(body: bytes) -> RouteFacts | None:
     table = number_of(attributes.get(15), table)
     if table == _LOCAL_TABLE or tos or number_of(attributes.get(6)):
         return None
-    via = attributes.get(5)
+    via, source = attributes.get(5), attributes.get(7)
     return RouteFacts(
         number_of(attributes.get(4)),
         IPv4Network((attributes.get(1, bytes(4)), prefix)),
         IPv4Address(via) if via else None,
         table,
+        IPv4Address(source) if source else None,
+        protocol,
     )
 
 
@@ -222,7 +233,14 @@ def rule_of(body: bytes) -> RuleFacts:
         table=number_of(attributes.get(15), table) if action == _LOOK_UP else 0,
         goto=number_of(attributes.get(4)) if action == _GOTO else 0,
         is_plain=is_plain and mask in (0, 0xFFFFFFFF) and action in (_LOOK_UP, _GOTO, _NOTHING),
+        datagram_port=_datagram_port(attributes),
     )
+
+
+def _datagram_port(attributes: Attributes) -> int:
+    """Of one port (FRA_SPORT_RANGE) and one protocol (FRA_IP_PROTO)."""
+    first, last = _ATTRIBUTE.unpack(attributes.get(23, bytes(4)))
+    return int(first) if first == last and number_of(attributes.get(22)) == _UDP else 0
 
 
 def text_of(value: bytes) -> str:

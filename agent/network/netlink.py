@@ -7,15 +7,17 @@ import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
-from agent.network import lists, messages
+from agent.network import containers, lists, messages
 from agent.network.links import (
     Bridge,
     BridgePort,
+    ContainerRoutes,
     FdbEntry,
     Links,
     Neighbour,
@@ -30,7 +32,7 @@ from agent.network.links import (
     is_ours,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists
+from agent.network.lists import SETTINGS, Lists, unless
 from agent.network.messages import Message
 from agent.network.picture import LocalNetwork, Picture, Underlay
 from swarmpy.errors import BrokenInvariant, Conflict, Forbidden, NotFound, SwarmpyError, Unavailable
@@ -65,9 +67,9 @@ class Kernel:
 
     async def ports_of(
         self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
-    ) -> frozenset[BridgePort]:
+    ) -> Mapping[int, frozenset[BridgePort]]:
         pids = tuple(container_pids)
-        return await self._run(lambda: frozenset(lists.ports_of(self._reader(), pids, networks)))
+        return await self._run(lambda: containers.ports_of(self._reader(), pids, networks)) if pids else {}
 
     async def underlay_of(self, address: str) -> Underlay:
         return await self._run(lambda: lists.underlay_of(self._reader(), address))
@@ -136,7 +138,7 @@ class Kernel:
         self._listening()
         found = lists.read(self._reader(), picture, ports)
         self._devices = frozenset(_indexes(vtep.device for vtep in found.vteps))
-        return found
+        return replace(found, containers=frozenset(containers.read(picture.tasks.values())))
 
     def _perform(self, operation: Operation) -> None:
         changes = self._writer()
@@ -175,7 +177,7 @@ def _put(changes: IPRoute, reader: Lists, thing: Thing) -> None:
         case Bridge():
             _put_bridge(changes, thing)
         case BridgePort():
-            changes.link("set", index=_index(thing.device), master=_index(thing.bridge), state="up")
+            _put_port(changes, thing)
         case Vtep():
             _put_vtep(changes, thing)
         case Sysctl():
@@ -189,12 +191,14 @@ def _put(changes: IPRoute, reader: Lists, thing: Thing) -> None:
         case Route():
             _put_route(changes, reader, thing)
         case Rule():
-            with _unless({errno.EEXIST}):
+            with unless({errno.EEXIST}):
                 changes.rule("add", **_rule(thing))
+        case ContainerRoutes():
+            containers.put(thing)
 
 
 def _remove(changes: IPRoute, thing: Thing) -> None:
-    with _unless(_GONE), suppress(NotFound):
+    with unless(_GONE), suppress(NotFound):
         match thing:
             case Bridge(name=device) | Vtep(device=device):
                 changes.link("del", index=_index(device))
@@ -207,23 +211,29 @@ def _remove(changes: IPRoute, thing: Thing) -> None:
                 changes.route("del", **_route(thing))
             case Rule():
                 changes.rule("del", **_rule(thing))
-            case BridgePort() | Sysctl():
+            case BridgePort() | Sysctl() | ContainerRoutes():
                 raise BrokenInvariant(f"{name_of(thing)} is put, and never removed")
 
 
 def _put_bridge(changes: IPRoute, bridge: Bridge) -> None:
-    with _unless({errno.EEXIST}):
+    with unless({errno.EEXIST}):
         changes.link("add", ifname=bridge.name, kind="bridge", address=bridge.mac)
     index = _index(bridge.name)
     changes.link("set", index=index, address=bridge.mac, mtu=bridge.mtu)
     if bridge.address is not None:
-        with _unless({errno.EEXIST}):
+        with unless({errno.EEXIST}):
             changes.addr("add", index=index, address=str(bridge.address.ip), prefixlen=bridge.address.network.prefixlen)
     changes.link("set", index=index, state="up")
 
 
+def _put_port(changes: IPRoute, port: BridgePort) -> None:
+    index = _index(port.device)
+    changes.link("set", index=index, master=_index(port.bridge), state="up")
+    changes.brport("set", index=index, mode=int(port.hairpin))
+
+
 def _put_vtep(changes: IPRoute, vtep: Vtep) -> None:
-    with _unless({errno.EEXIST}):
+    with unless({errno.EEXIST}):
         changes.link(
             "add", ifname=vtep.device, kind="vxlan", address=vtep.mac, mtu=vtep.mtu, vxlan_id=vtep.vni,
             vxlan_link=_index(vtep.underlay_device), vxlan_local=str(vtep.local), vxlan_port=vtep.port,
@@ -235,7 +245,7 @@ def _put_vtep(changes: IPRoute, vtep: Vtep) -> None:
         raise Conflict(f"another VXLAN device of this node has VNI {vtep.vni}: remove it, or choose another") from error
     changes.link("set", index=index, mtu=vtep.mtu)
     if vtep.address is not None:
-        with _unless({errno.EEXIST}):
+        with unless({errno.EEXIST}):
             changes.addr("add", index=index, address=str(vtep.address), prefixlen=32)
     changes.link("set", index=index, state="up")
 
@@ -243,7 +253,7 @@ def _put_vtep(changes: IPRoute, vtep: Vtep) -> None:
 def _put_route(changes: IPRoute, reader: Lists, route: Route) -> None:
     """Never over one that is not ours."""
     try:
-        changes.route("add", flags=["onlink"], **_route(route))
+        changes.route("add", **({"flags": ["onlink"]} if route.via else {}), **_route(route))
     except NetlinkError as error:
         if error.code != errno.EEXIST:
             raise
@@ -301,15 +311,6 @@ def _indexes(devices: Iterable[str]) -> Iterator[int]:
     for device in devices:
         with suppress(NotFound):
             yield _index(device)
-
-
-@contextmanager
-def _unless(numbers: Set[int]) -> Iterator[None]:
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code not in numbers:
-            raise
 
 
 @contextmanager

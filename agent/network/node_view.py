@@ -3,7 +3,6 @@
 from agent.network.drawing import picture_of
 from agent.network.picture import Picture, Underlay, bridge_of
 from agent.runner import Runner
-from agent.task.run import Phase
 
 
 class NodeView:
@@ -17,11 +16,6 @@ class NodeView:
             self._node_id, underlay, runner.assigned, runner.runs, runner.shares.addresses_of, runner.networks_on_engine
         )
         return picture, runner.assigned.revision
-
-    def pids(self) -> tuple[int, ...]:
-        runs = (run for run in self._runner.runs.values() if Phase.STARTING <= run.phase <= Phase.STOPPING)
-        statuses = (run.status.container_status for run in runs if run.assignment.networks)
-        return tuple(status.pid for status in statuses if status is not None and status.pid)
 
     def bridges(self) -> frozenset[str]:
         networks = self._runner.networks_on_engine | self._runner.assigned.networks.keys()

@@ -30,8 +30,8 @@ class Underlay:
 
 @dataclass(frozen=True, slots=True)
 class LocalNetwork:
-    """An overlay network as this node provides it. `subnet` is the node's own share. `on_engine`: the engine has made
-    its bridge, so that one is to be there."""
+    """An overlay network as this node provides it. `subnet` is the node's own share, `ranges` are where all addresses
+    of the network lie. `on_engine`: the engine has made its bridge, so that one is to be there."""
 
     id: str
     name: str
@@ -44,6 +44,7 @@ class LocalNetwork:
     is_ingress: bool = False
     encrypted: bool = False
     on_engine: bool = False
+    ranges: tuple[IPv4Network, ...] = ()
 
     @property
     def bridge(self) -> str:
@@ -57,13 +58,15 @@ class LocalNetwork:
 @dataclass(frozen=True, slots=True)
 class LocalTask:
     """A task of this node whose container has addresses (network id -> address). `names` are those that only its own
-    container is known by. `nameservers` are asked, in order, what the cluster does not know; none: the node's own."""
+    container is known by. `nameservers` are asked, in order, what the cluster does not know; none: the node's own.
+    `pid` is the container's first process while it runs, else 0."""
 
     task_id: str
     service_id: str
     addresses: Mapping[str, IPv4Address]
     names: tuple[str, ...] = ()
     nameservers: tuple[str, ...] = ()
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,18 +15,19 @@ from agent.network.picture import LocalNetwork, Picture, Underlay
 
 class KernelPort(Protocol):
     async def read(self, picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
-        """What is there of ours, and of what is looked up for the picture's sake: its system values, those ports."""
+        """What is there of ours, and of what is looked up for the picture's sake: its system values, those ports, and
+        the containers of its tasks that run."""
         ...
 
     async def perform(self, operation: Operation) -> None:
-        """May be repeated: what is so already is no error."""
+        """May be repeated: what is so already is no error. A container that has ended needs nothing any more."""
         ...
 
     async def ports_of(
         self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
-    ) -> frozenset[BridgePort]:
+    ) -> Mapping[int, frozenset[BridgePort]]:
         """The node's ends of the veths by which those containers have an address in a node subnet. A container that
-        has ended has none."""
+        has ended is not among them."""
         ...
 
     async def underlay_of(self, address: str) -> Underlay:

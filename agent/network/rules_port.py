@@ -27,7 +27,7 @@ class PacketRules(Protocol):
         """All of it or nothing: refused with `RulesRefused`, in the kernel's words."""
 
     async def fingerprint(self) -> str:
-        """Equal as long as nobody changed our tables. Taken after each `apply`, and compared now and then."""
+        """Equal as long as nobody changed our tables."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What this node's links and routes are to be, by its picture. Pure."""
 
 from collections.abc import Iterable, Iterator, Set
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, collapse_addresses
 from typing import TypeVar
 
 from agent.network.links import (
@@ -10,6 +10,7 @@ from agent.network.links import (
     SKIP_PRIORITY,
     Bridge,
     BridgePort,
+    ContainerRoutes,
     FdbEntry,
     Links,
     Neighbour,
@@ -17,10 +18,12 @@ from agent.network.links import (
     Rule,
     Sysctl,
     Vtep,
+    Way,
 )
 from agent.network.picture import (
     VXLAN_OVERHEAD,
     LocalNetwork,
+    LocalTask,
     Picture,
     bridge_mac,
     mark_of,
@@ -33,7 +36,7 @@ _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
 def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
-    """`ports` are the places of the running containers' veths, as far as they were looked up."""
+    """`ports` are the places of the running containers' veths."""
     networks = [network for _, network in sorted(picture.networks.items())]
     peers = [(network, peer) for network in networks for peer in _peers(picture, network)]
     routes = [_route(network, peer) for network, peer in peers]
@@ -46,8 +49,9 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         sysctls=wanted_sysctls(picture),
         neighbours=_unique(_neighbour(network, peer) for network, peer in peers),
         fdb=_unique(_fdb_entry(network, peer) for network, peer in peers),
-        routes=_unique([*routes, *(_way_back(network, peer) for network, peer in marked)]),
+        routes=_unique([*_service_routes(networks), *routes, *(_way_back(network, peer) for network, peer in marked)]),
         rules=_rules([mark_of(IPv4Network(peer.subnet)) for _, peer in marked]),
+        containers=frozenset(wanted_in_containers(picture)),
     )
 
 
@@ -122,6 +126,12 @@ def _route(network: LocalNetwork, peer: Peer) -> Route:
     return Route(subnet, vtep_address(subnet), network.vtep, node=peer.node_id)
 
 
+def _service_routes(networks: Iterable[LocalNetwork]) -> Iterator[Route]:
+    """Where packets to services would go: they are translated or refused before, but only what has a way is looked at,
+    and not every node has a way to everywhere."""
+    return (Route(subnet, None, network.vtep) for network in networks for subnet in network.service_subnets)
+
+
 def _way_back(network: LocalNetwork, peer: Peer) -> Route:
     """Where answers go whose questions came in by that peer."""
     subnet = IPv4Network(peer.subnet)
@@ -133,6 +143,46 @@ def _rules(marks: Iterable[int]) -> Set[Rule]:
     if not lookups:
         return frozenset()
     return frozenset({Rule(END_PRIORITY), Rule(SKIP_PRIORITY, 0, goto=END_PRIORITY), *lookups})
+
+
+def wanted_in_containers(picture: Picture) -> Iterator[ContainerRoutes]:
+    """Of tasks whose containers run."""
+    return (_in_container(picture, task) for _, task in sorted(picture.tasks.items()) if task.pid)
+
+
+def _in_container(picture: Picture, task: LocalTask) -> ContainerRoutes:
+    """The engine routes the node's own shares, and all else by one of the networks, the first by name that leads out
+    unless a container was made otherwise. What is not bound to an address answers from that of its route: each network
+    has its own."""
+    joined = [
+        (picture.networks[id], address) for id, address in sorted(task.addresses.items()) if id in picture.networks
+    ]
+    joined = [(network, address) for network, address in joined if address in network.subnet]
+    ports = frozenset(_datagram_ports(picture, task))
+    entries = [Way(_ANYWHERE, network.gateway, address) for network, address in joined if network.is_ingress]
+    return ContainerRoutes(
+        pid=task.pid,
+        addresses=frozenset(address for _, address in joined),
+        ways=frozenset(
+            Way(subnet, network.gateway, address) for network, address in joined for subnet in _elsewhere(network)
+        ),
+        answers=entries[0] if entries and ports else None,
+        answering=ports if entries else frozenset(),
+        task=task.task_id,
+    )
+
+
+def _datagram_ports(picture: Picture, task: LocalTask) -> Iterator[int]:
+    """Where clients from outside come in by the ingress network: with TCP a connection knows its address."""
+    for network in picture.networks.values():
+        service = picture.map.services.get(f"{network.id}/{task.service_id}") if network.is_ingress else None
+        yield from (port.target for port in (service.ports if service else ()) if port.protocol == "udp")
+
+
+def _elsewhere(network: LocalNetwork) -> list[IPv4Network]:
+    """All of a network but what is on its bridge."""
+    whole = collapse_addresses([*network.ranges, *network.service_subnets])
+    return [subnet for subnet in whole if not subnet.subnet_of(network.subnet)]
 
 
 _T = TypeVar("_T", Neighbour, FdbEntry, Route)

@@ -6,6 +6,7 @@ stays (for its logs) as long as its task is remembered. Does not send anything.
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Network, collapse_addresses
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -136,7 +137,7 @@ def nodes_told_of(before: Network | None, after: Network | None) -> set[str]:
 def _shared(network: Network) -> tuple[object, ...]:
     spec = network.spec
     wish = spec.internal, spec.attachable, spec.ingress, spec.options, spec.labels
-    return network.vni, network.service_subnets, *wish
+    return network.vni, network.service_subnets, _ranges(network), *wish
 
 
 def _amended(known: Mapping[str, _T], news: Mapping[str, _T | None]) -> Mapping[str, _T]:
@@ -197,6 +198,7 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
         gateway=part.gateway,
         vni=network.vni,
         service_subnets=network.service_subnets,
+        ranges=_ranges(network),
         internal=bool(network.spec.internal),
         is_ingress=bool(network.spec.ingress),
         attachable=bool(network.spec.attachable),
@@ -204,6 +206,13 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
         mtu=_mtu(network),
         labels=network.spec.labels or {},
     )
+
+
+def _ranges(network: Network) -> tuple[str, ...]:
+    """Its own, and those that it was given when it ran out."""
+    shares = (part.subnet for part in network.node_subnets)
+    texts = (text for text in (network.subnet, *shares, *network.service_subnets) if text)
+    return tuple(map(str, collapse_addresses(IPv4Network(text, strict=False) for text in texts)))
 
 
 def _mtu(network: Network) -> int | None:

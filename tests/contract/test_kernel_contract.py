@@ -216,9 +216,12 @@ async def test_a_containers_place_is_found_and_kept(bench: KernelBench, picture:
     await bring(bench, picture)
     pid, place = bench.container(NETWORK)
 
-    ports = await bench.port.ports_of([pid, 0, 2**22 + 1], picture.networks)
+    found = await bench.port.ports_of([pid, 0, 2**22 + 1], picture.networks)
 
-    assert ports == {place}
+    assert found == {pid: {place}}
+    ports = found[pid]
+    assert {port.device for port in (await bench.port.read(picture, ports)).ports} == {place.device}
+    await bench.port.perform(Put(place))
     assert (await bench.port.read(picture, ports)).ports == ports
     bench.lose(place)
     assert (await bench.port.read(picture, ports)).ports == frozenset()
@@ -231,7 +234,7 @@ async def test_a_bridge_that_was_lost_is_there_again_with_its_containers(bench: 
     pid, _ = bench.container(NETWORK)
     (bridge,) = (bridge for bridge in wanted(picture).bridges if bridge.name == NETWORK.bridge)
     bench.lose(bridge)
-    want = wanted(picture, await bench.port.ports_of([pid], picture.networks))
+    want = wanted(picture, (await bench.port.ports_of([pid], picture.networks))[pid])
 
     for operation in plan(want, await bench.port.read(picture, want.ports)):
         await bench.port.perform(operation)

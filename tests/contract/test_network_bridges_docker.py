@@ -116,7 +116,7 @@ async def test_a_deleted_bridge_is_there_again_under_its_containers(
         await kernel.perform(operation)
     assert owner.page_of("10.0.1.10") == b"hello\n"
     real_engine.run("ip", "link", "del", NETWORK.bridge)
-    ports = await kernel.ports_of([pid], picture.networks)
+    ports = (await kernel.ports_of([pid], picture.networks))[pid]
 
     for operation in plan(wanted(picture, ports), await kernel.read(picture, ports)):
         await kernel.perform(operation)

@@ -48,7 +48,8 @@ class Site:
 
     async def mend(self) -> tuple[Operation, ...]:
         """One round; the answer is what it did."""
-        ports = await self.kernel.ports_of([each.pid for each in self.containers], self.picture.networks)
+        by_pid = await self.kernel.ports_of([each.pid for each in self.containers], self.picture.networks)
+        ports = frozenset(port for held in by_pid.values() for port in held)
         want = wanted(self.picture, ports)
         operations = plan(want, await self.kernel.read(self.picture, ports))
         for operation in operations:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from support.pictures import a_network, a_peer, a_picture
@@ -13,9 +14,10 @@ from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure
 from agent.network.fake import FakeKernel
 from agent.network.keeper import LOOK_EVERY, SHOWN_WITHIN, NetworkKeeper, Parts
-from agent.network.links import Route
-from agent.network.picture import Picture, Underlay
+from agent.network.links import BridgePort, ContainerRoutes, Route
+from agent.network.picture import LocalTask, Picture, Underlay
 from agent.network.rules_port import MemoryRules, RulesRefused
+from agent.network.shown_rules import QUIET, TAMPERED
 from agent.network.wanted import wanted
 from swarmpy.clock import ManualClock
 from swarmpy.errors import Unavailable
@@ -23,16 +25,17 @@ from swarmpy.network_map import Endpoint, MappedService
 
 PEER = a_peer("node-2", "10.0.2.0/24", "192.0.2.2")
 ONE = a_picture(a_network(), peers=(PEER,))
+TWO = a_picture(a_network(), a_network("net2", "10.0.7.0/24"), peers=(PEER,))
 EMPTY = a_picture()
 
 
 class Stage:
     """Everything around a keeper, in memory; it plays the node, its names, connections and engine at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, packet_rules: MemoryRules) -> None:
         self.clock = ManualClock()
         self.now, self.revision = EMPTY, 1
-        self.kernel, self.packet_rules = FakeKernel(), MemoryRules()
+        self.kernel, self.packet_rules = FakeKernel(), packet_rules
         self.names: list[Picture] = []
         self.departures: list[Departure] = []
         self.missing_engine_rules: tuple[str, ...] = ()
@@ -47,9 +50,6 @@ class Stage:
 
     def picture(self, underlay: Underlay) -> tuple[Picture, int]:
         return replace(self.now, underlay=underlay), self.revision
-
-    def pids(self) -> tuple[int, ...]:
-        return ()
 
     def bridges(self) -> frozenset[str]:
         return frozenset(network.bridge for network in self.now.networks.values())
@@ -80,13 +80,20 @@ class Stage:
             await asyncio.sleep(0)
         raise AssertionError(f"it did not come about; {self.keeper.trouble or 'no trouble'}")
 
+    async def rests(self) -> None:
+        """So long that what waits for quiet is done."""
+        for _ in range(3):
+            self.clock.advance(QUIET)
+            for _ in range(50):
+                await asyncio.sleep(0)
+
     def links_are_as_wanted(self) -> bool:
         return self.kernel.kernel.look(self.now) == wanted(self.now)
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Stage]:
-    stage = Stage()
+async def running(packet_rules: MemoryRules | None = None) -> AsyncIterator[Stage]:
+    stage = Stage(packet_rules or MemoryRules())
     work = asyncio.ensure_future(stage.keeper.run())
     try:
         yield stage
@@ -129,13 +136,99 @@ async def test_what_is_deleted_by_hand_is_back_at_once_when_the_kernel_tells_and
 async def test_what_the_kernel_does_not_tell_is_mended_within_the_time_between_two_looks() -> None:
     async with running() as stage:
         await stage.becomes(ONE)
+        await stage.rests()
         applied = len(stage.packet_rules.applied)
         stage.packet_rules.tampered += 1
         stage.missing_engine_rules = ("iptables rule was missing",)
         stage.clock.advance(LOOK_EVERY)
-        await stage.settled(lambda: bool(stage.repaired))
+        await stage.settled(lambda: len(stage.repaired) == 2)
         assert len(stage.packet_rules.applied) == applied + 1
-        assert stage.repaired == ["packet rules of swarmpy were changed by somebody else", "iptables rule was missing"]
+        assert {*stage.repaired} == {TAMPERED, "iptables rule was missing"}
+
+
+async def test_rules_that_changed_until_the_look_are_written_whole() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        applied = len(stage.packet_rules.applied)
+        stage.clock.advance(LOOK_EVERY - QUIET / 2)
+        await stage.becomes(TWO)
+        stage.clock.advance(QUIET / 2)
+        await stage.settled(lambda: len(stage.packet_rules.applied) == applied + 2)
+        assert stage.packet_rules.applied[-1].startswith("add table bridge swarmpy\ndelete table")
+        assert stage.repaired == []
+
+
+class _Slow(MemoryRules):
+    """Many rules are long to list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed = asyncio.Event()
+        self.asked = 0
+
+    async def fingerprint(self) -> str:
+        self.asked += 1
+        await self.listed.wait()
+        return await super().fingerprint()
+
+
+async def test_no_change_waits_for_the_rules_to_be_listed_and_many_changes_are_listed_once() -> None:
+    async with running(_Slow()) as stage:
+        rules = stage.packet_rules
+        assert isinstance(rules, _Slow)
+        await stage.becomes(ONE)
+        await stage.rests()
+        await stage.settled(lambda: rules.asked == 1)
+        for picture in (TWO, ONE, TWO):
+            await stage.becomes(picture)
+        rules.listed.set()
+        await stage.rests()
+        assert rules.asked == 2
+        stage.clock.advance(LOOK_EVERY)
+        await stage.settled(lambda: rules.asked == 3)
+        assert stage.repaired == []
+
+
+def with_a_container(stage: Stage, pid: int) -> Picture:
+    """On the network, with a place on the bridge that the engine has given it."""
+    kernel, address = stage.kernel.kernel, IPv4Address(f"10.0.1.{pid}")
+    kernel.devices[f"veth{pid}"] = 1450
+    kernel.containers[pid] = {address: f"veth{pid}"}
+    kernel.ports[f"veth{pid}"] = BridgePort(f"veth{pid}", a_network().bridge, hairpin=False)
+    network = a_network(ranges=(IPv4Network("10.0.0.0/16"),))
+    others = stage.now.tasks
+    task = LocalTask(f"t{pid}", "s", {"net1": address}, pid=pid)
+    return replace(a_picture(network, peers=(PEER,)), tasks={**others, task.task_id: task})
+
+
+async def test_a_container_has_its_place_and_its_routes_as_soon_as_it_runs() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        for pid in (10, 11):
+            performed = len(stage.kernel.performed)
+            await stage.becomes(with_a_container(stage, pid))
+            things = [operation.thing for operation in stage.kernel.performed[performed:]]
+            assert [type(thing) for thing in things] == [BridgePort, ContainerRoutes]
+            assert stage.kernel.kernel.ports[f"veth{pid}"].hairpin
+            (way,) = stage.kernel.kernel.inside[pid].ways
+            assert str(way) == "10.0.0.0/16 via 10.0.1.1"
+
+
+async def test_a_container_that_has_ended_is_nothing_to_repair_and_one_that_lost_its_routes_is() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        await stage.becomes(with_a_container(stage, 10))
+        await stage.becomes(with_a_container(stage, 11))
+        kernel = stage.kernel.kernel
+        kernel.lose(kernel.inside[11])
+        del kernel.containers[10], kernel.ports["veth10"], kernel.devices["veth10"]
+        stage.clock.advance(LOOK_EVERY)
+        await stage.settled(lambda: bool(stage.repaired))
+        assert stage.repaired == [
+            "set of routes in the container of task t11 was not as it is to be: ways none, not 10.0.0.0/16 via 10.0.1.1"
+        ]
+        assert stage.keeper.trouble == ""
+        assert kernel.inside[11].ways
 
 
 async def test_a_container_waits_until_its_network_is_served() -> None:
@@ -192,18 +285,10 @@ class _Stubborn(MemoryRules):
 
 
 async def test_rules_that_do_not_fit_what_is_there_are_written_whole() -> None:
-    async with running() as stage:
-        stage.packet_rules = rules = _Stubborn()
-        stage.keeper = NetworkKeeper(
-            stage.clock, stage, Parts(stage.kernel, rules, stage, stage, stage), str(EMPTY.underlay.address)
-        )
-        stage.keeper.on_shown = stage.shown.append
-        work = asyncio.ensure_future(stage.keeper.run())
+    async with running(_Stubborn()) as stage:
         await stage.becomes(ONE)
-        await stage.becomes(a_picture(a_network(), a_network("net2", "10.0.7.0/24")))
-        assert "10.0.7.0/24" in rules.applied[-1]
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
+        await stage.becomes(TWO)
+        assert "10.0.7.0/24" in stage.packet_rules.applied[-1]
 
 
 async def test_datagrams_to_a_back_end_that_left_are_not_remembered() -> None:

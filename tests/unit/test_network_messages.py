@@ -44,11 +44,11 @@ def test_an_fdb_entry_is_read_and_one_without_a_target_too() -> None:
     [
         (
             "02180000fe0300010400000008000f00fe000000080001000a000200080005000a0002000800040003000000",
-            RouteFacts(3, IPv4Network("10.0.2.0/24"), IPv4Address("10.0.2.0"), 254),
+            RouteFacts(3, IPv4Network("10.0.2.0/24"), IPv4Address("10.0.2.0"), 254, maker=3),
         ),
         (
             "02000000fc0300010400000008000f000002000a080005000a0002000800040003000000",
-            RouteFacts(3, IPv4Network("0.0.0.0/0"), IPv4Address("10.0.2.0"), MARK),
+            RouteFacts(3, IPv4Network("0.0.0.0/0"), IPv4Address("10.0.2.0"), MARK, maker=3),
         ),
         (
             "02180000fe0300010400000008000f00fe000000080001000a0003000800060005000000080005000a0002000800040003000000",

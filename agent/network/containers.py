@@ -1,0 +1,178 @@
+"""What is inside the network namespaces of containers: where they are plugged in, and routes of ours.
+
+A thread that enters another namespace does not come back: one is made for each errand, and ends with it.
+"""
+
+import errno
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import TypeVar
+
+from pyroute2 import IPRoute
+
+from agent.network.links import ANSWER_PRIORITY, ANSWER_TABLE, MAIN_TABLE, BridgePort, ContainerRoutes, Way, name_of
+from agent.network.lists import SETTINGS, Lists, enter, unless
+from agent.network.picture import LocalNetwork, LocalTask
+from swarmpy.errors import NotFound
+
+T = TypeVar("T")
+
+# Tells our routes from those of the engine and of who is inside.
+_OURS = 197
+_LOOK_UP = 1
+# Values of rp_filter; where both are set, the kernel takes the greater.
+_STRICT, _LOOSE = "1", "2"
+
+
+def ports_of(
+    lists: Lists, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
+) -> dict[int, frozenset[BridgePort]]:
+    """See `KernelPort.ports_of`."""
+    inside = _each(container_pids, lambda pid, there: tuple(_plugs(there, networks)))
+    ours = {link.index: link.name for link in lists.links("veth")} if inside else {}
+    return {
+        pid: frozenset(BridgePort(ours[peer], bridge) for peer, bridge in plugs if peer in ours)
+        for pid, plugs in inside.items()
+    }
+
+
+def read(tasks: Iterable[LocalTask]) -> Iterator[ContainerRoutes]:
+    """Of those that run."""
+    by_pid = {task.pid: task for task in tasks if task.pid}
+    found = _each(by_pid, lambda pid, there: _routes_here(there, by_pid[pid])) if by_pid else {}
+    return (routes for routes in found.values() if routes is not None)
+
+
+def put(wanted: ContainerRoutes) -> None:
+    """A container that has ended needs none."""
+    _each((wanted.pid,), lambda _, there: _put_here(there, wanted))
+
+
+def _each(pids: Iterable[int], work: Callable[[int, Lists], T]) -> dict[int, T]:
+    with ThreadPoolExecutor(1, "containers") as thread:
+        return thread.submit(lambda: dict(_in_turn(pids, work))).result()
+
+
+def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[tuple[int, T]]:
+    for pid in pids:
+        try:
+            enter(pid)
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.EACCES):
+                raise
+            # It has ended.
+            continue
+        with closing(Lists()) as there:
+            yield pid, work(pid, there)
+
+
+def _plugs(lists: Lists, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
+    """Index of the node's end, and the bridge where it belongs. The number of a process that has ended may be
+    another's by now: addresses tell."""
+    peers = {link.index: link.peer for link in lists.links("veth")}
+    for index, interfaces in lists.addresses().items():
+        for network in networks.values():
+            if index in peers and any(interface.ip in network.subnet for interface in interfaces):
+                yield peers[index], network.bridge
+
+
+def _devices(lists: Lists) -> dict[IPv4Address, int]:
+    """By their addresses."""
+    veths = {link.index for link in lists.links("veth")}
+    listed = ((interface.ip, index) for index, held in lists.addresses().items() for interface in held)
+    return {address: index for address, index in listed if index in veths}
+
+
+def _routes_here(lists: Lists, task: LocalTask) -> ContainerRoutes | None:
+    """None when this is another process than was meant."""
+    devices = _devices(lists)
+    held = {address: devices[address] for address in task.addresses.values() if address in devices}
+    return _found(lists, task.pid, task.task_id, held) if held else None
+
+
+def _found(lists: Lists, pid: int, task_id: str, devices: Mapping[IPv4Address, int]) -> ContainerRoutes:
+    ways: dict[int, set[Way]] = {}
+    for index in set(devices.values()):
+        for route in lists.routes(index):
+            if route.maker == _OURS and route.via is not None and route.source is not None:
+                ways.setdefault(route.table, set()).add(Way(route.subnet, route.via, route.source))
+    return ContainerRoutes(
+        pid=pid,
+        addresses=frozenset(devices),
+        ways=frozenset(ways.get(MAIN_TABLE, ())),
+        answers=next(iter(ways.get(ANSWER_TABLE, ())), None),
+        answering=_answering(lists),
+        is_strict=any(map(_is_strict, devices.values())),
+        task=task_id,
+    )
+
+
+def _answering(lists: Lists) -> frozenset[int]:
+    rules = [(rule.priority, rule.datagram_port) for rule in lists.rules() if rule.datagram_port]
+    before, after = ({port for at, port in rules if at == ANSWER_PRIORITY + offset} for offset in (0, 1))
+    return frozenset(before & after)
+
+
+def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
+    devices = _devices(lists)
+    if devices.keys().isdisjoint(wanted.addresses):
+        return
+    if missing := sorted(wanted.addresses - devices.keys()):
+        raise NotFound(f"{name_of(wanted)} cannot be set: it has no address {missing[0]} any more")
+    had = _found(lists, wanted.pid, wanted.task, {address: devices[address] for address in wanted.addresses})
+    for index in devices.values():
+        if _is_strict(index):
+            _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)
+    with closing(IPRoute()) as changes:
+        _put_ways(changes, wanted, had, devices)
+        for port in sorted(had.answering - wanted.answering):
+            for rule in _rules(port):
+                changes.rule("del", **rule)
+        for port in sorted(wanted.answering - had.answering):
+            for rule in _rules(port):
+                with unless({errno.EEXIST}):
+                    changes.rule("add", **rule)
+
+
+def _put_ways(
+    changes: IPRoute, wanted: ContainerRoutes, had: ContainerRoutes, devices: Mapping[IPv4Address, int]
+) -> None:
+    for way in had.ways - wanted.ways:
+        changes.route("del", **_route(way, MAIN_TABLE, devices))
+    for way in wanted.ways - had.ways:
+        # One that somebody else made there is left as it is.
+        with unless({errno.EEXIST}):
+            changes.route("add", **_route(way, MAIN_TABLE, devices))
+    if wanted.answers is None and had.answers is not None:
+        changes.route("del", **_route(had.answers, ANSWER_TABLE, devices))
+    elif wanted.answers is not None and wanted.answers != had.answers:
+        changes.route("replace", **_route(wanted.answers, ANSWER_TABLE, devices))
+
+
+def _route(way: Way, table: int, devices: Mapping[IPv4Address, int]) -> dict[str, object]:
+    return {
+        "dst": str(way.subnet), "gateway": str(way.via), "prefsrc": str(way.source), "oif": devices[way.source],
+        "table": table, "proto": _OURS,
+    }  # fmt: skip
+
+
+def _rules(port: int) -> tuple[dict[str, object], ...]:
+    """First all routes but the default one, then ours."""
+    datagrams = {"ip_proto": socket.IPPROTO_UDP, "sport_range": f"{port}:{port}", "action": _LOOK_UP}
+    return (
+        {**datagrams, "priority": ANSWER_PRIORITY, "table": MAIN_TABLE, "suppress_prefixlen": 0},
+        {**datagrams, "priority": ANSWER_PRIORITY + 1, "table": ANSWER_TABLE},
+    )
+
+
+def _is_strict(index: int) -> bool:
+    names = ("all", socket.if_indextoname(index))
+    return max(_filter_of(name).read_text().strip() for name in names) == _STRICT
+
+
+def _filter_of(device: str) -> Path:
+    return SETTINGS / "net/ipv4/conf" / device / "rp_filter"

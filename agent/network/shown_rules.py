@@ -1,0 +1,76 @@
+"""What the kernel has of our packet rules, for all that is known: brings it to what is wanted, by the difference, and
+notices other hands.
+
+Other hands are noticed by a fingerprint, and with thousands of services that takes longer than a change does: it is
+taken and compared beside the passes, and when no change came for a while.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from agent.network.rules_port import PacketRules, RulesRefused
+from agent.network.table import NO_RULES, Ruleset, render, script
+from swarmpy.clock import Clock
+
+QUIET = timedelta(seconds=1)
+TAMPERED = "packet rules of swarmpy were changed by somebody else"
+
+
+class ShownRules:
+    """`on_doubt` is called when they are to be brought about once more."""
+
+    def __init__(self, clock: Clock, rules: PacketRules) -> None:
+        self._clock = clock
+        self._rules = rules
+        self._known = NO_RULES
+        self._fingerprint = ""
+        self._applied = 0
+        self._to_take = asyncio.Event()
+        self._is_tampered = False
+        self.on_doubt: Callable[[], None] = lambda: None
+
+    async def bring_about(self, ruleset: Ruleset) -> tuple[str, ...]:
+        """Sentences of what was mended by it."""
+        text = script(self._known, ruleset)
+        if text:
+            self._applied, self._fingerprint = self._applied + 1, ""
+            try:
+                await self._rules.apply(text)
+            except RulesRefused:
+                self._known = NO_RULES
+                await self._rules.apply(render(ruleset))
+            self._known = ruleset
+            self._to_take.set()
+        mended, self._is_tampered = (TAMPERED,) if self._is_tampered else (), False
+        return mended
+
+    def look(self) -> None:
+        """It is time to notice other hands. Where that cannot be, for changes came one after another, the next pass
+        writes the whole."""
+        if self._fingerprint:
+            self._to_take.set()
+        else:
+            self._known = NO_RULES
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self._to_take.wait()
+            self._to_take.clear()
+            before = self._applied
+            if not self._fingerprint:
+                await self._clock.sleep(QUIET)
+            if before == self._applied:
+                seen = await self._rules.fingerprint()
+                if before == self._applied:
+                    self._compare(seen)
+                    continue
+            self._to_take.set()
+
+    def _compare(self, seen: str) -> None:
+        if not self._fingerprint:
+            self._fingerprint = seen
+        elif self._fingerprint != seen:
+            self._known, self._fingerprint, self._is_tampered = NO_RULES, "", True
+            self.on_doubt()
