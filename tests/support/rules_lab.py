@@ -63,6 +63,8 @@ def local_network(name: str, node: str) -> LocalNetwork:
         service_subnets=(IPv4Network(f"10.{NETWORKS[name]}.0.0/24"),),
         internal=name == "back",
         is_ingress=name == "ingress",
+        on_engine=True,
+        ranges=(IPv4Network(f"10.{NETWORKS[name]}.0.0/16"),),
     )
 
 
@@ -124,13 +126,24 @@ class RulesLab:
             endpoints=tuple(entry for one in listed for entry in one.endpoints()),
         )
         tasks = {
-            name: LocalTask(name, name, {net: IPv4Address(address_of(name, net)) for net in networks})
+            name: LocalTask(
+                name,
+                self._service_of(name, listed),
+                {net: IPv4Address(address_of(name, net)) for net in networks},
+                pid=self.containers[name].pid,
+            )
             for name, (where, _, networks) in CONTAINERS.items()
             if where == node
         }
         networks = {name: local_network(name, node) for name in NETWORKS}
         underlay = Underlay(self.nodes[node].address, "eth0")
         return Picture(node, underlay, networks, IndexedMap.of(told), tasks)
+
+    @staticmethod
+    def _service_of(container: str, wanted: Iterable[Wanted]) -> str:
+        """A task is of one service; here the first that has it, and publishes something, if any does."""
+        of = [one for one in wanted if container in one.backends]
+        return next((one.name for one in of if one.published), of[0].name if of else container)
 
     def provide(self, *wanted: Wanted, features: Features = ALL_FEATURES, whole: bool = False) -> None:
         """Bring the rules of both nodes there, by the difference to what they have."""
