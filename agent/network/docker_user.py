@@ -1,7 +1,9 @@
-"""Four rules in the engine's chain DOCKER-USER, so that the engine's firewall lets our packets through.
+"""Rules in the engine's chain DOCKER-USER, so that the engine's firewall lets through what is between our devices, and
+connections that were translated to them; what else enters or leaves our bridges, the engine decides, and so between
+them and its own.
 
-What may pass between our networks and others our own table says. Without the chain (an engine without iptables, or
-with nftables) there is nothing to do. Rules of the node's owner in that chain stay before ours.
+What may pass between our networks our own table says. Without the chain (an engine without iptables, or with nftables)
+there is nothing to do. Rules of the node's owner in that chain stay before ours.
 """
 
 import asyncio
@@ -12,9 +14,18 @@ from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX
 from swarmpy.errors import Forbidden, SwarmpyError, Unavailable
 
 CHAIN = "DOCKER-USER"
-_RULES = tuple(
-    f"{way} {prefix}+ -j ACCEPT" for prefix in (VTEP_PREFIX, BRIDGE_PREFIX) for way in ("-i", "-o")
-)  # fmt: skip
+_BRIDGES, _VTEPS = f"{BRIDGE_PREFIX}+", f"{VTEP_PREFIX}+"
+# Translated on the way here. On the way out that says nothing: the engine translates to its own bridges as well.
+_ASKED = "-m conntrack --ctstate DNAT --ctdir ORIGINAL"
+_ANSWERED = "-m conntrack --ctstate DNAT --ctdir REPLY"
+# As iptables lists them.
+_RULES = (
+    f"-i {_BRIDGES} -o {_BRIDGES} -j ACCEPT",
+    f"-i {_BRIDGES} -o {_VTEPS} -j ACCEPT",
+    f"-i {_VTEPS} -o {_BRIDGES} -j ACCEPT",
+    *(f"-o {devices} {_ASKED} -j ACCEPT" for devices in (_BRIDGES, _VTEPS)),
+    *(f"-i {devices} {_ANSWERED} -j ACCEPT" for devices in (_BRIDGES, _VTEPS)),
+)
 _END = "-j RETURN"
 # Seconds that it waits for others who change the tables, and that we wait for it.
 _LOCK_WAIT, _TIMEOUT = "5", 15

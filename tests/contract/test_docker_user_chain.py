@@ -36,10 +36,10 @@ async def test_the_rules_are_put_once_and_again_when_one_is_lost(machine: Namesp
     machine.run("iptables", "-A", "DOCKER-USER", "-s", "192.0.2.7", "-j", "DROP")
     machine.run("iptables", "-A", "DOCKER-USER", "-j", "RETURN")
 
-    assert len(await chain.mend()) == 4
+    assert len(await chain.mend()) == 7
     assert await chain.mend() == ()
-    machine.run("iptables", "-D", "DOCKER-USER", "-o", "spb+", "-j", "ACCEPT")
-    assert await chain.mend() == ("iptables rule -o spb+ -j ACCEPT of chain DOCKER-USER was missing",)
+    machine.run("iptables", "-D", "DOCKER-USER", "-i", "spb+", "-o", "spx+", "-j", "ACCEPT")
+    assert await chain.mend() == ("iptables rule -i spb+ -o spx+ -j ACCEPT of chain DOCKER-USER was missing",)
 
     rules = machine.run("iptables", "-S", "DOCKER-USER").splitlines()
-    assert [rule.split()[-1] for rule in rules] == ["DOCKER-USER", "DROP", *["ACCEPT"] * 4, "RETURN"]
+    assert [rule.split()[-1] for rule in rules] == ["DOCKER-USER", "DROP", *["ACCEPT"] * 7, "RETURN"]

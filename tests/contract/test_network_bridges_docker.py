@@ -3,7 +3,6 @@
 import http.client
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -91,27 +90,10 @@ async def picture(real_engine: Dockerd, kernel: Kernel) -> Picture:
     return a_picture(NETWORK, underlay=await kernel.underlay_of("192.0.2.1"))
 
 
-def pid_here(engine: Dockerd, pid: int) -> int:
-    """The engine of the test has process numbers of its own."""
-    for status in Path("/proc").glob("[0-9]*/status"):
-        facts = dict(line.split(":", 1) for line in status.read_text().splitlines())
-        if facts["NSpid"].split()[1:2] == [str(pid)] and _is_below(engine, int(status.parent.name)):
-            return int(status.parent.name)
-    raise AssertionError(f"no process {pid} in the engine's namespace")
-
-
-def _is_below(engine: Dockerd, pid: int) -> bool:
-    while pid > 1:
-        if pid == engine.process.pid:
-            return True
-        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    return False
-
-
 async def test_a_deleted_bridge_is_there_again_under_its_containers(
     real_engine: Dockerd, owner: Owner, kernel: Kernel, picture: Picture
 ) -> None:
-    pid = pid_here(real_engine, owner.run("10.0.1.10"))
+    pid = real_engine.pid_here(owner.run("10.0.1.10"))
     for operation in plan(wanted(picture), await kernel.read(picture)):
         await kernel.perform(operation)
     assert owner.page_of("10.0.1.10") == b"hello\n"

@@ -66,6 +66,21 @@ class Dockerd:
         argv = ["nsenter", f"--net=/proc/{self.pid}/ns/net", *command]
         return subprocess.run(argv, check=True, capture_output=True, text=True, timeout=30).stdout
 
+    def pid_here(self, pid: int) -> int:
+        """A process that the engine, which has numbers of its own, calls `pid`."""
+        for status in Path("/proc").glob("[0-9]*/status"):
+            facts = dict(line.split(":", 1) for line in status.read_text().splitlines())
+            if facts["NSpid"].split()[1:2] == [str(pid)] and self._has(int(status.parent.name)):
+                return int(status.parent.name)
+        raise AssertionError(f"no process {pid} in the engine's namespace")
+
+    def _has(self, pid: int) -> bool:
+        while pid > 1:
+            if pid == self.process.pid:
+                return True
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        return False
+
     @contextmanager
     def network(self) -> Iterator[None]:
         """This thread is in the engine's network, and reaches its bridges."""

@@ -95,6 +95,16 @@ class Namespace:
                 pipe.close()
 
 
+class Joined(Namespace):
+    """One that somebody else made, and ends: that of a process."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self.name, self.pid = name, pid
+
+    def close(self) -> None:
+        """It is not ours to end."""
+
+
 class NetNode(Namespace):
     """A node: `eth0` is on the switch, and has `address`."""
 

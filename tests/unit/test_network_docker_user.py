@@ -4,18 +4,22 @@ import pytest
 
 from agent.network.docker_user import DockerUser, missing, present
 
-ALL = "\n".join(
-    f"-A DOCKER-USER {way} -j ACCEPT" for way in ("-i spx+", "-o spx+", "-i spb+", "-o spb+")
-)  # fmt: skip
+RULES = (
+    "-i spb+ -o spb+ -j ACCEPT",
+    "-i spb+ -o spx+ -j ACCEPT",
+    "-i spx+ -o spb+ -j ACCEPT",
+    "-o spb+ -m conntrack --ctstate DNAT --ctdir ORIGINAL -j ACCEPT",
+    "-o spx+ -m conntrack --ctstate DNAT --ctdir ORIGINAL -j ACCEPT",
+    "-i spb+ -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT",
+    "-i spx+ -m conntrack --ctstate DNAT --ctdir REPLY -j ACCEPT",
+)
+ALL = "\n".join(f"-A DOCKER-USER {rule}" for rule in RULES)
 
 
-def test_an_empty_chain_gets_all_four() -> None:
-    assert sorted(" ".join(command) for command in missing("-N DOCKER-USER\n")) == [
-        "-I DOCKER-USER 1 -i spb+ -j ACCEPT",
-        "-I DOCKER-USER 1 -i spx+ -j ACCEPT",
-        "-I DOCKER-USER 1 -o spb+ -j ACCEPT",
-        "-I DOCKER-USER 1 -o spx+ -j ACCEPT",
-    ]
+def test_an_empty_chain_gets_all() -> None:
+    assert {" ".join(command) for command in missing("-N DOCKER-USER\n")} == {
+        f"-I DOCKER-USER 1 {rule}" for rule in RULES
+    }
 
 
 def test_where_the_engine_has_no_chain_there_is_nothing_to_do() -> None:
@@ -34,15 +38,13 @@ def test_they_come_after_the_owners_rules_and_before_the_end() -> None:
 
 
 def test_only_what_was_lost_is_put() -> None:
-    listing = (
-        "-N DOCKER-USER\n" + ALL.replace("-A DOCKER-USER -o spx+ -j ACCEPT\n", "") + "\n-A DOCKER-USER -j RETURN\n"
-    )
+    listing = f"-N DOCKER-USER\n{ALL}\n-A DOCKER-USER -j RETURN\n".replace(f"-A DOCKER-USER {RULES[1]}\n", "")
 
-    assert missing(listing) == (("-I", "DOCKER-USER", "4", "-o", "spx+", "-j", "ACCEPT"),)
+    assert missing(listing) == (("-I", "DOCKER-USER", "7", "-i", "spb+", "-o", "spx+", "-j", "ACCEPT"),)
 
 
 def test_a_rule_behind_the_end_is_not_there() -> None:
-    assert len(missing(f"-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n{ALL}\n")) == 4
+    assert len(missing(f"-N DOCKER-USER\n-A DOCKER-USER -j RETURN\n{ALL}\n")) == len(RULES)
 
 
 async def test_a_node_without_iptables_needs_nothing() -> None:
@@ -52,6 +54,6 @@ async def test_a_node_without_iptables_needs_nothing() -> None:
 def test_only_ours_are_taken_away() -> None:
     listing = f"-N DOCKER-USER\n-A DOCKER-USER -s 192.0.2.7/32 -j DROP\n{ALL}\n-A DOCKER-USER -j RETURN\n"
 
-    assert len(present(listing)) == 4
-    assert present(listing)[0] == ("-D", "DOCKER-USER", "-i", "spx+", "-j", "ACCEPT")
+    assert len(present(listing)) == len(RULES)
+    assert present(listing)[0] == ("-D", "DOCKER-USER", *RULES[0].split())
     assert present("-P FORWARD ACCEPT\n") == ()
