@@ -6,6 +6,7 @@ stays (for its logs) as long as its task is remembered. Does not send anything.
 
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import IPv4Network, collapse_addresses
 from types import MappingProxyType
 from typing import TypeVar
@@ -210,9 +211,15 @@ def _network_on(state: State, node_id: str, network_id: str) -> NetworkAssignmen
 
 def _ranges(network: Network) -> tuple[str, ...]:
     """Its own, and those that it was given when it ran out."""
-    shares = (part.subnet for part in network.node_subnets)
-    texts = (text for text in (network.subnet, *shares, *network.service_subnets) if text)
-    return tuple(map(str, collapse_addresses(IPv4Network(text, strict=False) for text in texts)))
+    if not network.subnet:
+        return ()
+    return _collapsed((network.subnet, *(part.subnet for part in network.node_subnets), *network.service_subnets))
+
+
+# All nodes of a network ask at once, and there may be thousands.
+@lru_cache(maxsize=64)
+def _collapsed(subnets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(str, collapse_addresses(IPv4Network(subnet, strict=False) for subnet in subnets)))
 
 
 def _mtu(network: Network) -> int | None:

@@ -6,12 +6,13 @@ from dataclasses import replace
 from ipaddress import IPv4Network
 
 import pytest
-from support.kernels import FakeBench, KernelBench, RealBench
+from support.kernels import CONTAINER, FakeBench, KernelBench, RealBench
 from support.netlab import netlab, why_not
 from support.pictures import a_network, a_peer, a_picture
 
 from agent.network.links import (
     BridgePort,
+    ContainerRoutes,
     FdbEntry,
     Links,
     Neighbour,
@@ -25,9 +26,10 @@ from agent.network.links import (
     leftovers,
     plan,
 )
-from agent.network.picture import Picture
+from agent.network.picture import LocalTask, Picture
 from agent.network.wanted import wanted
 from swarmpy.errors import BadRequest, BrokenInvariant, Conflict, NotFound
+from swarmpy.network_map import MappedPort, MappedService
 
 LIMIT = 10
 NETWORK = a_network("ingress", "10.0.1.0/24", vni=4097, is_ingress=True)
@@ -182,7 +184,9 @@ async def test_a_bridge_that_is_left_over_is_removed(bench: KernelBench, picture
 
 
 async def test_settings_and_ports_are_not_removed(bench: KernelBench) -> None:
-    for thing in (Sysctl("net/ipv4/ip_forward", "1"), BridgePort("veth1", NETWORK.bridge)):
+    for thing in (
+        Sysctl("net/ipv4/ip_forward", "1"), BridgePort("veth1", NETWORK.bridge), ContainerRoutes(1, frozenset()),
+    ):  # fmt: skip
         with pytest.raises(BrokenInvariant):
             await bench.port.perform(Remove(thing))
 
@@ -241,6 +245,62 @@ async def test_a_bridge_that_was_lost_is_there_again_with_its_containers(bench: 
 
     assert want.ports
     assert await bench.port.read(picture, want.ports) == want
+
+
+def with_its_task(picture: Picture, pid: int, **changes: object) -> Picture:
+    """Of a service that publishes two ports, one of them of UDP."""
+    ports = (MappedPort(protocol="udp", published=53, target=5353), MappedPort(protocol="tcp", published=80, target=80))
+    service = MappedService(network_id="ingress", service_id="s", names=("dns",), ports=ports)
+    network = replace(picture.networks["ingress"], **{"ranges": (IPv4Network("10.0.0.0/20"),), **changes})  # type: ignore[arg-type]
+    task = LocalTask("t", "s", {"ingress": CONTAINER}, pid=pid)
+    told = replace(picture.map, services={service.key: service})
+    return replace(picture, networks={**picture.networks, "ingress": network}, map=told, tasks={"t": task})
+
+
+async def test_a_container_has_the_routes_that_are_wanted_and_no_others_of_ours(
+    bench: KernelBench, picture: Picture
+) -> None:
+    await bring(bench, picture)
+    pid, _ = bench.container(NETWORK)
+    empty = with_its_task(picture, pid, is_ingress=False, ranges=())
+    assert (await bench.port.read(empty)).containers == {ContainerRoutes(pid, frozenset({CONTAINER}))}
+
+    for there in (
+        with_its_task(picture, pid),
+        with_its_task(picture, pid, ranges=(IPv4Network("10.0.0.0/22"), IPv4Network("10.7.0.0/16"))),
+        with_its_task(picture, pid, is_ingress=False),
+        empty,
+    ):
+        want = wanted(there).containers
+        (routes,) = want
+        for _ in range(2):
+            await bench.port.perform(Put(routes))
+        assert (await bench.port.read(there)).containers == want
+
+
+async def test_routes_of_containers_that_have_ended_or_are_others_are_nobodys(
+    bench: KernelBench, picture: Picture
+) -> None:
+    await bring(bench, picture)
+    pid, _ = bench.container(NETWORK)
+    stranger = with_its_task(picture, pid)
+    stranger = replace(stranger, tasks={"t": LocalTask("t", "s", {"ingress": CONTAINER + 1}, pid=pid)})
+    for there in (with_its_task(picture, 2**22 + 1), stranger):
+        (routes,) = wanted(there).containers
+        await bench.port.perform(Put(routes))
+        assert (await bench.port.read(there)).containers == frozenset()
+
+
+async def test_a_container_that_lost_one_of_its_addresses_is_told_by_name(bench: KernelBench, picture: Picture) -> None:
+    await bring(bench, picture)
+    pid, _ = bench.container(NETWORK)
+    there = with_its_task(picture, pid)
+    addresses = {"ingress": CONTAINER, "other": OTHER.subnet[9]}
+    there = replace(there, tasks={"t": LocalTask("t", "s", addresses, pid=pid)})
+    (routes,) = wanted(there).containers
+
+    with pytest.raises(NotFound, match=r"in the container of task t cannot be set: it has no address 10\.0\.5\.9"):
+        await bench.port.perform(Put(routes))
 
 
 async def test_a_port_needs_its_devices(bench: KernelBench, picture: Picture) -> None:

@@ -143,3 +143,16 @@ def test_a_changed_option_of_a_network_concerns_all_its_nodes() -> None:
 
 def test_a_removed_network_concerns_all_the_nodes_it_had() -> None:
     assert nodes_told_of(a_network(subnets={"n1": "10.0.1.0/24"}), None) == {"n1"}
+
+
+def test_a_node_knows_all_ranges_of_a_network_and_hears_of_a_further_one() -> None:
+    subnets = {"n1": "10.0.1.0/24", "n2": "10.0.2.0/24"}
+    given = {"subnet": "10.0.0.0/16", "service_subnets": ("10.0.0.0/24", "10.7.0.0/24")}
+    before = a_network(subnets=subnets).model_copy(update=given)
+    within = a_network(subnets={**subnets, "n3": "10.0.3.0/24"}).model_copy(update=given)
+    beyond = a_network(subnets={**subnets, "n3": "10.9.3.0/24"}).model_copy(update=given)
+
+    assert on_n1(before).networks["net"].ranges == ("10.0.0.0/16", "10.7.0.0/24")
+    assert nodes_told_of(before, within) == {"n3"}
+    assert on_n1(beyond).networks["net"].ranges == ("10.0.0.0/16", "10.7.0.0/24", "10.9.3.0/24")
+    assert nodes_told_of(before, beyond) == {"n1", "n2", "n3"}

@@ -3,6 +3,7 @@
 import copy
 from dataclasses import fields, replace
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from agent.network.links import (
     SKIP_PRIORITY,
     Bridge,
     BridgePort,
+    ContainerRoutes,
     FdbEntry,
     Links,
     Neighbour,
@@ -26,14 +28,15 @@ from agent.network.links import (
     Sysctl,
     Thing,
     Vtep,
+    Way,
     describe,
     leftovers,
     plan,
 )
-from agent.network.picture import Picture, Underlay, mark_of
+from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay, mark_of
 from agent.network.wanted import wanted
 from swarmpy.errors import Conflict
-from swarmpy.network_map import Peer
+from swarmpy.network_map import MappedPort, MappedService, Peer
 
 UNDERLAY = Underlay(IPv4Address("192.0.2.1"), "eth0")
 SUBNETS = [IPv4Network(f"10.0.{number}.0/24") for number in range(2, 6)]
@@ -57,6 +60,7 @@ a_small_network = st.builds(
     vni=st.sampled_from([4097, 4098]),
     mtu=st.sampled_from([1450, 1400, 9000]),
     is_ingress=st.booleans(),
+    service_subnets=st.sampled_from([(), (IPv4Network("10.0.64.0/24"),), (IPv4Network("10.0.65.0/24"),)]),
 )
 a_small_peer = st.builds(
     a_peer,
@@ -70,10 +74,16 @@ ports = st.dictionaries(st.sampled_from(VETHS), st.sampled_from(["spbnet1", "spb
 )
 
 
+def _services_of(network: LocalNetwork) -> object:
+    return network.service_subnets or network.id
+
+
 @st.composite
 def pictures(draw: st.DrawFn) -> Picture:
     """Networks differ in subnet and VNI, as the cluster gives them; peers may be out of date."""
-    networks = draw(st.lists(a_small_network, max_size=3, unique_by=(lambda one: one.vni, lambda one: one.subnet)))
+    networks = draw(
+        st.lists(a_small_network, max_size=3, unique_by=(lambda one: one.vni, lambda one: one.subnet, _services_of))
+    )
     by_id = {network.id: network for network in networks}
     peers = tuple(draw(st.lists(a_small_peer, max_size=5, unique_by=lambda peer: peer.key)))
     underlay = draw(st.sampled_from([UNDERLAY, Underlay(IPv4Address("192.0.2.9"), "eth1", 1400)]))
@@ -113,6 +123,7 @@ def everything(kernel: SimulatedKernel) -> set[Thing]:
 
 
 INGRESS = a_network("ingress", "10.0.1.0/24", vni=4097, is_ingress=True)
+FRONT_ADDRESS, INGRESS_ADDRESS = IPv4Address("10.8.1.5"), IPv4Address("10.0.1.5")
 PICTURE = a_picture(INGRESS, peers=(a_peer("node-2", "10.0.2.0/24", "192.0.2.2", "ingress"),))
 
 
@@ -195,6 +206,51 @@ def test_bridges_are_the_engines_to_remove_and_ours_when_it_does_not_know_them()
     assert leftovers(Links(), have, frozenset()) == tuple(Remove(bridge) for bridge in have.bridges)
 
 
+def a_picture_of_two_networks(**changes: Any) -> Picture:
+    """A task on both, and on the ingress network by its service, which publishes a port of each protocol."""
+    wide = (IPv4Network("10.0.0.0/20"), IPv4Network("10.5.0.0/24"), IPv4Network("10.0.1.0/25"))
+    front = a_network("front", "10.8.1.0/24", ranges=(IPv4Network("10.8.1.0/24"),))
+    ports = (MappedPort(protocol="udp", published=53, target=5353), MappedPort(protocol="tcp", published=80, target=80))
+    service = MappedService(network_id="ingress", service_id="s", names=("dns",), ports=ports)
+    task = LocalTask("t", "s", {"front": FRONT_ADDRESS, "ingress": INGRESS_ADDRESS, "gone": FRONT_ADDRESS}, pid=77)
+    shown = a_picture(replace(INGRESS, ranges=wide), front)
+    return replace(
+        shown, map=replace(shown.map, services={service.key: service}), tasks={"t": replace(task, **changes)}
+    )
+
+
+def test_a_container_has_a_route_to_what_is_not_on_its_bridges_and_answers_datagrams_by_ingress() -> None:
+    (routes,) = wanted(a_picture_of_two_networks()).containers
+
+    gateway = INGRESS.gateway
+    assert routes.ways == {
+        Way(IPv4Network("10.0.0.0/20"), gateway, INGRESS_ADDRESS),
+        Way(IPv4Network("10.5.0.0/24"), gateway, INGRESS_ADDRESS),
+    }
+    assert routes.answers == Way(IPv4Network("0.0.0.0/0"), gateway, INGRESS_ADDRESS)
+    assert routes.answering == {5353}
+    assert routes.addresses == {FRONT_ADDRESS, INGRESS_ADDRESS}
+
+
+def test_a_task_whose_service_publishes_no_port_of_udp_answers_by_its_default_route() -> None:
+    (routes,) = wanted(a_picture_of_two_networks(service_id="other")).containers
+
+    assert (routes.answers, routes.answering) == (None, frozenset())
+    assert routes.ways
+
+
+def test_a_container_that_does_not_run_and_an_address_of_an_older_share_have_no_routes() -> None:
+    assert wanted(a_picture_of_two_networks(pid=0)).containers == frozenset()
+    (routes,) = wanted(a_picture_of_two_networks(addresses={"ingress": IPv4Address("10.0.3.5")})).containers
+    assert routes == ContainerRoutes(77, frozenset())
+
+
+def test_services_have_a_route_where_no_default_one_is() -> None:
+    want = wanted(a_picture(replace(INGRESS, service_subnets=(SUBNETS[3],))))
+
+    assert want.routes == {Route(SUBNETS[3], None, "spxingress")}
+
+
 @pytest.mark.parametrize(
     ("operation", "words"),
     [
@@ -211,6 +267,10 @@ def test_bridges_are_the_engines_to_remove_and_ours_when_it_does_not_know_them()
             "setting net/ipv4/ip_forward was not as it is to be: value 0, not 1",
         ),
         (Put(BridgePort("veth1", "spbnet1")), "port veth1 of bridge spbnet1 was missing"),
+        (
+            Put(BridgePort("veth1", "spbnet1"), BridgePort("veth1", "spbnet1", hairpin=False)),
+            "port veth1 of bridge spbnet1 was not as it is to be: hairpin False, not True",
+        ),
         (Put(Rule(MARK_PRIORITY, 7, 7)), "routing rule 21001 for mark 7 was missing"),
         (Put(Rule(END_PRIORITY)), "routing rule 21002 for all packets was missing"),
         (
