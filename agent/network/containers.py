@@ -14,7 +14,16 @@ from typing import TypeVar
 
 from pyroute2 import IPRoute
 
-from agent.network.links import ANSWER_PRIORITY, ANSWER_TABLE, MAIN_TABLE, BridgePort, ContainerRoutes, Way, name_of
+from agent.network.links import (
+    ANSWER_PRIORITY,
+    ANSWER_TABLE,
+    MAIN_TABLE,
+    BridgePort,
+    ContainerRoutes,
+    Ports,
+    Way,
+    name_of,
+)
 from agent.network.lists import SETTINGS, Lists, enter, unless
 from agent.network.picture import LocalNetwork, LocalTask
 from swarmpy.errors import NotFound
@@ -111,9 +120,9 @@ def _found(lists: Lists, pid: int, task_id: str, devices: Mapping[IPv4Address, i
     )
 
 
-def _answering(lists: Lists) -> frozenset[int]:
-    rules = [(rule.priority, rule.datagram_port) for rule in lists.rules() if rule.datagram_port]
-    before, after = ({port for at, port in rules if at == ANSWER_PRIORITY + offset} for offset in (0, 1))
+def _answering(lists: Lists) -> frozenset[Ports]:
+    rules = [(rule.priority, Ports(*rule.datagram_ports)) for rule in lists.rules() if rule.datagram_ports]
+    before, after = ({ports for at, ports in rules if at == ANSWER_PRIORITY + offset} for offset in (0, 1))
     return frozenset(before & after)
 
 
@@ -129,11 +138,11 @@ def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
             _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)
     with closing(IPRoute()) as changes:
         _put_ways(changes, wanted, had, devices)
-        for port in sorted(had.answering - wanted.answering):
-            for rule in _rules(port):
+        for ports in sorted(had.answering - wanted.answering):
+            for rule in _rules(ports):
                 changes.rule("del", **rule)
-        for port in sorted(wanted.answering - had.answering):
-            for rule in _rules(port):
+        for ports in sorted(wanted.answering - had.answering):
+            for rule in _rules(ports):
                 with unless({errno.EEXIST}):
                     changes.rule("add", **rule)
 
@@ -160,9 +169,9 @@ def _route(way: Way, table: int, devices: Mapping[IPv4Address, int]) -> dict[str
     }  # fmt: skip
 
 
-def _rules(port: int) -> tuple[dict[str, object], ...]:
+def _rules(ports: Ports) -> tuple[dict[str, object], ...]:
     """First all routes but the default one, then ours."""
-    datagrams = {"ip_proto": socket.IPPROTO_UDP, "sport_range": f"{port}:{port}", "action": _LOOK_UP}
+    datagrams = {"ip_proto": socket.IPPROTO_UDP, "sport_range": f"{ports.first}:{ports.last}", "action": _LOOK_UP}
     return (
         {**datagrams, "priority": ANSWER_PRIORITY, "table": MAIN_TABLE, "suppress_prefixlen": 0},
         {**datagrams, "priority": ANSWER_PRIORITY + 1, "table": ANSWER_TABLE},

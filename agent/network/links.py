@@ -156,6 +156,15 @@ class Way:
         return f"{self.subnet} via {self.via}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Ports:
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+
+
 @dataclass(frozen=True, slots=True)
 class ContainerRoutes:
     """What is ours of the routes inside the container that has this process; those of the engine stay. `addresses` tell
@@ -167,7 +176,7 @@ class ContainerRoutes:
     addresses: frozenset[IPv4Address]
     ways: frozenset[Way] = frozenset()
     answers: Way | None = None
-    answering: frozenset[int] = frozenset()
+    answering: frozenset[Ports] = frozenset()
     is_strict: bool = False
     task: str = field(default="", compare=False)
 

@@ -88,14 +88,15 @@ class RouteFacts:
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """`is_plain`: it looks at nothing but the mark. `datagram_port`: it looks at datagrams from this port alone."""
+    """`is_plain`: it looks at nothing but the mark. `datagram_ports`: it looks at datagrams from these ports
+    alone, first and last."""
 
     priority: int
     mark: int | None
     table: int
     goto: int
     is_plain: bool
-    datagram_port: int = 0
+    datagram_ports: tuple[int, int] | None = None
 
 
 def split(data: bytes) -> Iterator[Message]:
@@ -233,14 +234,16 @@ def rule_of(body: bytes) -> RuleFacts:
         table=number_of(attributes.get(15), table) if action == _LOOK_UP else 0,
         goto=number_of(attributes.get(4)) if action == _GOTO else 0,
         is_plain=is_plain and mask in (0, 0xFFFFFFFF) and action in (_LOOK_UP, _GOTO, _NOTHING),
-        datagram_port=_datagram_port(attributes),
+        datagram_ports=_datagram_ports(attributes),
     )
 
 
-def _datagram_port(attributes: Attributes) -> int:
-    """Of one port (FRA_SPORT_RANGE) and one protocol (FRA_IP_PROTO)."""
-    first, last = _ATTRIBUTE.unpack(attributes.get(23, bytes(4)))
-    return int(first) if first == last and number_of(attributes.get(22)) == _UDP else 0
+def _datagram_ports(attributes: Attributes) -> tuple[int, int] | None:
+    """Of one protocol (FRA_IP_PROTO), and a range of ports (FRA_SPORT_RANGE)."""
+    if 23 not in attributes or number_of(attributes.get(22)) != _UDP:
+        return None
+    first, last = _ATTRIBUTE.unpack(attributes[23])
+    return int(first), int(last)
 
 
 def text_of(value: bytes) -> str:

@@ -14,6 +14,7 @@ from agent.network.links import (
     FdbEntry,
     Links,
     Neighbour,
+    Ports,
     Route,
     Rule,
     Sysctl,
@@ -158,7 +159,7 @@ def _in_container(picture: Picture, task: LocalTask) -> ContainerRoutes:
         (picture.networks[id], address) for id, address in sorted(task.addresses.items()) if id in picture.networks
     ]
     joined = [(network, address) for network, address in joined if address in network.subnet]
-    ports = frozenset(_datagram_ports(picture, task))
+    ports = frozenset(_in_ranges(_datagram_ports(picture, task)))
     entries = [Way(_ANYWHERE, network.gateway, address) for network, address in joined if network.is_ingress]
     return ContainerRoutes(
         pid=task.pid,
@@ -177,6 +178,17 @@ def _datagram_ports(picture: Picture, task: LocalTask) -> Iterator[int]:
     for network in picture.networks.values():
         service = picture.map.services.get(f"{network.id}/{task.service_id}") if network.is_ingress else None
         yield from (port.target for port in (service.ports if service else ()) if port.protocol == "udp")
+
+
+def _in_ranges(ports: Iterable[int]) -> Iterator[Ports]:
+    """A service may publish thousands in a row, and the kernel looks at one range after another."""
+    first = last = 0
+    for port in sorted({*ports}):
+        if last and port > last + 1:
+            yield Ports(first, last)
+        first, last = (first if last and port == last + 1 else port), port
+    if last:
+        yield Ports(first, last)
 
 
 def _elsewhere(network: LocalNetwork) -> list[IPv4Network]:

@@ -17,7 +17,8 @@ TWO = Wanted("two", 6, ("web2",), published=8082)
 NONE = Wanted("none", 7, (), published=8083)
 CONSOLE = Wanted("console", 6, ("db1",), network="back", published=9090)
 DATABASE = Wanted("database", 5, ("db2",), network="back")
-ALL = (ONE, TWO, NONE, CONSOLE, DATABASE)
+EVERYWHERE = Wanted("everywhere", 8, ("all1",), published=8084)
+ALL = (ONE, TWO, NONE, CONSOLE, DATABASE, EVERYWHERE)
 
 either_protocol = pytest.mark.parametrize("udp", [False, True], ids=["tcp", "udp"])
 
@@ -35,7 +36,7 @@ def lab() -> Iterator[KeeperLab]:
 
 @either_protocol
 @pytest.mark.parametrize("node", ["n1", "n2"])
-@pytest.mark.parametrize("service", [ONE, TWO, CONSOLE], ids=lambda service: service.name)
+@pytest.mark.parametrize("service", [ONE, TWO, CONSOLE, EVERYWHERE], ids=lambda service: service.name)
 def test_the_mesh_answers_a_client_outside_who_is_seen_by_its_address(
     lab: KeeperLab, node: str, service: Wanted, udp: bool
 ) -> None:
@@ -54,6 +55,9 @@ def test_the_mesh_answers_a_client_outside_who_is_seen_by_its_address(
         ("web2", "ingress", "db1"),
         ("db2", "back", "db1"),
         ("db1", "back", "db2"),
+        ("web2", "front", "all1"),
+        ("db2", "back", "all1"),
+        ("web2", "ingress", "all1"),
     ],
 )
 def test_tasks_of_one_network_answer_each_other_from_the_address_that_was_asked(
@@ -66,7 +70,13 @@ def test_tasks_of_one_network_answer_each_other_from_the_address_that_was_asked(
 @either_protocol
 @pytest.mark.parametrize(
     ("asking", "service", "network"),
-    [("web2", ONE, "front"), ("app1", TWO, "front"), ("db2", CONSOLE, "back"), ("db1", DATABASE, "back")],
+    [
+        ("web2", ONE, "front"),
+        ("web2", EVERYWHERE, "front"),
+        ("app1", TWO, "front"),
+        ("db2", CONSOLE, "back"),
+        ("db1", DATABASE, "back"),
+    ],
 )
 def test_services_answer_from_another_node_on_each_of_their_networks(
     lab: KeeperLab, asking: str, service: Wanted, network: str, udp: bool
@@ -77,7 +87,7 @@ def test_services_answer_from_another_node_on_each_of_their_networks(
 
 @either_protocol
 def test_a_task_reaches_itself_through_its_service(lab: KeeperLab, udp: bool) -> None:
-    for name, service in (("web1", ONE), ("web2", TWO), ("db1", CONSOLE), ("db2", DATABASE)):
+    for name, service in (("web1", ONE), ("web2", TWO), ("db1", CONSOLE), ("db2", DATABASE), ("all1", EVERYWHERE)):
         assert ask(lab.containers[name], service.vip, PORT, udp=udp).server == name
 
 

@@ -1,7 +1,8 @@
 """Two nodes with an overlay by hand (links and routes by `ip`), containers on them, a client outside, and our rules.
 
 Networks: `front`; `back`, internal; `ingress`. Containers by name:
-`app1` (front), `web1` (ingress, front) and `db1` (back, ingress) on n1; `web2` (ingress, front) and `db2` (back) on n2.
+`app1` (front), `web1` (ingress, front), `db1` (back, ingress) and `all1` (all) on n1; `web2` (ingress, front) and
+`db2` (back) on n2.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,6 +28,7 @@ CONTAINERS: Mapping[str, tuple[str, int, tuple[str, ...]]] = {
     "db1": ("n1", 12, ("back", "ingress")),
     "web2": ("n2", 11, ("ingress", "front")),
     "db2": ("n2", 12, ("back",)),
+    "all1": ("n1", 13, ("front", "back", "ingress")),
 }
 PORT = 80
 

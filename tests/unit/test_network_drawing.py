@@ -1,7 +1,7 @@
 """The picture of a node's networks: what the manager told, less what the node knows better."""
 
 from dataclasses import replace
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from agent.task.machine import new_run
 from agent.task.run import Phase, TaskRun
 from swarmpy.clock import ManualClock
 from swarmpy.models.container import DNSConfig
+from swarmpy.models.task import ContainerStatus
 from swarmpy.network_map import Endpoint, IndexedMap
 from swarmpy.wire import TaskAssignment
 
@@ -76,3 +77,22 @@ def test_a_task_is_known_by_its_addresses_before_it_starts_and_asks_the_name_ser
 
     assert draw(a_run(task, Phase.CREATING)).tasks == {task.id: known}
     assert draw(a_run(task, Phase.PULLING)).tasks == {} == draw(a_run(task, Phase.DONE)).tasks
+
+
+def test_a_tasks_process_is_known_while_its_container_runs() -> None:
+    task = an_assignment(1)
+    process = ContainerStatus(container_id="c", pid=4711)
+
+    def drawn(phase: Phase) -> int:
+        run = a_run(task, phase)
+        run = replace(run, status=run.status.model_copy(update={"container_status": process}))
+        return draw(run).tasks[task.id].pid
+
+    assert [drawn(phase) for phase in (Phase.CREATING, Phase.RUNNING, Phase.STOPPING, Phase.RESTING)] == [
+        0, 4711, 4711, 0,
+    ]  # fmt: skip
+
+
+def test_all_ranges_of_a_network_are_known() -> None:
+    ranges = ("10.200.0.0/16", "10.7.0.0/24")
+    assert draw(ranges=ranges).networks[NETWORK.id].ranges == tuple(map(IPv4Network, ranges))

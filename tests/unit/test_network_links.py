@@ -21,6 +21,7 @@ from agent.network.links import (
     FdbEntry,
     Links,
     Neighbour,
+    Ports,
     Put,
     Remove,
     Route,
@@ -228,8 +229,17 @@ def test_a_container_has_a_route_to_what_is_not_on_its_bridges_and_answers_datag
         Way(IPv4Network("10.5.0.0/24"), gateway, INGRESS_ADDRESS),
     }
     assert routes.answers == Way(IPv4Network("0.0.0.0/0"), gateway, INGRESS_ADDRESS)
-    assert routes.answering == {5353}
+    assert routes.answering == {Ports(5353, 5353)}
     assert routes.addresses == {FRONT_ADDRESS, INGRESS_ADDRESS}
+
+
+def test_ports_in_a_row_are_one_range() -> None:
+    picture = a_picture_of_two_networks()
+    ports = tuple(MappedPort(protocol="udp", published=one, target=one) for one in (9, 5000, 5001, 5002, 5004, 5005))
+    services = {key: one.model_copy(update={"ports": ports}) for key, one in picture.map.services.items()}
+    (routes,) = wanted(replace(picture, map=replace(picture.map, services=services))).containers
+
+    assert [str(ports) for ports in sorted(routes.answering)] == ["9", "5000-5002", "5004-5005"]
 
 
 def test_a_task_whose_service_publishes_no_port_of_udp_answers_by_its_default_route() -> None:
