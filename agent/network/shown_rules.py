@@ -25,7 +25,7 @@ class ShownRules:
         self._rules = rules
         self._known = NO_RULES
         self._fingerprint = ""
-        self._applied = 0
+        self._changes = 0
         self._to_take = asyncio.Event()
         self._is_tampered = False
         self.on_doubt: Callable[[], None] = lambda: None
@@ -34,14 +34,16 @@ class ShownRules:
         """Sentences of what was mended by it."""
         text = script(self._known, ruleset)
         if text:
-            self._applied, self._fingerprint = self._applied + 1, ""
+            self._forget_fingerprint()
             try:
                 await self._rules.apply(text)
             except RulesRefused:
                 self._known = NO_RULES
                 await self._rules.apply(render(ruleset))
+            finally:
+                # One that was taken meanwhile may be of what was there before.
+                self._forget_fingerprint()
             self._known = ruleset
-            self._to_take.set()
         mended, self._is_tampered = (TAMPERED,) if self._is_tampered else (), False
         return mended
 
@@ -58,15 +60,19 @@ class ShownRules:
         while True:
             await self._to_take.wait()
             self._to_take.clear()
-            before = self._applied
+            before = self._changes
             if not self._fingerprint:
                 await self._clock.sleep(QUIET)
-            if before == self._applied:
+            if before == self._changes:
                 seen = await self._rules.fingerprint()
-                if before == self._applied:
+                if before == self._changes:
                     self._compare(seen)
                     continue
             self._to_take.set()
+
+    def _forget_fingerprint(self) -> None:
+        self._changes, self._fingerprint = self._changes + 1, ""
+        self._to_take.set()
 
     def _compare(self, seen: str) -> None:
         if not self._fingerprint:
