@@ -40,11 +40,17 @@ def lab() -> None:
 @name_option
 @click.option("--nodes", type=int, help=f"How many.  [default: {DEFAULT_NODES}]")
 @click.option("--managers", type=int, help=f"How many of them are managers.  [default: {DEFAULT_MANAGERS}]")
-def up(name: str, nodes: int | None, managers: int | None) -> None:
+@click.option(
+    "--engine",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    envvar="SWARMPY_LAB_ENGINE",
+    help="A folder with another dockerd than the machine's, and what goes with it; also SWARMPY_LAB_ENGINE.",
+)
+def up(name: str, nodes: int | None, managers: int | None, engine: Path | None) -> None:
     """Make a lab, or complete the one there is; returns when all its nodes are ready."""
-    check_machine()
+    check_machine(engine)
     try:
-        made = life.up(name, nodes, managers, _say)
+        made = life.up(name, nodes, managers, _say, engine)
     except (KeyboardInterrupt, click.Abort):
         click.echo(f"swarmpy: `swarmpy lab down{_named(name)}` removes what was begun", err=True)
         raise

@@ -1,6 +1,7 @@
 """The command lines of a node's processes, and the way into it. Pure: runs none of them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from swarmpy.lab.network import NAMESPACES, Command
 from swarmpy.lab.plan import Lab, Machine
@@ -65,11 +66,15 @@ def token(giver: Machine, python: str, *, manager: bool) -> Command:
     return (python, "-P", "-m", COMMAND_MODULE, "--host", f"unix://{giver.swarmpy_socket}", "token", role, "-q")
 
 
-def environment(ours: Mapping[str, str], machine: Machine | None = None, *, is_manager: bool = False) -> dict[str, str]:
-    """For a process in a node: whom we talk to is not whom it talks to. With `machine`, it is told of the node's."""
+def environment(
+    ours: Mapping[str, str], machine: Machine | None = None, *, is_manager: bool = False, engine: Path | None = None
+) -> dict[str, str]:
+    """For a process in a node: whom we talk to is not whom it talks to. With `machine`, it is told of the node's. The
+    programs in the folder `engine` come before the machine's own."""
     kept = {name: value for name, value in ours.items() if not name.startswith(("SWARMPY_", "DOCKER_"))}
     places = [place for place in kept.get("PATH", "/usr/local/bin:/usr/bin:/bin").split(":") if place]
-    kept["PATH"] = ":".join([*places, *(place for place in SYSTEM_PATH if place not in places)])
+    first = [] if engine is None else [str(engine)]
+    kept["PATH"] = ":".join([*first, *places, *(place for place in SYSTEM_PATH if place not in places)])
     if machine is not None:
         kept["DOCKER_HOST"] = machine.docker_host
         kept["SWARMPY_DATA_DIR"] = str(machine.swarmpy_data)

@@ -28,13 +28,13 @@ CGROUP_LIMIT, TOKEN_LIMIT, LOOK_EVERY = 10.0, 60.0, 0.1
 Say = Callable[[str], None]
 
 
-def up(name: str, nodes: int | None, managers: int | None, say: Say) -> Lab:
+def up(name: str, nodes: int | None, managers: int | None, say: Say, engine: Path | None = None) -> Lab:
     """A lab with all its nodes ready: a new one, or the one there is, completed."""
     with state.held(state.held_lab(name)):
         lab = state.find(name)
         if lab is None:
-            lab = _found(name, DEFAULT_NODES if nodes is None else nodes, managers)
-        check_same(lab, nodes, managers)
+            lab = _found(name, DEFAULT_NODES if nodes is None else nodes, managers, engine)
+        check_same(lab, nodes, managers, engine)
         bring_up(lab, machines_of(lab), say)
     return lab
 
@@ -119,11 +119,11 @@ def _token(lab: Lab, *, manager: bool) -> str:
         time.sleep(LOOK_EVERY)
 
 
-def _found(name: str, nodes: int, managers: int | None) -> Lab:
+def _found(name: str, nodes: int, managers: int | None, engine: Path | None) -> Lab:
     """The record of a new lab, on disk before anything else is made."""
     with state.held(state.held_subnets()):
         taken = kernel.routes() + state.taken_subnets()
-        lab = new_lab(name, nodes, DEFAULT_MANAGERS if managers is None else managers, taken)
+        lab = new_lab(name, nodes, DEFAULT_MANAGERS if managers is None else managers, taken, engine)
         state.save(lab)
     return lab
 

@@ -107,7 +107,7 @@ def heal(lab: Lab, machine: Machine) -> None:
 
 def start_engine(lab: Lab, machine: Machine) -> None:
     if ENGINE not in running(machine):
-        _launch(machine, commands.engine(lab, machine), machine.engine_log)
+        _launch(machine, commands.engine(lab, machine), machine.engine_log, lab.engine)
 
 
 def wait_until_engine_answers(machine: Machine) -> None:
@@ -203,7 +203,7 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else "it said nothing"
 
 
-def _launch(machine: Machine, command: Iterable[str], log: Path) -> None:
+def _launch(machine: Machine, command: Iterable[str], log: Path, engine: Path | None = None) -> None:
     """In the node, as a child of its first process, with its words in the log."""
     argv = (*commands.enter(init_of(machine)), "--", *commands.DETACHED, *command)
     with log.open("ab") as file:
@@ -213,7 +213,7 @@ def _launch(machine: Machine, command: Iterable[str], log: Path) -> None:
             stdout=file,
             stderr=file,
             cwd="/",
-            env=commands.environment(os.environ),
+            env=commands.environment(os.environ, engine=engine),
             start_new_session=True,
             check=False,
         )

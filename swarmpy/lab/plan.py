@@ -41,6 +41,8 @@ class Lab(Document):
     name: str
     subnet: IPv4Network
     nodes: tuple[LabNode, ...]
+    # A folder with dockerd and what goes with it; none is the machine's own engine.
+    engine: Path | None = None
 
     @property
     def managers(self) -> int:
@@ -183,12 +185,12 @@ def check_name(name: str) -> None:
         )
 
 
-def new_lab(name: str, nodes: int, managers: int, taken: Iterable[str]) -> Lab:
+def new_lab(name: str, nodes: int, managers: int, taken: Iterable[str], engine: Path | None = None) -> Lab:
     """`taken` are the ranges that the machine's routes and other labs have."""
     check_name(name)
     check_counts(nodes, managers)
     members = tuple(LabNode(number=number, manager=number <= managers) for number in range(1, nodes + 1))
-    return Lab(name=name, subnet=free_subnet(taken), nodes=members)
+    return Lab(name=name, subnet=free_subnet(taken), nodes=members, engine=engine)
 
 
 def check_counts(nodes: int, managers: int) -> None:
@@ -207,8 +209,11 @@ def advice(managers: int) -> str | None:
     return f"{managers} managers survive the loss of no more of them than {managers - 1} do; an odd number is better"
 
 
-def check_same(lab: Lab, nodes: int | None, managers: int | None) -> None:
+def check_same(lab: Lab, nodes: int | None, managers: int | None, engine: Path | None = None) -> None:
     """A wish that differs from the lab there is; what was not said is not compared."""
+    if engine not in (None, lab.engine):
+        has = "this machine's engine" if lab.engine is None else f"the engine in {lab.engine}"
+        raise Conflict(f"lab {lab.name} is there with {has}: `swarmpy lab down` removes it, --name makes another")
     differs = (nodes not in (None, len(lab.nodes))) or (managers not in (None, lab.managers))
     if differs:
         has = f"{len(lab.nodes)} nodes, {lab.managers} of them managers"

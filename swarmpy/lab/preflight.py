@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from pathlib import Path
 
 from swarmpy.errors import BadRequest
 from swarmpy.lab.commands import environment
@@ -25,15 +26,18 @@ def check_root() -> None:
         raise BadRequest(reason)
 
 
-def check_machine() -> None:
-    faults = missing()
+def check_machine(engine: Path | None = None) -> None:
+    """`engine` is a folder whose programs come before the machine's own."""
+    faults = missing(engine)
     if faults:
         raise BadRequest("a lab cannot be made here:\n" + "\n".join(f"  {fault}" for fault in faults))
 
 
-def missing() -> list[str]:
-    path = environment(os.environ)["PATH"]
+def missing(engine: Path | None = None) -> list[str]:
+    path = environment(os.environ, engine=engine)["PATH"]
     faults = [reason] if (reason := _not_root()) else []
+    if engine is not None and not os.access(engine / "dockerd", os.X_OK):
+        faults.append(f"--engine {engine}: no dockerd is in there; scripts/fetch-engine.sh makes such a folder")
     faults += [
         f"there is no {program} on this machine: apt-get install {package}"
         for program, package in PROGRAMS.items()
