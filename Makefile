@@ -12,7 +12,8 @@ help:
 	@echo "make demo            three nodes, a stack, a page: everything from nothing, on this machine"
 	@echo "make demo-stop       end the demo and remove what it made"
 	@echo "make test            all tests, those with real etcd and real engines too"
-	@echo "make test-long       random histories of several managers, 100,000 steps (SEED='1 2' STEPS=5000)"
+	@echo "make test-long       random histories of several managers, 100,000 steps (SEED='1 2' STEPS=5000), and networks"
+	@echo "                     on every engine, with nodes and processes that fail under load"
 	@echo "make test-provision  two fresh Debian machines, booted here, become a cluster (root, minutes)"
 	@echo "make check           ruff, mypy and the rules of the architecture"
 	@echo "make format          let ruff rewrite the code"
@@ -44,6 +45,7 @@ STEPS ?= 5000
 test-long: setup
 	SWARMPY_WALK_SEEDS="$(SEED)" SWARMPY_WALK_STEPS=$(STEPS) \
 		$(BIN)/pytest $(TOGETHER) --dist load --timeout 1800 -q tests/cluster/test_cluster_walk.py
+	$(BIN)/pytest --long -m long -s -q tests/lab
 
 check: setup
 	$(BIN)/ruff check .

@@ -61,8 +61,9 @@ class Lab:
         assert result.code == 0, f"swarmpy lab {' '.join(words)} ended with {result.code}:\n{result.all}"
         return result
 
-    def up(self, nodes: int, managers: int = 1) -> None:
-        self.must("up", "--nodes", str(nodes), "--managers", str(managers))
+    def up(self, nodes: int, managers: int = 1, engine: Path | None = None) -> None:
+        other = () if engine is None else ("--engine", str(engine))
+        self.must("up", "--nodes", str(nodes), "--managers", str(managers), *other)
 
     def add(self, nodes: int = 1, *, manager: bool = False) -> None:
         self.must("add", "--nodes", str(nodes), *(("--manager",) if manager else ()))
@@ -143,12 +144,12 @@ class Lab:
 
 
 @contextmanager
-def lab(nodes: int = 3, managers: int = 1) -> Iterator[Lab]:
-    """A lab whose nodes are all ready."""
+def lab(nodes: int = 3, managers: int = 1, engine: Path | None = None) -> Iterator[Lab]:
+    """A lab whose nodes are all ready. `engine` is the folder of another engine than the machine's."""
     remove_leftovers()
     made = Lab()
     try:
-        made.up(nodes, managers)
+        made.up(nodes, managers, engine)
         yield made
     finally:
         made.down()

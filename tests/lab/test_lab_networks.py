@@ -1,0 +1,180 @@
+"""Overlay networks with real packets: three nodes, two networks, the routing mesh. One lab for all tests here."""
+
+import itertools
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from support.images import PROBE
+from support.lab import lab
+from support.net_lab import ENGINES, NODES, Ask, NetLab, engine_folder
+
+pytestmark = [pytest.mark.lab, pytest.mark.docker, pytest.mark.etcd, pytest.mark.timeout(300)]
+
+STACK, WEB, EMPTY = "n", 8000, 8001
+SIZES, LARGE = (1, 1024, 64_000), 10_000_000
+# Nobody is told "no" later than that.
+AT_ONCE = 1.0
+
+
+def a_service(*networks: str, **more: Any) -> dict[str, Any]:
+    return {"image": PROBE, "networks": list(networks), "stop_grace_period": "5s", **more}
+
+
+def on(node: str, *networks: str) -> dict[str, Any]:
+    where = {"placement": {"constraints": [f"node.hostname=={node}"]}}
+    return a_service(*networks, hostname=f"{networks[0]}-{node}", deploy=where)
+
+
+def the_stack() -> dict[str, Any]:
+    pinned = {f"{network}{number}": on(f"node-{number}", network) for network in "ab" for number in (1, 2, 3)}
+    return {
+        "services": {
+            **pinned,
+            "c1": on("node-1", "c"),
+            "c2": on("node-2", "c"),
+            "both": on("node-2", "a", "b"),
+            "web": a_service(
+                "a",
+                hostname="web-{{.Task.Slot}}",
+                ports=[f"{WEB}:8080", "9000:9000/udp"],
+                deploy={"replicas": 3, "placement": {"max_replicas_per_node": 2}},
+            ),
+            "empty": a_service("a", ports=[f"{EMPTY}:8080"], deploy={"replicas": 0}),
+        },
+        "networks": {"a": {}, "b": {}, "c": {"internal": True}},
+    }
+
+
+@pytest.fixture(
+    scope="module", params=["machine", *(pytest.param(version, marks=pytest.mark.long) for version in ENGINES)]
+)
+def net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetLab]:
+    """On the machine's own engine, and in the long run on newer ones."""
+    engine = None if request.param == "machine" else engine_folder(request.param)
+    with lab(nodes=3, engine=engine) as made:
+        found = NetLab.of(made, tmp_path_factory.mktemp("nets"))
+        found.deploy(STACK, the_stack())
+        yield found
+
+
+@pytest.fixture(scope="module")
+def reachable(net: NetLab) -> Iterator[Ask]:
+    """A server of the machine, which the nodes reach and which answers whatever it is sent."""
+    with socket.create_server((net.client, 0)) as server:
+
+        def greet() -> None:
+            while True:
+                try:
+                    connection = server.accept()[0]
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(
+                        b"HTTP/1.1 200 OK\r\nX-Host: machine\r\nX-Taken: 1\r\nContent-Length: 1\r\n\r\n0"
+                    )
+
+        threading.Thread(target=greet, daemon=True).start()
+        yield {"how": "tcp", "to": net.client, "port": server.getsockname()[1], "timeout": 2}
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def faults(answers: list[tuple[str, Ask, dict[str, Any]]]) -> list[str]:
+    """Of each that failed or was answered by another than it asked."""
+    return [
+        f"{asker} asks {ask['target']} at {ask['to']} by {ask['how']}, {ask['size']} bytes: "
+        f"{answer['error'] or 'answered by ' + answer['host']}"
+        for asker, ask, answer in answers
+        if answer["error"] or answer["host"] != ask["target"]
+    ]
+
+
+@pytest.mark.parametrize("network", ["a", "b"])
+def test_every_pair_of_nodes_by_name_virtual_address_and_task_address(net: NetLab, network: str) -> None:
+    places: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for number, node in enumerate(NODES, 1):
+        service = f"{network}{number}"
+        full, target = f"{STACK}_{service}", f"{network}-{node}"
+        (task,) = net.task_addresses(full, f"{STACK}_{network}").values()
+        ways = (service, full, f"tasks.{service}", net.vip(full, f"{STACK}_{network}"), task)
+        for asker, where in enumerate(NODES, 1):
+            asks = places.setdefault((where, f"{STACK}_{network}{asker}"), [])
+            for way, how, size in itertools.product(ways, ("tcp", "udp"), SIZES):
+                asks.append({"how": how, "to": way, "size": size, "target": target})
+            asks += [{"how": "tcp", "to": way, "size": LARGE, "target": target} for way in (service, task)]
+            asks.append({"how": "udp", "to": service, "size": LARGE // 10, "target": target})
+    answers = net.from_containers(places)
+    assert len(answers) == 9 * (5 * 2 * 3 + 3)
+    assert faults(answers) == []
+
+
+def test_a_container_on_two_networks_is_asked_and_asks_on_both(net: NetLab) -> None:
+    places: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for number, node in enumerate(NODES, 1):
+        for network in "ab":
+            for how in ("tcp", "udp"):
+                there = {"how": how, "to": f"{network}{number}", "size": 1000, "target": f"{network}-{node}"}
+                places.setdefault(("node-2", f"{STACK}_both"), []).append(there)
+                back = {"how": how, "to": "both", "size": 1000, "target": "a-node-2"}
+                places.setdefault((node, f"{STACK}_{network}{number}"), []).append(back)
+    assert faults(net.from_containers(places)) == []
+
+
+def test_from_outside_every_node_serves_the_published_port_and_the_client_is_seen(net: NetLab) -> None:
+    hosts: dict[str, set[str]] = {}
+    for node, address in net.addresses.items():
+        tcp = [{"how": "tcp", "to": address, "port": WEB, "size": size} for size in (*SIZES * 5, LARGE)]
+        udp = [{"how": "udp", "to": address, "port": 9000, "size": size} for size in (*SIZES * 5, LARGE // 10)]
+        for answer in net.from_outside([*tcp, *udp]):
+            assert (answer["error"], answer["peer"]) == ("", net.client)
+            hosts.setdefault(node, set()).add(answer["host"])
+    assert hosts == {node: {"web-1", "web-2", "web-3"} for node in NODES}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_on_the_node_itself_the_port_is_served_at_localhost_and_at_its_address(net: NetLab, node: str) -> None:
+    asks = [
+        {"how": how, "to": to, "port": port, "size": 1000}
+        for how, port in (("tcp", WEB), ("udp", 9000))
+        for to in ("127.0.0.1", net.addresses[node])
+        for _ in range(8)
+    ]
+    answers = net.from_node(node, asks)
+    assert [answer["error"] for answer in answers if answer["error"]] == []
+    assert {answer["host"] for answer in answers} == {"web-1", "web-2", "web-3"}
+
+
+def test_a_container_reaches_published_ports_of_every_node(net: NetLab) -> None:
+    asks = [{"how": "tcp", "to": address, "port": WEB} for address in net.addresses.values() for _ in range(4)]
+    for service in ("a1", "b1"):
+        answers = net.from_container("node-1", f"{STACK}_{service}", asks)
+        assert [answer["error"] for answer in answers if answer["error"]] == []
+
+
+def test_networks_are_apart(net: NetLab) -> None:
+    """By task address and by virtual address, on the same node and across; names of the other are not known."""
+    of_b = net.task_addresses(f"{STACK}_b1", f"{STACK}_b") | net.task_addresses(f"{STACK}_b2", f"{STACK}_b")
+    places = [*of_b.values(), net.vip(f"{STACK}_b1", f"{STACK}_b"), "b1"]
+    asks = [{"how": how, "to": to, "timeout": 1} for to in places for how in ("tcp", "udp")]
+    answers = net.from_container("node-1", f"{STACK}_a1", asks)
+    assert [answer["host"] for answer in answers] == [""] * len(asks)
+
+
+def test_an_internal_network_has_no_way_out_and_works_inside(net: NetLab, reachable: Ask) -> None:
+    inside, outside = net.from_container("node-1", f"{STACK}_c1", [{"how": "tcp", "to": "c2"}, reachable])
+    assert (inside["error"], inside["host"]) == ("", "c-node-2")
+    assert outside["host"] == ""
+    (other,) = net.from_container("node-1", f"{STACK}_a1", [reachable])
+    assert (other["error"], other["host"]) == ("", "machine")
+
+
+def test_without_a_back_end_everybody_is_refused_at_once(net: NetLab) -> None:
+    asks = [{"how": "tcp", "to": address, "port": EMPTY} for address in net.addresses.values()]
+    inside = net.from_container("node-1", f"{STACK}_a1", [{"how": "tcp", "to": "empty"}])
+    there = net.from_node("node-1", [{"how": "tcp", "to": "127.0.0.1", "port": EMPTY}])
+    for answer in [*net.from_outside(asks), *inside, *there]:
+        assert "refused" in answer["error"]
+        assert answer["seconds"] < AT_ONCE
