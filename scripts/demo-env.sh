@@ -4,12 +4,14 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 state=$root/.demo
-lab=demo
+lab=${DEMO_LAB:-demo}
 run=/run/swarmpy-lab/$lab
 api=unix://$run/node-1/swarmpy/swarmpy.sock
 engine=unix://$run/node-1/docker.sock
 page_port=${DEMO_PAGE_PORT:-2378}
 image=swarmpy-demo/web:1
+# What examples/stacks/hello.yaml publishes.
+web_port=8080
 
 PATH=$PATH:/usr/sbin:/sbin
 

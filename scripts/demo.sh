@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From nothing to a stack that runs on three nodes: sets up, makes a lab, deploys a stack, fetches its page.
+# From nothing to a stack that runs on three nodes: sets up, makes a lab, deploys a stack, fetches its page from each.
 # A second run finds all of it and only looks again. `demo-stop.sh` ends and removes everything.
 set -euo pipefail
 # shellcheck source=scripts/demo-env.sh
@@ -29,8 +29,9 @@ fi
 
 swarmpy stack deploy -c examples/stacks/hello.yaml hello
 echo
-say "the page of a replica:"
-lab exec node-1 -- "$root/.venv/bin/python" "$root/scripts/fetch_replica.py" "$api" hello_web 8080
+say "one port, published on every node; whichever replica answers:"
+mapfile -t nodes < <(lab ls --format json | sed -n 's/.*"address": *"\([0-9.]*\)".*/\1/p')
+"$root/.venv/bin/python" "$root/scripts/fetch_pages.py" "$web_port" "${nodes[@]}"
 echo
 swarmpy stack ps hello
 echo
