@@ -3,49 +3,39 @@
 import itertools
 import socket
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
-from support.images import PROBE
 from support.lab import lab
 from support.net_lab import ENGINES, NODES, Ask, NetLab, engine_folder
+from support.net_stack import EMPTY, STACK, WEB, the_stack
 
 pytestmark = [pytest.mark.lab, pytest.mark.docker, pytest.mark.etcd, pytest.mark.timeout(300)]
 
-STACK, WEB, EMPTY = "n", 8000, 8001
 SIZES, LARGE = (1, 1024, 64_000), 10_000_000
 # Nobody is told "no" later than that.
 AT_ONCE = 1.0
-
-
-def a_service(*networks: str, **more: Any) -> dict[str, Any]:
-    return {"image": PROBE, "networks": list(networks), "stop_grace_period": "5s", **more}
-
-
-def on(node: str, *networks: str) -> dict[str, Any]:
-    where = {"placement": {"constraints": [f"node.hostname=={node}"]}}
-    return a_service(*networks, hostname=f"{networks[0]}-{node}", deploy=where)
-
-
-def the_stack() -> dict[str, Any]:
-    pinned = {f"{network}{number}": on(f"node-{number}", network) for network in "ab" for number in (1, 2, 3)}
-    return {
-        "services": {
-            **pinned,
-            "c1": on("node-1", "c"),
-            "c2": on("node-2", "c"),
-            "both": on("node-2", "a", "b"),
-            "web": a_service(
-                "a",
-                hostname="web-{{.Task.Slot}}",
-                ports=[f"{WEB}:8080", "9000:9000/udp"],
-                deploy={"replicas": 3, "placement": {"max_replicas_per_node": 2}},
-            ),
-            "empty": a_service("a", ports=[f"{EMPTY}:8080"], deploy={"replicas": 0}),
-        },
-        "networks": {"a": {}, "b": {}, "c": {"internal": True}},
-    }
+# Names and ports are right everywhere by then.
+SOON = 1.0
+REPAIRED = 15.0
+# Each of two loads, a second.
+RATE = 100
+KERNEL_KINDS = {
+    "route": "ip route del {subnet}",
+    "neighbour": "ip neigh del {vtep} dev {device}",
+    "fdb entry": "bridge fdb del {mac} dev {device}",
+    "rule": "ip rule del fwmark {mark}",
+    "route of the mesh": "ip route flush table {mark}",
+    "vxlan device": "ip link del {device}",
+    "packet rules": "nft delete table ip swarmpy",
+    "one packet rule": "nft flush chain ip swarmpy passing",
+    "the engine's chain": "iptables -D DOCKER-USER -i spx+ -j ACCEPT",
+    "bridge": "ip link del {bridge}",
+}
 
 
 @pytest.fixture(
@@ -178,3 +168,68 @@ def test_without_a_back_end_everybody_is_refused_at_once(net: NetLab) -> None:
     for answer in [*net.from_outside(asks), *inside, *there]:
         assert "refused" in answer["error"]
         assert answer["seconds"] < AT_ONCE
+
+
+def test_the_names_of_a_service_follow_its_scale_within_a_second_on_every_node(net: NetLab) -> None:
+    name, service = "tasks.web", f"{STACK}_web"
+    lags: dict[str, float] = {}
+    for replicas in (5, 3):
+        with ExitStack() as watching:
+            watchers = {
+                node: watching.enter_context(net.names_inside(node, f"{STACK}_a{number}", [name]))
+                for number, node in enumerate(NODES, 1)
+            }
+            net.fleet.scale(service, replicas, by="node-1")
+            net.fleet.until(f"{replicas} run", partial(_runs, net, service, replicas))
+            told, right = time.monotonic(), sorted(net.running(service))
+            net.until_known(name, right, within=SOON + 2)
+        for node, watcher in watchers.items():
+            at = next(line["at"] for line in watcher.lines if line["addresses"] == right)
+            lags[f"{node} at {replicas}"] = round(at - told, 3)
+    print(f"\nnames right after: {lags}")  # noqa: T201
+    assert max(lags.values()) <= SOON
+
+
+def test_no_request_fails_while_its_service_is_scaled_updated_and_moved(net: NetLab) -> None:
+    inside = [{"how": "tcp", "to": "web", "size": 1000}]
+    mesh = [{"how": "tcp", "to": address, "port": WEB, "size": 1000} for address in net.addresses.values()]
+    with net.load_inside("node-1", f"{STACK}_a1", inside, RATE) as by_name, net.load_outside(mesh, RATE) as by_port:
+        net.must("service", "scale", f"{STACK}_web=5")
+        net.must("service", "scale", f"{STACK}_web=2")
+        net.must("service", "update", "--env-add", "RELEASE=2", f"{STACK}_web")
+        net.must("node", "update", "--availability", "drain", "node-3")
+        net.fleet.until("its tasks run elsewhere", lambda: "node-3" not in net.nodes_of(f"{STACK}_web"))
+        net.must("node", "update", "--availability", "active", "node-3")
+        net.must("service", "scale", f"{STACK}_web=3")
+    net.fleet.until("the pinned ones are back", lambda: net.nodes_of(f"{STACK}_a3") == {"node-3"})
+    print(f"\nby name: {by_name.figures}\nby port: {by_port.figures}")  # noqa: T201
+    assert (by_name.report["faults"], by_port.report["faults"]) == ([], [])
+    assert min(by_name.report["requests"], by_port.report["requests"]) > 3 * RATE
+
+
+@pytest.mark.parametrize("kind", KERNEL_KINDS)
+def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(net: NetLab, kind: str) -> None:
+    node, peer = "node-2", "node-1"
+    before, said = net.kernel_of(node), net.repairs(node)
+    subnet = net.subnet_of(peer, f"{STACK}_a")
+    delete = KERNEL_KINDS[kind].format(
+        subnet=subnet,
+        vtep=subnet.network_address,
+        mac="02:00:" + ":".join(f"{byte:02x}" for byte in subnet.network_address.packed),
+        device=net.device_to(node, subnet),
+        bridge=net.device_to(node, net.subnet_of(node, f"{STACK}_a")),
+        mark=int(net.subnet_of(peer, "ingress").network_address),
+    )
+    done = net.lab.execute(node, "sh", "-c", delete)
+    assert done.code == 0, done.all
+    seconds = net.seconds_until("all is back", lambda: net.kernel_of(node) == before, REPAIRED)
+    net.seconds_until("it is told", lambda: len(net.repairs(node)) > len(said), REPAIRED)
+    print(f"\n{kind}: back after {seconds:.2f} s: {net.repairs(node)[-1]}")  # noqa: T201
+    asks = [{"how": how, "to": to, "timeout": 2} for how in ("tcp", "udp") for to in ("a2", "a1", "a3")]
+    for asker, number in (("node-1", 1), (node, 2)):
+        answers = net.from_container(asker, f"{STACK}_a{number}", asks)
+        assert [answer["error"] for answer in answers if answer["error"]] == []
+
+
+def _runs(net: NetLab, service: str, replicas: int) -> bool:
+    return len(net.running(service)) == replicas

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Network
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -140,6 +142,19 @@ class NetLab:
             known = self._containers[node, service] = shown.out.split()[0]
         return known
 
+    def running(self, service: str) -> list[str]:
+        """Addresses of its running tasks on network `a`."""
+        return [
+            str(attachment["Addresses"][0]).partition("/")[0]
+            for task in self.fleet.tasks(service, of=["node-1"])
+            for attachment in task["NetworksAttachments"]
+            if attachment["Network"]["Spec"]["Name"].endswith("_a")
+        ]
+
+    def nodes_of(self, service: str) -> set[str]:
+        nodes = {node["ID"]: name for name, node in self.fleet.nodes(of=["node-1"]).items()}
+        return {nodes[task["NodeID"]] for task in self.fleet.tasks(service, of=["node-1"])}
+
     # asking
 
     def from_container(self, node: str, service: str, asks: Sequence[Ask]) -> list[Answer]:
@@ -183,12 +198,45 @@ class NetLab:
         engine = f"unix:///run/swarmpy-lab/{self.lab.name}/{node}/docker.sock"
         return ["docker", "--host", engine, "exec", "-i", self.container(node, service), *PROBE_COMMAND, *words]
 
+    def until_known(self, name: str, addresses: Sequence[str], within: float) -> None:
+        """On network `a` of every node."""
+        asks = [{"how": "dns", "to": name}]
+        for number, node in enumerate(NODES, 1):
+            wait_until(
+                f"{name} is {addresses} on {node}",
+                partial(self._says, node, f"n_a{number}", asks, list(addresses)),
+                within,
+            )
+
+    def _says(self, node: str, service: str, asks: Sequence[Ask], addresses: list[str]) -> bool:
+        return bool(self.from_container(node, service, asks)[0].get("addresses") == addresses)
+
     # the kernel of a node
 
-    def ip(self, node: str, *words: str) -> str:
-        done = self.lab.execute(node, "ip", *words)
-        assert done.code == 0, done.all
-        return done.out
+    def kernel_of(self, node: str) -> str:
+        """All of ours there, in words that are the same when it is the same."""
+        script = (
+            "ip -4 route show table all | grep -E 'sp[bx]'; ip neigh | grep PERMANENT; ip rule; bridge fdb | grep dst;"
+            "ip -o link | grep -oE 'sp[bx][a-z0-9]+'; nft -s list table ip swarmpy; nft -s list table bridge swarmpy;"
+            "iptables -S DOCKER-USER"
+        )
+        done = self.lab.execute(node, "sh", "-c", script)
+        return "\n".join(sorted(line for line in done.out.splitlines() if "linkdown" not in line))
+
+    def repairs(self, node: str) -> list[str]:
+        return [line for line in self.lab.log(node).splitlines() if "network.repaired" in line]
+
+    def subnet_of(self, node: str, network: str) -> IPv4Network:
+        """The node's share of it, that of its containers there."""
+        for service in self.fleet.ask("/services", of=["node-1"]):
+            address = self.task_addresses(service["ID"], network).get(node)
+            if address:
+                return IPv4Network(f"{address}/24", strict=False)
+        raise AssertionError(f"{node} has no task on {network}")
+
+    def device_to(self, node: str, subnet: IPv4Network) -> str:
+        shown = self.lab.execute(node, "ip", "-json", "route", "show", str(subnet))
+        return str(json.loads(shown.out)[0]["dev"])
 
     def seconds_until(self, what: str, look: Any, limit: float) -> float:
         began = time.monotonic()

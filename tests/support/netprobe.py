@@ -152,7 +152,7 @@ def load(wishes: list[dict[str, Any]], rate: float) -> dict[str, Any]:
         "requests": len(results),
         "seconds": time.monotonic() - began,
         "failed": len(failed),
-        "faults": failed[:10],
+        "faults": failed[:100],
         "slowest": max((one["seconds"] for one in results), default=0.0),
         "hosts": Counter(one["host"] for one in results if one["host"]),
         "peers": sorted({one["peer"] for one in results if one["peer"]}),
