@@ -5,9 +5,8 @@ them in turn at a rate until standard input ends, then what came of it. `names N
 line of JSON at each change, until standard input ends. Has the standard library alone, and little of it.
 """
 
-import http.client
-import http.server
 import json
+import select
 import signal
 import socket
 import sys
@@ -15,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 HTTP, UDP = 8080, 9000
@@ -24,46 +24,73 @@ WORKERS = 8
 TEXT = b"0123456789abcdef"
 
 
-class Answers(http.server.BaseHTTPRequestHandler):
-    """Whatever is sent is counted; as many bytes as the path names come back."""
+class Server:
+    """Of HTTP, as little as is needed: whatever is sent is counted, as many bytes as the path names come back."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
+    def __init__(self) -> None:
+        self._name = socket.gethostname()
+        self._port = socket.create_server(("0.0.0.0", HTTP), backlog=256)
+        self._ended = False
 
-    def do_POST(self) -> None:
-        left = taken = int(self.headers.get("Content-Length") or 0)
-        while left:
-            left -= len(self.rfile.read(min(left, PIECE)) or self._gone())
-        size = int(self.path.strip("/") or 0)
-        self.send_response(200)
-        self.send_header("X-Host", socket.gethostname())
-        self.send_header("X-Peer", self.client_address[0])
-        self.send_header("X-Taken", str(taken))
-        self.send_header("Content-Length", str(size))
-        self.end_headers()
-        self.wfile.write(text(size))
+    def run(self) -> None:
+        while True:
+            try:
+                connection, peer = self._port.accept()
+            except OSError:
+                return
+            # Not daemons: what was begun is ended before the process is.
+            threading.Thread(target=self._answer, args=(connection, peer[0])).start()
 
-    do_GET = do_POST
+    def end(self) -> None:
+        self._ended = True
+        self._port.shutdown(socket.SHUT_RDWR)
 
-    def _gone(self) -> bytes:
-        raise ConnectionResetError("the client went away")
+    def _answer(self, connection: socket.socket, peer: str) -> None:
+        with connection, suppress(OSError, ValueError):
+            while not self._ended:
+                # One that idles is not waited for when all is to end.
+                while not select.select([connection], [], [], 0.2)[0]:
+                    if self._ended:
+                        return
+                path, taken = _taken(connection)
+                size = int(path.strip("/") or 0)
+                words = f"X-Host: {self._name}\r\nX-Peer: {peer}\r\nX-Taken: {taken}\r\nContent-Length: {size}"
+                connection.sendall(f"HTTP/1.1 200 OK\r\n{words}\r\n\r\n".encode() + text(size))
 
-    def log_message(self, format: str, *args: Any) -> None:
-        return
+
+def _taken(connection: socket.socket) -> tuple[str, int]:
+    """Path and length of a request, which is read to its end."""
+    first, headers, body = _head(connection)
+    left = size = int(headers.get("content-length", 0))
+    left -= len(body)
+    while left > 0:
+        left -= len(_received(connection))
+    return first.split()[1], size
 
 
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 256
-    daemon_threads = False
-    block_on_close = True
+def _head(connection: socket.socket) -> tuple[str, dict[str, str], bytes]:
+    """First line, headers, and what of the body came along."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += _received(connection)
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    return first, {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}, body
+
+
+def _received(connection: socket.socket) -> bytes:
+    piece = connection.recv(PIECE)
+    if not piece:
+        raise ConnectionResetError("the other side went away")
+    return piece
 
 
 def serve() -> None:
     """Until SIGTERM; then what was begun is ended."""
     threading.Thread(target=_echo_datagrams, daemon=True).start()
-    server = Server(("0.0.0.0", HTTP), Answers)
-    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    server.serve_forever(poll_interval=0.05)
+    server = Server()
+    signal.signal(signal.SIGTERM, lambda *_: server.end())
+    server.run()
 
 
 def _echo_datagrams() -> None:
@@ -80,23 +107,26 @@ def ask(wish: dict[str, Any]) -> dict[str, Any]:
     began = time.monotonic()
     try:
         found = {"tcp": _tcp, "udp": _udp, "dns": _dns}[wish["how"]](wish)
-    except (OSError, http.client.HTTPException, ValueError) as trouble:
+    except (OSError, ValueError, LookupError) as trouble:
         found = {"error": f"{type(trouble).__name__}: {trouble}"}
     return {"error": "", "host": "", "peer": "", **found, "seconds": time.monotonic() - began}
 
 
 def _tcp(wish: dict[str, Any]) -> dict[str, Any]:
-    size = wish.get("size", 1)
-    connection = http.client.HTTPConnection(wish["to"], wish.get("port", HTTP), timeout=wish.get("timeout", 5))
-    try:
-        connection.request("POST", f"/{size}", text(size))
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200 or body != text(size) or answer.headers["X-Taken"] != str(size):
-            raise ValueError(f"status {answer.status}, {len(body)} of {size} bytes, {answer.headers['X-Taken']} taken")
-        return {"host": answer.headers["X-Host"], "peer": answer.headers["X-Peer"]}
-    finally:
-        connection.close()
+    size, where = wish.get("size", 1), (wish["to"], wish.get("port", HTTP))
+    with socket.create_connection(where, timeout=wish.get("timeout", 5)) as connection:
+        connection.sendall(
+            f"POST /{size} HTTP/1.1\r\nHost: probe\r\nContent-Length: {size}\r\n\r\n".encode() + text(size)
+        )
+        _, headers, body = _head(connection)
+        pieces = [body]
+        left = int(headers["content-length"]) - len(body)
+        while left > 0:
+            pieces.append(_received(connection))
+            left -= len(pieces[-1])
+    if b"".join(pieces) != text(size) or headers["x-taken"] != str(size):
+        raise ValueError(f"{sum(map(len, pieces))} of {size} bytes came back, {headers['x-taken']} were taken")
+    return {"host": headers["x-host"], "peer": headers.get("x-peer", "")}
 
 
 def _udp(wish: dict[str, Any]) -> dict[str, Any]:
