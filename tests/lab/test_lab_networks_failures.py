@@ -1,0 +1,139 @@
+"""Networks while nodes are cut off, lose power, or processes of theirs die, under requests. Takes minutes."""
+
+import signal
+import time
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+from support.lab import lab
+from support.net_lab import NODES, NetLab
+from support.net_stack import STACK, WEB, the_stack
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.docker,
+    pytest.mark.etcd,
+    pytest.mark.long,
+    pytest.mark.timeout(300),
+]
+
+RATE = 50
+# Once a node is back, its names and everybody's of it are right by then.
+HEALED = 5.0
+# Shorter than the time after which a silent node counts as down.
+SHORT_CUT = 3.0
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetLab]:
+    with lab(nodes=3) as made:
+        found = NetLab.of(made, tmp_path_factory.mktemp("nets"))
+        found.deploy(STACK, the_stack())
+        yield found
+
+
+@pytest.fixture
+def net(whole: NetLab) -> NetLab:
+    """All there, and every name right everywhere."""
+    for number, node in enumerate(NODES, 1):
+        whole.fleet.until(f"a{number} runs", partial(_runs_on, whole, f"{STACK}_a{number}", node))
+    whole.fleet.until("three replicas run", lambda: len(whole.running(f"{STACK}_web")) == 3)
+    whole.forget_containers()
+    whole.until_known("tasks.web", sorted(whole.running(f"{STACK}_web")), within=60)
+    return whole
+
+
+@pytest.mark.parametrize("process", ["agent", "manager", "etcd", "supervisor"])
+def test_requests_go_on_while_a_process_of_the_leader_s_node_dies_and_starts_again(net: NetLab, process: str) -> None:
+    before = net.fleet.containers()
+    inside = [{"how": "tcp", "to": net.vip(f"{STACK}_web", f"{STACK}_a"), "size": 1000}]
+    mesh = [{"how": "tcp", "to": address, "port": WEB, "size": 1000} for address in net.addresses.values()]
+    with net.load_inside("node-2", f"{STACK}_a2", inside, RATE) as by_vip, net.load_outside(mesh, RATE) as by_port:
+        if process == "supervisor":
+            net.lab.signal_process("node-1", process, signal.SIGKILL)
+            net.lab.start("node-1")
+        else:
+            net.lab.kill_process("node-1", process)
+        net.fleet.until("the cluster answers", lambda: len(net.running(f"{STACK}_web")) == 3)
+        net.must("service", "scale", f"{STACK}_web=4")
+        net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=HEALED)
+        net.must("service", "scale", f"{STACK}_web=3")
+    print(f"\n{process}: by virtual address {by_vip.figures}; by port {by_port.figures}")  # noqa: T201
+    assert (by_vip.report["faults"], by_port.report["faults"]) == ([], [])
+    assert all(before[node] & now for node, now in net.fleet.containers().items())
+
+
+def test_names_are_answered_again_soon_after_the_agent_died(net: NetLab) -> None:
+    net.lab.kill_process("node-2", "agent")
+    began = time.monotonic()
+    net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=HEALED)
+    print(f"\nnames answered again {time.monotonic() - began:.2f} s after the next agent started")  # noqa: T201
+
+
+def test_an_engine_that_starts_again_has_its_networks_again(net: NetLab) -> None:
+    net.lab.signal_process("node-2", "dockerd", signal.SIGKILL)
+    net.fleet.until("it ended", lambda: "dockerd" not in net.lab.node("node-2").processes)
+    net.lab.start("node-2")
+    net.fleet.until("its tasks run again", lambda: net.nodes_of(f"{STACK}_a2") == {"node-2"})
+    net.forget_containers()
+    asks = [{"how": how, "to": to, "timeout": 2} for how in ("tcp", "udp") for to in ("a1", "a2", "a3", "web")]
+    net.seconds_until(
+        "all reach it, and it reaches all",
+        lambda: (
+            not [
+                answer["error"]
+                for number, node in enumerate(NODES, 1)
+                for answer in net.from_container(node, f"{STACK}_a{number}", asks)
+                if answer["error"]
+            ]
+        ),
+        60,
+    )
+
+
+def test_a_cut_shorter_than_the_grace_restarts_nothing_and_names_are_right_soon_after(net: NetLab) -> None:
+    before = net.fleet.containers()
+    with net.names_inside("node-3", f"{STACK}_a3", ["tasks.web"]) as names:
+        net.lab.cut("node-3")
+        cut = time.monotonic()
+        net.must("service", "scale", "--detach", f"{STACK}_web=5")
+        net.fleet.until("the cut has lasted", lambda: time.monotonic() - cut > SHORT_CUT)
+        net.lab.heal("node-3")
+        healed = time.monotonic()
+        net.fleet.until("five run", lambda: len(net.running(f"{STACK}_web")) == 5)
+        right = sorted(net.running(f"{STACK}_web"))
+        net.until_known("tasks.web", right, within=HEALED + 5)
+    after = net.fleet.containers()
+    at = next(line["at"] for line in names.lines if line["addresses"] == right)
+    print(f"\nnames on the node right {at - healed:.2f} s after it was healed")  # noqa: T201
+    assert all(before[node] <= after[node] for node in NODES)
+    net.must("service", "scale", f"{STACK}_web=3")
+
+
+def test_a_node_that_lost_power_leaves_names_and_ports_and_comes_back(net: NetLab) -> None:
+    others = [address for node, address in net.addresses.items() if node != "node-3"]
+    net.lab.kill("node-3")
+    began = time.monotonic()
+    net.fleet.until("its replica runs elsewhere", lambda: _runs_without(net, "node-3"))
+    right = sorted(net.running(f"{STACK}_web"))
+    net.until_known("tasks.web", right, within=HEALED, nodes=("node-1", "node-2"))
+    print(f"\nnames right {time.monotonic() - began:.1f} s after the loss of power")  # noqa: T201
+    asks = [{"how": "tcp", "to": address, "port": WEB} for address in others for _ in range(12)]
+    assert [answer["error"] for answer in net.from_outside(asks) if answer["error"]] == []
+
+    net.lab.start("node-3")
+    net.fleet.until("its own service runs", lambda: net.nodes_of(f"{STACK}_a3") == {"node-3"})
+    net.forget_containers()
+    began = time.monotonic()
+    net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=HEALED)
+    asks = [{"how": "tcp", "to": net.addresses["node-3"], "port": WEB} for _ in range(12)]
+    assert [answer["error"] for answer in net.from_outside(asks) if answer["error"]] == []
+
+
+def _runs_on(net: NetLab, service: str, node: str) -> bool:
+    return net.nodes_of(service) == {node}
+
+
+def _runs_without(net: NetLab, node: str) -> bool:
+    return len(net.running(f"{STACK}_web")) == 3 and node not in net.nodes_of(f"{STACK}_web")
