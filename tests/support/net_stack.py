@@ -6,7 +6,7 @@ from support.images import PROBE
 
 STACK, WEB, EMPTY = "n", 8000, 8001
 # The server listens; 1F90 is its port.
-SERVES = {"test": ["CMD-SHELL", "grep -q :1F90 /proc/net/tcp"], "interval": "300ms", "start_period": "20s"}
+SERVES = {"test": ["CMD-SHELL", "grep -q :1F90 /proc/net/tcp"], "interval": "300ms", "retries": 50}
 _STEPS = {"parallelism": 1, "order": "start-first", "monitor": "100ms"}
 
 

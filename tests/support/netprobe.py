@@ -20,8 +20,6 @@ from typing import Any
 HTTP, UDP = 8080, 9000
 PIECE = 32 * 1024
 LARGEST_DATAGRAM = 65_000
-# Bytes that need no fragments anywhere.
-IN_ONE = 1300
 TRIES = 3
 WORKERS = 8
 TEXT = b"0123456789abcdef"
@@ -134,14 +132,14 @@ def _tcp(wish: dict[str, Any]) -> dict[str, Any]:
 
 def _udp(wish: dict[str, Any]) -> dict[str, Any]:
     """More than a datagram takes goes as many, one after the other's echo. What is lost is sent again, as UDP wants it:
-    two dozen fragments find a full buffer now and then."""
+    many large ones at a time find a full buffer now and then."""
     size, seen = wish.get("size", 1), {}
     pieces = [size] if size <= LARGEST_DATAGRAM else [PIECE] * (size // PIECE)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as port:
         port.settimeout(wish.get("timeout", 5) / TRIES)
         port.connect((wish["to"], wish.get("port", UDP)))
         for piece in pieces:
-            head, payload = _echoed(port, text(piece), TRIES if piece > IN_ONE else 1)
+            head, payload = _echoed(port, text(piece), TRIES)
             if payload != text(piece):
                 raise ValueError(f"{len(payload)} of {piece} bytes came back")
             seen = json.loads(head)
