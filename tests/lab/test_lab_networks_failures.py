@@ -55,8 +55,8 @@ def test_requests_go_on_while_a_process_of_the_leader_s_node_dies_and_starts_aga
             net.lab.start("node-1")
         else:
             net.lab.kill_process("node-1", process)
-        net.fleet.until("the cluster answers", lambda: len(net.running(f"{STACK}_web")) == 3)
-        net.must("service", "scale", f"{STACK}_web=4")
+        net.fleet.until("a write is acknowledged", lambda: _is_scaled(net, 4))
+        net.fleet.until("four run", lambda: len(net.running(f"{STACK}_web")) == 4)
         net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=HEALED)
         net.must("service", "scale", f"{STACK}_web=3")
     print(f"\n{process}: by virtual address {by_vip.figures}; by port {by_port.figures}")  # noqa: T201
@@ -129,6 +129,11 @@ def test_a_node_that_lost_power_leaves_names_and_ports_and_comes_back(net: NetLa
     net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=HEALED)
     asks = [{"how": "tcp", "to": net.addresses["node-3"], "port": WEB} for _ in range(12)]
     assert [answer["error"] for answer in net.from_outside(asks) if answer["error"]] == []
+
+
+def _is_scaled(net: NetLab, replicas: int) -> bool:
+    net.fleet.scale(f"{STACK}_web", replicas, by="node-1")
+    return True
 
 
 def _runs_on(net: NetLab, service: str, node: str) -> bool:

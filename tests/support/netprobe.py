@@ -1,6 +1,6 @@
 """A server that says who asks it, and a client that asks: one program, in the test image and beside it.
 
-`serve`: HTTP on 8080 and UDP on 9000. `ask ASKS`: each ask of a JSON list once, the answers as a JSON list. `load ASKS`:
+`serve`: HTTP on 8080 and UDP on 9000. `ask ASKS`: each of a JSON list of asks once, the answers as a list. `load ASKS`:
 them in turn at a rate until standard input ends, then what came of it. `names NAMES`: what the resolver says of each, a
 line of JSON at each change, until standard input ends. Has the standard library alone, and little of it.
 """
@@ -205,9 +205,10 @@ def load(wishes: list[dict[str, Any]], rate: float) -> dict[str, Any]:
 def names(wanted: list[str]) -> None:
     """A line for each change: `at` is the machine's monotonic time, the same for everybody on it."""
     last: dict[str, list[str]] = {}
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
-    over = threading.Event()
-    while not over.wait(0.02):
+    until_ended = threading.Thread(target=sys.stdin.read)
+    until_ended.start()
+    while until_ended.is_alive():
+        time.sleep(0.02)
         for name in wanted:
             try:
                 found = addresses(name)
