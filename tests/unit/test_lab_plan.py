@@ -131,6 +131,21 @@ def test_another_lab_of_the_same_name_is_a_conflict(nodes: int | None, managers:
         check_same(a_lab(), nodes, managers)
 
 
+def test_a_lab_keeps_its_engine_and_another_is_a_conflict() -> None:
+    with_own = new_lab("lab", 1, 1, taken=(), engine=Path("/opt/engine-26.1"))
+    check_same(with_own, None, None, None)
+    check_same(with_own, None, None, Path("/opt/engine-26.1"))
+    with pytest.raises(Conflict, match=r"lab lab is there with the engine in /opt/engine-26\.1"):
+        check_same(with_own, None, None, Path("/opt/engine-28.5"))
+    with pytest.raises(Conflict, match="lab lab is there with this machine's engine"):
+        check_same(a_lab(), None, None, Path("/opt/engine-28.5"))
+
+
+def test_programs_of_a_lab_s_engine_come_before_the_machine_s() -> None:
+    found = commands.environment({"PATH": "/usr/bin"}, engine=Path("/opt/engine-26.1"))
+    assert found["PATH"].split(":")[:2] == ["/opt/engine-26.1", "/usr/bin"]
+
+
 def test_added_nodes_follow_in_number() -> None:
     lab = with_added(a_lab(nodes=2), 2, manager=True)
     assert [(each.name, each.manager) for each in machines_of(lab)][2:] == [("node-3", True), ("node-4", True)]
