@@ -33,7 +33,7 @@ KERNEL_KINDS = {
     "vxlan device": "ip link del {device}",
     "packet rules": "nft delete table ip swarmpy",
     "one packet rule": "nft flush chain ip swarmpy passing",
-    "the engine's chain": "iptables -D DOCKER-USER -i spx+ -j ACCEPT",
+    "the engine's chain": "iptables -D DOCKER-USER 1",
     "bridge": "ip link del {bridge}",
 }
 # The others are looked for now and then.
