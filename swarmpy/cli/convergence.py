@@ -186,7 +186,7 @@ def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, Servic
         reasons=reasons(missing, seen.names, frozenset(memory.names.values())),
         under_way=under_way(missing),
     )
-    end = why_it_ends(service, seen.slots, since, seen.failed, asked)
+    end = why_it_ends(service, seen.slots, since, seen.failed, asked, is_up=bool(good or seen.old))
     if end is not None:
         return memory, _failed(verdict, replace(end, text=_with_names(end.text, seen)))
     verdict = replace(verdict, reasons=verdict.reasons + earlier_attempts(missing, since))

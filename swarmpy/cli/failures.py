@@ -123,14 +123,15 @@ def of_update(service: Object, seen: Failures) -> Failures:
 
 
 def why_it_ends(
-    service: Object, slots: Sequence[Slot], since: Failures, all_seen: Failures, asked: Asked
+    service: Object, slots: Sequence[Slot], since: Failures, all_seen: Failures, asked: Asked, *, is_up: bool
 ) -> End | None:
-    """`since` are the failures that count for what was asked, `all_seen` those that the manager still shows."""
+    """`since` are the failures that count for what was asked, `all_seen` those that the manager still shows; `is_up`
+    when something of the service runs."""
     update = service.get("UpdateStatus") or {}
     state, message = update.get("State"), update.get("Message", "")
     if state in _PAUSED:
         ended = _with_culprit(_PAUSED[state], message, of_update(service, joined(all_seen, since)), all_seen)
-        return End(*ended, advice=_how_to_go_on(service, asked))
+        return End(*ended, advice=_how_to_go_on(service, asked, is_up))
     if state == "rollback_completed" and asked.is_changed and not asked.is_rollback:
         ended = _with_culprit("update rolled back", _cause_of_rollback(message), since, all_seen)
         return End(*ended, advice="what ran before runs again")
@@ -147,13 +148,14 @@ def why_it_ends(
     return None
 
 
-def _how_to_go_on(service: Object, asked: Asked) -> str:
+def _how_to_go_on(service: Object, asked: Asked, is_up: bool) -> str:
+    so_far = "the other tasks run as before" if is_up else "no task of it runs"
     if asked.from_file:
-        return "the other tasks run as before; deploy a mended file to go on"
+        return f"{so_far}; deploy a mended file to go on"
     name, state = service["Spec"]["Name"], service["UpdateStatus"]["State"]
     back = f"go back with `swarmpy service rollback {name}`, " if state == "paused" else ""
     return (
-        f"the other tasks run as before; mend it with `swarmpy service update ... {name}`, {back}"
+        f"{so_far}; mend it with `swarmpy service update ... {name}`, {back}"
         f"or go on all the same with `swarmpy service continue {name}`"
     )
 

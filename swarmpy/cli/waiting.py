@@ -99,8 +99,8 @@ def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], l
 
 
 def _former(client: Client, services: Sequence[Object], changed: Container[str]) -> list[Object]:
-    """All tasks of what is updated, and of what is, or was, rolled back: some that run on were not made from the
-    present spec, nor were those that failed."""
+    """All tasks of what is updated, or paused on the way, and of what is, or was, rolled back: some that run on were
+    not made from the present spec, nor were those that failed."""
     ids = [one["ID"] for one in services if _has_others(one, changed)]
     tasks: list[Object] = client.get("/tasks", filters={"service": ids}) if ids else []
     return tasks
@@ -110,7 +110,7 @@ def _has_others(service: Object, changed: Container[str]) -> bool:
     state = (service.get("UpdateStatus") or {}).get("State", "")
     # The update of what was changed just now may not have begun.
     is_new = not state and service["ID"] in changed and bool(service.get("PreviousSpec"))
-    return is_new or state == "updating" or state.startswith("rollback")
+    return is_new or state in ("updating", "paused") or state.startswith("rollback")
 
 
 def _tell_failure(client: Client, service: ServiceVerdict) -> None:
