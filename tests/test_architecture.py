@@ -40,6 +40,8 @@ PURE = (
     "swarmpy/cli/service_flag*.py",
     "swarmpy/cli/service_pretty.py",
     "swarmpy/cli/slots.py",
+    "swarmpy/health_wait.py",
+    "swarmpy/lines.py",
     "swarmpy/cli/views.py",
     "swarmpy/cli/way_back.py",
     "swarmpy/lab/commands.py",

@@ -7,6 +7,8 @@ from datetime import timedelta
 from swarmpy.cli.render import parse_time, plural
 from swarmpy.cli.slots import BAD, Object, Slot, name_of, place_of, restarts_on, titled
 from swarmpy.cli.views import error_of, node_reasons
+from swarmpy.health_wait import last_word
+from swarmpy.lines import in_one_line
 from swarmpy.states import LABELS, TaskState
 
 # A service that fails this often in one slot fails for a reason that waiting does not cure. Fewer would not do: what
@@ -33,7 +35,7 @@ class Failure:
     def of(cls, service: Object, task: Object, names: Mapping[str, str]) -> "Failure":
         node = names.get(task.get("NodeID", ""), task.get("NodeID", ""))
         title = titled(name_of(service, task, names), task, node)
-        return cls(str(task.get("CreatedAt", "")), task["ID"], title, error_of(task))
+        return cls(str(task.get("CreatedAt", "")), task["ID"], title, in_one_line(error_of(task)))
 
     @property
     def sentence(self) -> str:
@@ -137,7 +139,7 @@ def why_it_ends(
         return End(*ended, advice="what ran before runs again")
     for slot in slots:
         if slot.gave_up or (slot.state in BAD and restarts_on(service) == "none"):
-            why = str(slot.task["Reason"]["Text"]) if slot.gave_up else error_of(slot.task)
+            why = str(slot.task["Reason"]["Text"]) if slot.gave_up else in_one_line(error_of(slot.task))
             return End(f"{slot.title}: {why}", (slot.task["ID"],), "it is not tried again until the service changes")
     for slot in slots:
         failures = since.get(place_of(slot.task), ())
@@ -186,12 +188,16 @@ def reasons(slots: Sequence[Slot], names: Mapping[str, str], told: Container[str
         if error := own_reason(slot.task, told):
             lines.append(f"{slot.title}: {error}")
             lines.extend(f"  {line}" for line in node_reasons(slot.task.get("Reason"), names))
+        elif last_word(slot.message):
+            lines.append(f"{slot.title}: {_at_what(slot)}")
     return tuple(lines)
 
 
 def own_reason(task: Object, told: Container[str]) -> str:
     """What is wrong with the task. One that waits for a service that is told of says how that stands, not why."""
     error = error_of(task)
+    if task["Status"].get("Err"):
+        return in_one_line(error)
     if (task.get("Reason") or {}).get("Code") != "waiting-dependency":
         return error
     start, parts = "waits until ", []
@@ -214,13 +220,14 @@ def earlier_attempts(slots: Sequence[Slot], since: Failures) -> tuple[str, ...]:
 
 
 def under_way(slots: Sequence[Slot]) -> tuple[str, ...]:
-    """Where the tasks are that nothing is known to be wrong with, and what they are at."""
+    """Where the tasks are that nothing is told of, and what they are at."""
     lines = []
     for slot in slots:
-        if slot.state.is_live and not error_of(slot.task):
-            label = slot.state.label
-            doing = str(slot.task["Status"].get("Message") or "").removeprefix(label).lstrip(": ")
-            waits = str((slot.task.get("Reason") or {}).get("Text") or "")
-            said = doing or waits
+        if slot.state.is_live and not error_of(slot.task) and not last_word(slot.message):
+            said = _at_what(slot) or str((slot.task.get("Reason") or {}).get("Text") or "")
             lines.append(f"{slot.title}: {said}" if said else slot.title)
     return tuple(lines)
+
+
+def _at_what(slot: Slot) -> str:
+    return slot.message.removeprefix(slot.state.label).lstrip(": ")

@@ -271,7 +271,7 @@ HEALTH = (
         stack(
             shell("sleep 2; touch /tmp/well; sleep 1000"), healthcheck=health("test -e /tmp/well", start_period="20s")
         ),
-        says=("_web: 0/1 running, starting", "_web: 1/1 running$"),
+        says=("_web: 0/1 running, waiting to be healthy", "_web: 1/1 running$"),
     ),
     Outcome(
         "it is not healthy in time",
