@@ -128,6 +128,18 @@ async def test_a_rollback_to_what_needs_a_secret_that_is_gone_writes_nothing(she
     assert shell.api.state.revision == revision
 
 
+async def test_revisions_of_a_stack_that_another_client_removed_say_so(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, TWO)
+    service = shell.api.state.services[shell.api.state.named("services", "shop_web") or ""]
+    for name in ("shop_web", "shop_once"):
+        await shell.api.delete(f"/services/{name}")
+    assert service.id not in shell.api.state.services or shell.api.state.services[service.id].removed
+    _, newest, older = (await shell.ok("stack", "revisions", "shop")).splitlines()
+    assert "its services are gone: `swarmpy stack rm shop` removes the revisions, too" in newest
+    assert "gone" not in older
+
+
 async def test_revisions_go_with_their_stack(shell: Shell) -> None:
     await deployed(shell, ONE)
     await shell.ok("stack", "rm", "shop")
