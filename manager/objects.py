@@ -233,11 +233,13 @@ class Config(Object):
 
 
 class StackRevision(Object):
-    """What one deployment of a stack carried out. `id` is `STACK.N`; a stack's name has no dot."""
+    """What one deployment of a stack carried out. `id` is `STACK.N`; a stack's name has no dot. `wish_digest` is empty
+    in those from before there was one."""
 
     stack: str
     number: int
     wish: StackWish
+    wish_digest: str = ""
     outcome: StackOutcome = StackOutcome()
 
 

@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from scheduler.node import KNOWN_ATTRIBUTES, NODE_IP, Attribute, NodeInfo, find_attribute, normal_architecture
 from swarmpy.errors import BadRequest
+from swarmpy.shown import shown
 
 _OPERATOR = re.compile(r"==|!=")
 
@@ -63,13 +64,15 @@ def _parse(text: str) -> Constraint:
     operators = _OPERATOR.findall(text)
     if len(operators) != 1:
         # Docker's own words first: its clients know them.
-        raise BadRequest(f"constraint expected one operator from ==, !=: {text!r}")
+        raise BadRequest(f"constraint expected one operator from ==, !=: {shown(text)}")
     name, value = (part.strip() for part in _OPERATOR.split(text))
     attribute = find_attribute(name)
     if attribute is None:
-        raise BadRequest(f"constraint {text!r}: unknown key {name!r}; known are {', '.join(KNOWN_ATTRIBUTES)}")
+        raise BadRequest(
+            f"constraint {shown(text)}: unknown key {shown(name)}; known are {', '.join(KNOWN_ATTRIBUTES)}"
+        )
     if not value:
-        raise BadRequest(f"constraint {text!r}: no value after {operators[0]}")
+        raise BadRequest(f"constraint {shown(text)}: no value after {operators[0]}")
     if attribute.source == NODE_IP:
         _check_network(text, value)
     return Constraint(attribute, operators[0] == "==", value)
@@ -80,5 +83,5 @@ def _check_network(text: str, value: str) -> None:
         _network(value)
     except ValueError:
         raise BadRequest(
-            f"constraint {text!r}: {value!r} is neither an IP address nor a range such as 10.0.0.0/8"
+            f"constraint {shown(text)}: {shown(value)} is neither an IP address nor a range such as 10.0.0.0/8"
         ) from None

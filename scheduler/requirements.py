@@ -14,6 +14,7 @@ from swarmpy.models.node import RUNTIME
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.resources import GenericResource, Resources
 from swarmpy.models.task import Placement, TaskSpec
+from swarmpy.shown import shown
 
 HostPort = tuple[str, int]
 NVIDIA = "nvidia"
@@ -95,7 +96,7 @@ def _attribute(text: str) -> Attribute:
     attribute = find_attribute(text.strip())
     if attribute is None:
         known = ", ".join(KNOWN_ATTRIBUTES)
-        raise BadRequest(f"placement preference: cannot spread over {text!r}; known are {known}")
+        raise BadRequest(f"placement preference: cannot spread over {shown(text)}; known are {known}")
     return attribute
 
 

@@ -1,6 +1,5 @@
 """Volumes that a task must be with: their names, and which nodes have them. Chooses no node (see `place`)."""
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,8 +8,9 @@ from swarmpy.errors import BadRequest
 from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.models.mount import MountType, has_affinity
 from swarmpy.models.task import TaskSpec
+from swarmpy.shown import shown
+from swarmpy.templating import as_written, filled, is_template, placeholders
 
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 KNOWN_FIELDS = (".Service.ID", ".Service.Name", ".Task.Slot")
 
 
@@ -39,20 +39,20 @@ def volume_sources(template: TaskSpec) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def check_volume_name(source: str) -> None:
     """Raises `BadRequest` for a name that is not known before a node is chosen."""
-    for action in _TEMPLATE.findall(source):
+    for action in placeholders(source):
         if action.strip() not in KNOWN_FIELDS:
             raise BadRequest(
-                f"the volume name {source!r} is to decide about the node, and {{{{{action.strip()}}}}} is not known "
-                f"before one is chosen; use {', '.join(KNOWN_FIELDS)}, or take the label {VOLUME_AFFINITY} away"
+                f"the volume name {shown(source)} is to decide about the node, and {as_written(action.strip())} is not "
+                f"known before one is chosen; use {', '.join(KNOWN_FIELDS)}, or take the label {VOLUME_AFFINITY} away"
             )
 
 
 def volume_name(source: str, service_id: str, service_name: str, slot: int) -> str:
     """The name as the agent will fill it in."""
-    if "{{" not in source:
+    if not is_template(source):
         return source
     fields = {".Service.ID": service_id, ".Service.Name": service_name, ".Task.Slot": str(slot)}
-    return _TEMPLATE.sub(lambda action: fields.get(action.group(1).strip(), action.group(0)), source)
+    return filled(source, lambda action: fields.get(action.strip(), f"{{{{{action}}}}}"))
 
 
 class VolumeMap:

@@ -26,8 +26,6 @@ from swarmpy.errors import (
 )
 
 PREFIX = "/v1.45"
-# What a manager reads of one request: more than its store takes for one object, and read in a few milliseconds.
-LARGEST_BODY = 4 << 20
 
 Object = dict[str, Any]
 Filters = Mapping[str, Sequence[str]]

@@ -7,8 +7,19 @@ stands: that is for the caller, who knows whether it was a stack file or a reque
 import re
 from difflib import get_close_matches
 from ipaddress import ip_address
+from posixpath import normpath
 
 from swarmpy.errors import BadRequest
+from swarmpy.shown import shown
+from swarmpy.templating import BEGIN as TEMPLATE_BEGIN
+
+# Where relative targets of secrets and configs begin.
+SECRET_FOLDER = "/run/secrets"
+CONFIG_FOLDER = "/"
+# Of bind mounts.
+PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
+# Of users and groups.
+HIGHEST_ID = 2**31 - 1
 
 _SIGNALS = """
     ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP
@@ -19,6 +30,7 @@ SIGNALS = frozenset(
     _SIGNALS.split() + [f"RTMIN+{number}" for number in range(1, 16)] + [f"RTMAX-{number}" for number in range(1, 15)]
 )
 _HIGHEST_SIGNAL = 64
+_MOST_DIGITS = 64
 
 _CAPABILITIES = """
     AUDIT_CONTROL AUDIT_READ AUDIT_WRITE BLOCK_SUSPEND BPF CHECKPOINT_RESTORE CHOWN DAC_OVERRIDE DAC_READ_SEARCH
@@ -33,19 +45,19 @@ ALL_CAPABILITIES = "ALL"
 _SYSCTL = re.compile(r"[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)+")
 # An address that the engine itself finds out.
 _HOST_GATEWAY = "host-gateway"
-# Templates in mounts are filled in by the node.
-_TEMPLATE = "{{"
 
 
 def check_signal(text: str) -> None:
     """A name with or without SIG, or a number."""
     if text.isascii() and text.isdecimal():
-        if not 1 <= int(text[:4]) <= _HIGHEST_SIGNAL:
-            raise BadRequest(f"{text} is no signal; their numbers go from 1 to {_HIGHEST_SIGNAL}")
+        if not is_number_within(text, 1, _HIGHEST_SIGNAL):
+            raise BadRequest(f"{text[:32]} is no signal; their numbers go from 1 to {_HIGHEST_SIGNAL}")
         return
     name = text.upper().removeprefix("SIG")
     if name not in SIGNALS:
-        raise BadRequest(f"{text!r} is no signal; {_near(name, SIGNALS, 'SIG') or 'write one like SIGTERM or SIGINT'}")
+        raise BadRequest(
+            f"{shown(text)} is no signal; {_near(name, SIGNALS, 'SIG') or 'write one like SIGTERM or SIGINT'}"
+        )
 
 
 def check_capability(text: str) -> None:
@@ -53,19 +65,19 @@ def check_capability(text: str) -> None:
     name = text.upper().removeprefix("CAP_")
     if text.upper() != ALL_CAPABILITIES and name not in CAPABILITIES:
         near = _near(name, CAPABILITIES, "") or "write one like NET_ADMIN, or ALL"
-        raise BadRequest(f"{text!r} is no capability; {near}")
+        raise BadRequest(f"{shown(text)} is no capability; {near}")
 
 
 def check_sysctl(key: str) -> None:
     if _SYSCTL.fullmatch(key) is None:
-        raise BadRequest(f"{key!r} is no kernel setting; write one like net.core.somaxconn")
+        raise BadRequest(f"{shown(key)} is no kernel setting; write one like net.core.somaxconn")
 
 
 def check_extra_host(text: str) -> None:
     """As a hosts file and Docker's service spec have it: `address name [name ...]`."""
     address, _, names = text.partition(" ")
     if not names.strip() or not address:
-        raise BadRequest(f"{text!r} is not of the form `address name [name ...]`")
+        raise BadRequest(f"{shown(text)} is not of the form `address name [name ...]`")
     check_host_address(address)
 
 
@@ -75,20 +87,34 @@ def check_host_address(text: str) -> None:
         ip_address(text)
     except ValueError:
         if text != _HOST_GATEWAY:
-            raise BadRequest(f"{text!r} is no IP address") from None
+            raise BadRequest(f"{shown(text)} is no IP address") from None
 
 
 def check_working_dir(text: str) -> None:
     if not text.startswith("/"):
-        raise BadRequest(f"{text!r} is no absolute path; a working directory begins with /")
+        raise BadRequest(f"{shown(text)} is no absolute path; a working directory begins with /")
 
 
 def check_target(text: str) -> None:
     """Where in the container a mount stands."""
-    if not text.startswith(("/", _TEMPLATE)):
-        raise BadRequest(f"{text!r} is no absolute path in the container")
-    if not text.rstrip("/"):
+    if not text.startswith(("/", TEMPLATE_BEGIN)):
+        raise BadRequest(f"{shown(text)} is no absolute path in the container")
+    if clean_target(text) == "/":
         raise BadRequest("a mount cannot stand at /, where the image is")
+
+
+def clean_target(text: str) -> str:
+    """As the engine compares them; those with templates only once they are filled in."""
+    return f"/{normpath(text).lstrip('/')}" if text.startswith("/") else text
+
+
+def is_number_within(text: str, least: int, most: int) -> bool:
+    """Whether the text is such a number, in digits and nothing else. Zeros before it do not count, but so many that
+    nobody would read them are none."""
+    if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdecimal()):
+        return False
+    digits = text.lstrip("0") or "0"
+    return len(digits) <= len(str(most)) and least <= int(digits) <= most
 
 
 def _near(name: str, known: frozenset[str], prefix: str) -> str:

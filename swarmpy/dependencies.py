@@ -3,9 +3,16 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 
 from swarmpy.errors import BadRequest
 from swarmpy.labels import DEPENDS_ON
+from swarmpy.shown import shown
+
+# Labels, and characters of one, that are not parsed anew each time.
+_REMEMBERED = 8192
+_LONGEST_REMEMBERED = 2048
 
 
 class Condition(StrEnum):
@@ -14,6 +21,7 @@ class Condition(StrEnum):
     COMPLETED = "service_completed_successfully"
 
 
+_NOTHING: Mapping[str, Condition] = MappingProxyType({})
 CONDITIONS = tuple(condition.value for condition in Condition)
 
 
@@ -28,18 +36,29 @@ def parse_depends_on(label: str) -> dict[str, Condition]:
     for name, condition in found.items():
         if not name or condition not in CONDITIONS:
             raise BadRequest(
-                f"label {DEPENDS_ON}: {condition!r} is no condition for service {name!r}; use {', '.join(CONDITIONS)}"
+                f"label {DEPENDS_ON}: {shown(condition)} is no condition for service {shown(name)}; "
+                f"use {', '.join(CONDITIONS)}"
             )
     return {name: Condition(condition) for name, condition in sorted(found.items())}
 
 
-def depends_on(labels: Mapping[str, str] | None) -> dict[str, Condition]:
+def depends_on(labels: Mapping[str, str] | None) -> Mapping[str, Condition]:
     """Of a stored service. Admission lets no broken label in; one of an older manager's time says nothing."""
     label = (labels or {}).get(DEPENDS_ON)
+    if not label:
+        return _NOTHING
+    return _known(label) if len(label) <= _LONGEST_REMEMBERED else _said(label)
+
+
+def _said(label: str) -> Mapping[str, Condition]:
     try:
-        return parse_depends_on(label) if label else {}
+        return MappingProxyType(parse_depends_on(label))
     except BadRequest:
-        return {}
+        return _NOTHING
+
+
+# Who looks for circles reads the same labels over and over: in a chain, each service's for all that come before it.
+_known = lru_cache(_REMEMBERED)(_said)
 
 
 def render_depends_on(conditions: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import re
 
 from swarmpy.errors import BadRequest
+from swarmpy.shown import shown
 
 _DOMAIN = r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*(?::[0-9]+)?"
 _PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -21,8 +22,8 @@ def check_image_reference(text: str) -> None:
     found = _IMAGE.fullmatch(text)
     if found is None:
         hint = ": the path of an image is lower case" if text != text.lower() else ""
-        raise BadRequest(f"{text!r} is not a valid image reference{hint}")
+        raise BadRequest(f"{shown(text)} is not a valid image reference{hint}")
     if len(found["name"]) > _LONGEST:
         raise BadRequest(f"an image's name has {_LONGEST} characters or fewer without its tag, and this one has more")
     if found["digest"] and len(found["digest"]) != _DIGESTS.get(found["algorithm"]):
-        raise BadRequest(f"{text!r} is not a valid image reference: a digest is sha256: and 64 hexadecimal digits")
+        raise BadRequest(f"{shown(text)} is not a valid image reference: a digest is sha256: and 64 hexadecimal digits")

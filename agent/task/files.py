@@ -8,8 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from agent.task.templates import NodeFacts, fields_of
+from swarmpy.container_values import CONFIG_FOLDER, SECRET_FOLDER
 from swarmpy.errors import BadRequest, NotFound
-from swarmpy.models.container import CONFIG_FOLDER, SECRET_FOLDER, ConfigReference, ReferenceFile, SecretReference
+from swarmpy.models.container import ConfigReference, ReferenceFile, SecretReference
 from swarmpy.templating import expand
 from swarmpy.wire import FileAssignment, TaskAssignment
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from manager.admission.naming import naming
 from manager.objects import AnyObject
 from manager.store.keys import key_of
-from manager.store.port import Check, Unit
+from manager.store.pack import pack
+from manager.store.port import Check, Unit, Write
 
 Value = TypeVar("Value", bound=AnyObject)
 
@@ -14,6 +16,15 @@ Value = TypeVar("Value", bound=AnyObject)
 class Admitted(Generic[Value]):
     value: Value
     units: tuple[Unit, ...]
+
+
+def written(kind: str, name: str | None, value: Value, *writes: Write) -> Admitted[Value]:
+    """All of them, or none. What the store would refuse is refused here: it knows no kinds and names, and could not say
+    what is too large."""
+    unit = Unit(writes)
+    with naming(kind, name):
+        pack((unit,))
+    return Admitted(value, (unit,))
 
 
 def unchanged(value: Value) -> Admitted[Value]:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from manager.admission.admitted import Admitted
+from manager.admission.naming import naming
 from manager.admission.network import admit_network
 from manager.admission.secret import CONFIG, SECRET, Kind, admit_creation, admit_labels, check_size, read_data
 from manager.admission.service import admit_service, admit_update, current_auth
@@ -17,7 +18,6 @@ from manager.objects import AnyObject, Config, Network, Secret
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
-from manager.store.pack import pack
 from manager.store.port import Batch, Change, Delete, Entry, Put, Unit, Write
 from swarmpy.errors import NotFound, SwarmpyError
 from swarmpy.models.config import ConfigSpec
@@ -65,7 +65,6 @@ class Rehearsal:
         new_id = f"intended{self._count:017}"
         try:
             admitted = self._admitted(read(), new_id)
-            pack(admitted.units)
         except SwarmpyError as error:
             self._stand_in(kind, name, new_id)
             return error
@@ -98,7 +97,8 @@ class Rehearsal:
                 raise NotFound(f"{kind.word} {write.id} not found")
             return admit_labels(known, wish, same_data=write.same_data, version=write.version, now=self._now)
         if write.size is not None:
-            check_size(kind, write.size)
+            with naming(kind.word, wish.name):
+                check_size(kind, write.size)
         elif not (isinstance(wish, SecretSpec) and wish.driver is not None):
             read_data(kind, wish)
         return admit_creation(self._state, kind, wish, sealed="", object_id=new_id, now=self._now)

@@ -19,6 +19,7 @@ from swarmpy.container_values import (
 )
 from swarmpy.errors import BadRequest
 from swarmpy.models.container import ContainerSpec, DNSConfig, HealthConfig, Privileges, Ulimit
+from swarmpy.shown import shown
 from swarmpy.templating import check_template
 
 _MILLISECOND = 1_000_000
@@ -28,6 +29,8 @@ _LIMITS = (
     "rttime", "sigpending", "stack",
 )  # fmt: skip
 _UNLIMITED = -1
+# Of a variable, in sentences.
+_LONGEST_NAME = 64
 
 Check = Callable[[str], None]
 
@@ -36,12 +39,12 @@ def _check_name_server(text: str) -> None:
     try:
         ip_address(text)
     except ValueError:
-        raise BadRequest(f"{text!r} is no IP address") from None
+        raise BadRequest(f"{shown(text)} is no IP address") from None
 
 
 def _check_dns_option(text: str) -> None:
     if not text.strip() or not text.isprintable():
-        raise BadRequest(f"{text!r} is no option of name look-ups; write one like ndots:2")
+        raise BadRequest(f"{shown(text)} is no option of name look-ups; write one like ndots:2")
 
 
 def _check_hostname(text: str) -> None:
@@ -107,10 +110,13 @@ def _said(text: str | None) -> tuple[str, ...]:
 
 
 def _check_env(entries: tuple[str, ...]) -> None:
-    for entry in entries:
-        if not entry or entry.startswith("="):
-            raise BadRequest(f"ContainerSpec.Env: {entry!r} has no name; write NAME=value")
-        with at(f"ContainerSpec.Env {entry.partition('=')[0]}"):
+    """Quotes no entry: its value may be a secret."""
+    for index, entry in enumerate(entries):
+        name, equals, _ = entry.partition("=")
+        if not name:
+            raise BadRequest(f"ContainerSpec.Env[{index}] has no name before its =; write NAME=value")
+        has_name = equals and len(name) <= _LONGEST_NAME
+        with at(f"ContainerSpec.Env {name}" if has_name else f"ContainerSpec.Env[{index}]"):
             check_template(entry, in_file=False)
 
 
@@ -120,7 +126,9 @@ def _check_ulimits(ulimits: tuple[Ulimit, ...]) -> None:
         if not limit.name:
             raise BadRequest("ContainerSpec.Ulimits: a limit has no name")
         if limit.name.lower() not in _LIMITS:
-            raise BadRequest(f"ContainerSpec.Ulimits: there is no limit {limit.name!r}; there are {', '.join(_LIMITS)}")
+            raise BadRequest(
+                f"ContainerSpec.Ulimits: there is no limit {shown(limit.name)}; there are {', '.join(_LIMITS)}"
+            )
         if min(soft, hard) < _UNLIMITED:
             raise BadRequest(f"ContainerSpec.Ulimits: {limit.name} must be {_UNLIMITED} (unlimited) or not negative")
         if hard != _UNLIMITED and (soft > hard or soft == _UNLIMITED):
@@ -133,13 +141,17 @@ def _check_privileges(privileges: Privileges) -> None:
         ("AppArmor", privileges.apparmor, ("default", "disabled")),
     ):
         if options is not None and options.mode and options.mode not in modes:
-            raise BadRequest(f"ContainerSpec.Privileges.{name}.Mode {options.mode!r} is none of {', '.join(modes)}")
+            raise BadRequest(
+                f"ContainerSpec.Privileges.{name}.Mode {shown(options.mode)} is none of {', '.join(modes)}"
+            )
 
 
 def _check_health(health: HealthConfig) -> None:
     if health.test and health.test[0] not in _HEALTH_WORDS:
         words = ", ".join(_HEALTH_WORDS)
-        raise BadRequest(f"ContainerSpec.Healthcheck.Test starts with {health.test[0]!r}; it must be one of {words}")
+        raise BadRequest(
+            f"ContainerSpec.Healthcheck.Test starts with {shown(health.test[0])}; it must be one of {words}"
+        )
     if health.test and health.test[0] != "NONE" and len(health.test) == 1:
         raise BadRequest(f"ContainerSpec.Healthcheck.Test: no command after {health.test[0]}")
     for field in ("interval", "timeout", "start_period", "start_interval"):

@@ -12,4 +12,4 @@ def at(where: str) -> Iterator[None]:
     try:
         yield
     except BadRequest as fault:
-        raise BadRequest(f"{where}: {fault}") from None
+        raise type(fault)(f"{where}: {fault}") from None

@@ -17,6 +17,7 @@ from swarmpy.models.container import ContainerSpec, Privileges, SELinuxContext
 from swarmpy.models.host import WHERE, Device, DeviceRequest, HostOptions, ThrottleDevice, WeightDevice, host_options
 from swarmpy.models.resources import Limits
 from swarmpy.models.task import TaskSpec
+from swarmpy.shown import shown
 
 # Words of the policy. The other options touch only the container that asks, and need no leave.
 WORDS = (
@@ -66,7 +67,9 @@ def allowed_words(spec: ClusterSpec | None) -> frozenset[str]:
 def check_words(spec: ClusterSpec) -> None:
     unknown = sorted(allowed_words(spec) - set(WORDS))
     if unknown:
-        raise BadRequest(f"Labels[{labels.ALLOW}]: {unknown[0]!r} cannot be allowed; the words are {', '.join(WORDS)}")
+        raise BadRequest(
+            f"Labels[{labels.ALLOW}]: {shown(unknown[0])} cannot be allowed; the words are {', '.join(WORDS)}"
+        )
 
 
 def check_host(template: TaskSpec, allowed: frozenset[str]) -> None:
@@ -178,9 +181,9 @@ def _check_security(option: str) -> None:
             is_sound = value == "unconfined"
         case _:
             known = "no-new-privileges, label, seccomp, apparmor, systempaths"
-            raise BadRequest(f"{WHERE}: SecurityOpt {name[:64]!r} is not known; there are {known}")
+            raise BadRequest(f"{WHERE}: SecurityOpt {shown(name)} is not known; there are {known}")
     if not is_sound:
-        raise BadRequest(f"{where} cannot be {value[:64]!r}")
+        raise BadRequest(f"{where} cannot be {shown(value)}")
 
 
 def _check_ranges(options: HostOptions) -> None:
@@ -209,10 +212,10 @@ def _check_modes(options: HostOptions) -> None:
             continue
         if value.startswith(("container:", "service:")):
             raise Unsupported(
-                f"{WHERE}: {name} {value!r} is not carried out: tasks are placed one by one, and another's container"
-                " may be on another node, or replaced at any time"
+                f"{WHERE}: {name} {shown(value)} is not carried out: tasks are placed one by one, and another's"
+                " container may be on another node, or replaced at any time"
             )
-        raise BadRequest(f"{WHERE}: {name} must be one of {', '.join(known)}, and {value!r} is not")
+        raise BadRequest(f"{WHERE}: {name} must be one of {', '.join(known)}, and {shown(value)} is not")
 
 
 def _check_devices(options: HostOptions) -> None:
@@ -220,7 +223,7 @@ def _check_devices(options: HostOptions) -> None:
         _check_device(device, f"{WHERE}: Devices[{index}]")
     for rule in options.device_cgroup_rules or ():
         if not _DEVICE_RULE.fullmatch(rule):
-            raise BadRequest(f"{WHERE}: DeviceCgroupRules: {rule!r} is not of the form `c 10:200 rwm`")
+            raise BadRequest(f"{WHERE}: DeviceCgroupRules: {shown(rule)} is not of the form `c 10:200 rwm`")
     for index, request in enumerate(options.device_requests or ()):
         if request.count and request.device_ids:
             raise BadRequest(f"{WHERE}: DeviceRequests[{index}] has both Count and DeviceIDs; give one of them")
@@ -228,7 +231,7 @@ def _check_devices(options: HostOptions) -> None:
             raise BadRequest(f"{WHERE}: DeviceRequests[{index}].Count must be -1 (all) or not negative")
     for limited in _limited_devices(options):
         if not limited.path.startswith("/"):
-            raise BadRequest(f"{WHERE}: {limited.path!r}, a device with limits, must be an absolute path")
+            raise BadRequest(f"{WHERE}: {shown(limited.path)}, a device with limits, must be an absolute path")
         if isinstance(limited, ThrottleDevice) and limited.rate < 0:
             raise BadRequest(f"{WHERE}: the rate of {limited.path} must not be negative")
 
@@ -236,10 +239,10 @@ def _check_devices(options: HostOptions) -> None:
 def _check_device(device: Device, where: str) -> None:
     for name, path in (("PathOnHost", device.path_on_host), ("PathInContainer", device.path_in_container)):
         if path is not None and not path.startswith("/"):
-            raise BadRequest(f"{where}.{name} must be an absolute path, and {path!r} is not")
+            raise BadRequest(f"{where}.{name} must be an absolute path, and {shown(path)} is not")
     letters = device.cgroup_permissions
     if letters is not None and (not set(letters) <= set("rwm") or len(set(letters)) < len(letters)):
-        raise BadRequest(f"{where}.CgroupPermissions must be letters of rwm, each once, and {letters!r} is not")
+        raise BadRequest(f"{where}.CgroupPermissions must be letters of rwm, each once, and {shown(letters)} is not")
 
 
 def _limited_devices(options: HostOptions) -> Iterator[WeightDevice | ThrottleDevice]:
@@ -258,7 +261,7 @@ def _check_texts(options: HostOptions) -> None:
         ("MacAddress", options.mac_address, _MAC, "02:42:ac:11:00:02"),
     ):
         if value and not pattern.fullmatch(value):
-            raise BadRequest(f"{WHERE}: {name} must look like {example}, and {value!r} does not")
+            raise BadRequest(f"{WHERE}: {name} must look like {example}, and {shown(value)} does not")
     if options.domainname:
         with at(f"{WHERE}: Domainname"):
             check_domain(options.domainname)

@@ -7,15 +7,16 @@ from posixpath import normpath
 
 from manager.admission.faults import at
 from scheduler.volumes import check_volume_name
+from swarmpy.container_values import PROPAGATIONS, check_target, clean_target
 from swarmpy.errors import BadRequest
 from swarmpy.labels import VOLUME_AFFINITY
 from swarmpy.models.mount import BindOptions, Mount, MountType, has_affinity
+from swarmpy.shown import shown
 from swarmpy.templating import check_template
 
 # What the engine's own driver takes as a name; those of other drivers are theirs to judge.
 _VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _LONGEST_VOLUME = 255
-_PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _OWNERS = (
     ("bind_options", MountType.BIND),
     ("volume_options", MountType.VOLUME),
@@ -32,19 +33,12 @@ def check_mounts(mounts: tuple[Mount, ...]) -> None:
             raise BadRequest(f"ContainerSpec.Mounts: {target} is the target of {count} mounts; give each its own")
 
 
-def clean_target(target: str) -> str:
-    """As the engine compares them; those with templates only once they are filled in."""
-    return f"/{normpath(target).lstrip('/')}" if target.startswith("/") else target
-
-
 def _check_mount(mount: Mount, where: str) -> None:
     kind = mount.type or MountType.VOLUME
     if not mount.target:
         raise BadRequest(f"{where}: Target is required")
-    if not mount.target.startswith(("/", "{{")):
-        raise BadRequest(f"{where}: Target {mount.target!r} must be an absolute path")
-    if clean_target(mount.target) == "/":
-        raise BadRequest(f"{where}: Target must not be /")
+    with at(f"{where}: Target"):
+        check_target(mount.target)
     for options, owner in _OWNERS:
         if getattr(mount, options) is not None and kind is not owner:
             name = options.title().replace("_", "")
@@ -78,9 +72,9 @@ def _templates(mount: Mount) -> Iterator[tuple[str, str]]:
 def _check_source(mount: Mount, kind: MountType, where: str) -> None:
     source = mount.source or ""
     if kind is MountType.BIND and not source.startswith(("/", "{{")):
-        raise BadRequest(f"{where}: Source {source!r} of a bind mount must be an absolute path")
+        raise BadRequest(f"{where}: Source {shown(source)} of a bind mount must be an absolute path")
     if kind is MountType.TMPFS and source:
-        raise BadRequest(f"{where}: a tmpfs mount has no Source, and {source!r} was given")
+        raise BadRequest(f"{where}: a tmpfs mount has no Source, and {shown(source)} was given")
     if kind is MountType.VOLUME:
         _check_volume(mount, source, where)
     size = mount.tmpfs_options.size_bytes if mount.tmpfs_options else None
@@ -90,7 +84,7 @@ def _check_source(mount: Mount, kind: MountType, where: str) -> None:
 
 def _check_volume(mount: Mount, source: str, where: str) -> None:
     if source.startswith("/"):
-        raise BadRequest(f"{where}: Source {source!r} is a path, and a volume has a name; use type bind for paths")
+        raise BadRequest(f"{where}: Source {shown(source)} is a path, and a volume has a name; use type bind for paths")
     if not source:
         if mount.read_only:
             raise BadRequest(f"{where}: ReadOnly needs a volume with a name, for one without is empty: set Source")
@@ -99,15 +93,15 @@ def _check_volume(mount: Mount, source: str, where: str) -> None:
         return
     if _VOLUME.fullmatch(source) is None or len(source) > _LONGEST_VOLUME:
         raise BadRequest(
-            f"{where}: Source {source[:_LONGEST_VOLUME]!r} is no name of a volume: use 2 to {_LONGEST_VOLUME} letters, "
+            f"{where}: Source {shown(source)} is no name of a volume: use 2 to {_LONGEST_VOLUME} letters, "
             "digits, _, . and -, a letter or digit first"
         )
 
 
 def _check_binding(options: BindOptions, where: str) -> None:
-    if options.propagation and options.propagation not in _PROPAGATIONS:
-        known = ", ".join(_PROPAGATIONS)
-        raise BadRequest(f"{where}: BindOptions.Propagation {options.propagation!r} is none of {known}")
+    if options.propagation and options.propagation not in PROPAGATIONS:
+        known = ", ".join(PROPAGATIONS)
+        raise BadRequest(f"{where}: BindOptions.Propagation {shown(options.propagation)} is none of {known}")
     if options.read_only_non_recursive and options.read_only_force_recursive:
         raise BadRequest(
             f"{where}: BindOptions.ReadOnlyNonRecursive and ReadOnlyForceRecursive exclude each other; give one of them"
@@ -121,7 +115,9 @@ def _check_subpath(mount: Mount, where: str) -> None:
     if not mount.source:
         raise BadRequest(f"{where}: VolumeOptions.Subpath needs a volume with a name: set Source")
     if subpath.startswith("/") or normpath(subpath).split("/")[0] == "..":
-        raise BadRequest(f"{where}: VolumeOptions.Subpath {subpath!r} must be a relative path that stays in the volume")
+        raise BadRequest(
+            f"{where}: VolumeOptions.Subpath {shown(subpath)} must be a relative path that stays in the volume"
+        )
 
 
 def _driver_of(mount: Mount) -> str:
@@ -135,7 +131,7 @@ def _check_affinity(mount: Mount, where: str) -> None:
     if options is None or value is None:
         return
     if value not in ("true", "false"):
-        raise BadRequest(f"{where}: the label {VOLUME_AFFINITY} is {value!r}; it must be true or false")
+        raise BadRequest(f"{where}: the label {VOLUME_AFFINITY} is {shown(value)}; it must be true or false")
     if not has_affinity(mount):
         return
     driver = _driver_of(mount)

@@ -4,38 +4,44 @@ from collections.abc import Mapping
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
 
-from manager.admission.admitted import Admitted
+from manager.admission.admitted import Admitted, written
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.names import check_network_name
+from manager.admission.naming import naming
 from manager.admission.texts import check_texts
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put, Unit
+from swarmpy.container_values import is_number_within
 from swarmpy.errors import BadRequest, Conflict, InUse, NotFound, Unsupported
 from swarmpy.models.network import MTU_OPTION, IPAMConfig, NetworkCreate
+from swarmpy.shown import shown
 
 # Networks that every engine has for itself.
 _OF_THE_ENGINE = frozenset({"bridge", "host", "none"})
 # The smallest share of a node, 13 tasks beside the gateway, must fit.
 _LONGEST_PREFIX = 28
+_LONGEST_SUBNET = len("255.255.255.255/255.255.255.255")
 
 
 def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: datetime) -> Admitted[Network]:
-    refuse_unsupported(wish)
-    check_texts(wish)
     name = check_network_name(wish.name)
-    if name in _OF_THE_ENGINE:
-        raise BadRequest(f"network {name} is the engine's own; choose another name")
+    with naming("network", name):
+        refuse_unsupported(wish)
+        check_texts(wish)
+        if name in _OF_THE_ENGINE:
+            raise BadRequest("every engine has a network of this name for itself; choose another")
+        _check_mtu(wish.options or {})
     if state.named("networks", name) is not None:
         raise Conflict(f"network with name {name} already exists")
-    _check_mtu(wish.options or {})
-    _check_subnets(state, wish)
+    with naming("network", name):
+        _check_subnets(state, wish)
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     claim = Put(name_key("networks", name), network_id.encode(), modified=0)
-    return Admitted(network, (Unit((put(network, create=True), claim)),))
+    return written("network", name, network, put(network, create=True), claim)
 
 
 def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[Network]:
@@ -62,8 +68,8 @@ def find_network_target(state: State, target: str) -> Network:
 def _check_mtu(options: Mapping[str, str]) -> None:
     text = options.get(MTU_OPTION)
     # 68 octets is the least that every IPv4 link must carry.
-    if text is not None and not (text.isdecimal() and 68 <= int(text) <= 65535):
-        raise BadRequest(f"Options {MTU_OPTION}: {text!r} is not a number between 68 and 65535")
+    if text is not None and not is_number_within(text, 68, 65535):
+        raise BadRequest(f"Options {MTU_OPTION}: {shown(text)} is not a number between 68 and 65535")
 
 
 def _check_subnets(state: State, wish: NetworkCreate) -> None:
@@ -103,13 +109,15 @@ def _parsed(field: str, text: str) -> IPv4Network:
     try:
         return IPv4Network(text)
     except ValueError as cause:
-        raise BadRequest(f"IPAM.Config: {field} {text!r} is not an IPv4 subnet: {cause}") from cause
+        # It quotes the text, too.
+        why = f": {cause}" if len(text) <= _LONGEST_SUBNET else ""
+        raise BadRequest(f"IPAM.Config: {field} {shown(text)} is not an IPv4 subnet{why}") from cause
 
 
 def _check_gateway(gateway: str, subnet: IPv4Network) -> None:
     try:
         inside = IPv4Address(gateway) in subnet
     except ValueError as cause:
-        raise BadRequest(f"IPAM.Config: Gateway {gateway!r} is no IPv4 address") from cause
+        raise BadRequest(f"IPAM.Config: Gateway {shown(gateway)} is no IPv4 address") from cause
     if not inside:
         raise BadRequest(f"IPAM.Config: Gateway {gateway} lies outside of {subnet}")

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from manager.admission.admitted import Admitted, unchanged
+from manager.admission.admitted import Admitted, unchanged, written
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.faults import at
+from manager.admission.naming import naming
 from manager.admission.texts import check_texts
 from manager.objects import Config, Secret, Service
 from manager.state import State
@@ -27,13 +28,13 @@ from swarmpy.models.config import ConfigSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateState
-from swarmpy.templating import check_template
+from swarmpy.shown import shown
+from swarmpy.templating import DRIVER, check_driver, check_template
 
 Kept = TypeVar("Kept", Secret, Config)
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 _LONGEST_NAME = 64
-_GOLANG = "golang"
 _MAY_TURN_BACK = (UpdateState.UPDATING, UpdateState.PAUSED)
 
 
@@ -62,15 +63,16 @@ CONFIG = Kind("config", Config, 1000 << 10)
 def read_data(kind: Kind[Kept], wish: SecretSpec | ConfigSpec) -> bytes:
     """The bytes that a wish carries; a template is one that a node can fill in. Raises `BadRequest`, which never quotes
     them."""
-    try:
-        data = base64.b64decode(wish.data or "", validate=True)
-    except (binascii.Error, ValueError):
-        # Without its cause, which would hold the text.
-        raise BadRequest("Data must be base64 (RFC 4648, with padding)") from None
-    check_size(kind, len(data))
-    if wish.templating is not None and wish.templating.name == _GOLANG:
-        _check_filling(kind, data)
-    return data
+    with naming(kind.word, wish.name):
+        try:
+            data = base64.b64decode(wish.data or "", validate=True)
+        except (binascii.Error, ValueError):
+            # Without its cause, which would hold the text.
+            raise BadRequest("Data must be base64 (RFC 4648, with padding)") from None
+        check_size(kind, len(data))
+        if wish.templating is not None and wish.templating.name == DRIVER:
+            _check_filling(kind, data)
+        return data
 
 
 def check_size(kind: Kind[Kept], size: int) -> None:
@@ -82,10 +84,11 @@ def admit_creation(
     state: State, kind: Kind[Kept], wish: SecretSpec | ConfigSpec, *, sealed: str, object_id: str, now: datetime
 ) -> Admitted[Kept]:
     """`sealed` are the wish's data, encrypted."""
-    refuse_unsupported(wish)
-    check_texts(wish)
     name = _checked_name(wish.name)
-    _check_templating(wish.templating)
+    with naming(kind.word, name):
+        refuse_unsupported(wish)
+        check_texts(wish)
+        _check_templating(wish.templating)
     if state.named(kind.plural, name) is not None:
         raise Conflict(f"{kind.word} {name} already exists")
     spec = wish.model_copy(update={"data": None, "labels": wish.labels or {}})
@@ -93,7 +96,7 @@ def admit_creation(
         {"id": object_id, "created_at": now, "updated_at": now, "spec": spec, "sealed": sealed}
     )
     claim = Put(name_key(kind.plural, name), object_id.encode(), modified=0)
-    return Admitted(made, (Unit((put(made, create=True), claim)),))
+    return written(kind.word, name, made, put(made, create=True), claim)
 
 
 def admit_labels(
@@ -102,16 +105,18 @@ def admit_labels(
     """`same_data`: the wish carries none, or those that are kept. Nothing but labels ever changes."""
     if version != known.version:
         raise OutOfSequence()
-    refuse_unsupported(wish)
-    check_texts(wish)
-    same_templating = is_empty(wish.templating) or wish.templating == known.spec.templating
-    if not same_data or not same_templating or (wish.name or "") != known.spec.name:
-        raise BadRequest("only updates to Labels are allowed; for other data make a new one under another name")
+    word, name = _word_of(known), known.spec.name
+    with naming(word, name):
+        refuse_unsupported(wish)
+        check_texts(wish)
+        same_templating = is_empty(wish.templating) or wish.templating == known.spec.templating
+        if not same_data or not same_templating or (wish.name or "") != name:
+            raise BadRequest("only updates to Labels are allowed; for other data make a new one under another name")
     if (wish.labels or {}) == (known.spec.labels or {}):
         return unchanged(known)
     spec = known.spec.model_copy(update={"labels": wish.labels or {}})
     after = known.model_copy(update={"spec": spec, "updated_at": now})
-    return Admitted(after, (Unit((put(after),)),))
+    return written(word, name, after, put(after))
 
 
 def admit_removal(state: State, kind: Kind[Kept], known: Kept) -> Admitted[Kept]:
@@ -134,6 +139,10 @@ def referred_ids(container: ContainerSpec | None) -> tuple[str, ...]:
     return (*secrets, *configs)
 
 
+def _word_of(known: Secret | Config) -> str:
+    return SECRET.word if isinstance(known, Secret) else CONFIG.word
+
+
 def _uses(service: Service, object_id: str) -> bool:
     """As docker, the present spec alone counts; but an update under way that rolls back by itself needs the one
     before, and so does a paused one: continued, it may fail yet."""
@@ -150,7 +159,7 @@ def _uses(service: Service, object_id: str) -> bool:
 def _checked_name(name: str | None) -> str:
     if not name or len(name) > _LONGEST_NAME or _NAME.fullmatch(name) is None:
         raise BadRequest(
-            f"invalid name {(name or '')[:_LONGEST_NAME]!r}: only {_LONGEST_NAME} [a-zA-Z0-9-_.] characters allowed, "
+            f"invalid name {shown(name or '')}: only {_LONGEST_NAME} [a-zA-Z0-9-_.] characters allowed, "
             "and the start and end character must be [a-zA-Z0-9]"
         )
     return name
@@ -159,10 +168,10 @@ def _checked_name(name: str | None) -> str:
 def _check_templating(templating: Driver | None) -> None:
     if templating is None or is_empty(templating):
         return
-    if templating.name != _GOLANG:
-        raise Unsupported(f"Templating.Name {templating.name}: the only template driver is {_GOLANG}")
+    with at("Templating.Name"):
+        check_driver(templating.name or "")
     if templating.options:
-        raise Unsupported(f"Templating.Options: the template driver {_GOLANG} has none")
+        raise Unsupported(f"Templating.Options: the template driver {DRIVER} has none")
 
 
 def _check_filling(kind: Kind[Kept], data: bytes) -> None:

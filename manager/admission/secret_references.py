@@ -5,25 +5,17 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import TypeVar
 
-from manager.admission.mounts import clean_target
 from manager.admission.secret import CONFIG, SECRET, Kept, Kind, referred_ids
 from manager.objects import Config, Secret
 from manager.state import State
 from manager.store.keys import key_of, name_key
 from manager.store.port import Check, Put, Write
+from swarmpy.container_values import CONFIG_FOLDER, HIGHEST_ID, SECRET_FOLDER, clean_target, is_number_within
 from swarmpy.errors import BadRequest, NotFound
-from swarmpy.models.container import (
-    CONFIG_FOLDER,
-    SECRET_FOLDER,
-    ConfigReference,
-    ContainerSpec,
-    ReferenceFile,
-    SecretReference,
-)
+from swarmpy.models.container import ConfigReference, ContainerSpec, ReferenceFile, SecretReference
+from swarmpy.shown import shown
 
 Reference = TypeVar("Reference", SecretReference, ConfigReference)
-
-_LARGEST_ID = 2**31 - 1
 
 
 def with_found_files(state: State, container: ContainerSpec) -> ContainerSpec:
@@ -106,9 +98,9 @@ def _targets(
 def _check_file(what: str, file: ReferenceFile) -> None:
     name = file.name or ""
     if name.endswith("/") or "\0" in name or {"..", "."} & set(name.split("/")):
-        raise BadRequest(f"{what}: its target {name!r} must be the path of a file, without . and ..")
+        raise BadRequest(f"{what}: its target {shown(name)} must be the path of a file, without . and ..")
     for field, text in (("UID", file.uid), ("GID", file.gid)):
-        if text and not (text.isascii() and text.isdecimal() and int(text) <= _LARGEST_ID):
-            raise BadRequest(f"{what}: File.{field} {text!r} must be a number")
+        if text and not is_number_within(text, 0, HIGHEST_ID):
+            raise BadRequest(f"{what}: File.{field} {shown(text)} must be a number, {HIGHEST_ID} at most")
     if file.mode is not None and not 0 <= file.mode <= 0o777:
         raise BadRequest(f"{what}: File.Mode must lie between 0 and 0777 (octal), and {file.mode:#o} does not")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from manager.admission.admitted import Admitted, unchanged
+from manager.admission.admitted import Admitted, unchanged, written
 from manager.admission.changes import asks_for_new_tasks
 from manager.admission.defaults import complete_template, with_stored_defaults
 from manager.admission.depends import check_depends_on
@@ -18,7 +18,6 @@ from manager.objects import Service, SpecRevision
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
-from manager.store.pack import pack
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
@@ -48,7 +47,7 @@ def admit_service(
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
     held = holding(state, wish.task_template.container_spec, None)
     writes = (put(service, create=True), put(revision, create=True), name_claim, *held)
-    return _written(service, (*writes, *record(state, None, service, now)))
+    return written("service", name, service, *writes, *record(state, None, service, now))
 
 
 def admit_update(
@@ -152,29 +151,21 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
-    changed = {
-        "spec": wish,
-        "spec_version": number,
-        "previous_spec": service.spec,
-        "previous_spec_version": service.spec_version,
-        "updated_at": now,
-    }
-    if not stays_paused(service, wish, number):
-        changed |= {"update": update, "rollback_cause": ""}
+    changed: dict[str, object] = {"spec": wish, "spec_version": number, "updated_at": now}
+    # The update that a hand holds stays the same one: it fails back to what was before it, not to its own wish.
+    if update is not None or not stays_paused(service, wish, number):
+        changed |= {
+            "previous_spec": service.spec,
+            "previous_spec_version": service.spec_version,
+            "update": update,
+            "rollback_cause": "",
+        }
     if job and number != service.spec_version:
         changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
     held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
-    return _written(after, (put(after), revision, *held, *record(state, service, after, now)))
-
-
-def _written(service: Service, writes: tuple[Write, ...]) -> Admitted[Service]:
-    """Refused here where the store would refuse it: it knows no services, and could name none."""
-    unit = Unit(writes)
-    with naming("service", service.spec.name):
-        pack((unit,))
-    return Admitted(service, (unit,))
+    return written("service", wish.name, after, put(after), revision, *held, *record(state, service, after, now))
 
 
 def _meaning(wish: ServiceSpec) -> ServiceSpec:

@@ -1,7 +1,9 @@
 """Revisions of stacks: which are kept, and which are forgotten. Pure."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
+from hashlib import sha256
 
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.service import means_any
@@ -34,8 +36,9 @@ def admit_revision(state: State, stack: str, wish: StackWish, *, now: datetime) 
         return unchanged(known[-1])
     number = known[-1].number + 1 if known else 1
     revision = StackRevision(
-        id=f"{stack}.{number}", created_at=now, updated_at=now, stack=stack, number=number, wish=wish
-    )
+        id=f"{stack}.{number}", created_at=now, updated_at=now, stack=stack, number=number, wish=wish,
+        wish_digest=digest_of(wish),
+    )  # fmt: skip
     size = len(encode(revision))
     if size > LARGEST:
         raise BadRequest(
@@ -63,9 +66,9 @@ def missing_of(state: State, wish: StackWish) -> tuple[str, ...]:
     return tuple(f"{word} {name}" for word, names in needed for name in names if state.named(f"{word}s", name) is None)
 
 
-def newest_like(known: Sequence[StackRevision], revision: StackRevision) -> int:
-    """The number of the newest of them that has the same wish."""
-    return max(other.number for other in known if other.wish == revision.wish)
+def digest_of(wish: StackWish) -> str:
+    """The same for the same wish, and for no other. Of a large wish it takes its time."""
+    return sha256(json.dumps(wish.to_docker(), sort_keys=True).encode()).hexdigest()
 
 
 def admit_forgetting(state: State, stack: str) -> Admitted[StackRevision]:
@@ -97,14 +100,18 @@ def _beyond(state: State, known: Sequence[StackRevision], wish: StackWish) -> tu
     needed = {
         _newest_that_runs(state, known, or_ran=False),
         _newest_that_runs(state, known, or_ran=True),
-        _newest_good(known, wish),
+        _newest_good(state, known, wish),
     }
     return tuple(revision for revision in known if revision.number not in needed)[:surplus]
 
 
-def _newest_good(known: Sequence[StackRevision], wish: StackWish) -> int | None:
+def _newest_good(state: State, known: Sequence[StackRevision], wish: StackWish) -> int | None:
     """The one that a rollback from the wish goes to."""
-    good = (one for one in reversed(known) if one.outcome.state is OutcomeState.CONVERGED and one.wish != wish)
+    good = (
+        one
+        for one in reversed(known)
+        if one.outcome.state is OutcomeState.CONVERGED and not missing_of(state, one.wish) and one.wish != wish
+    )
     return next((one.number for one in good), None)
 
 

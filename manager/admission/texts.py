@@ -6,6 +6,9 @@ from manager.admission.coverage import alias_of
 from swarmpy.errors import BadRequest
 from swarmpy.models.base import DockerModel
 
+# Of a map, in sentences.
+_LONGEST_KEY = 64
+
 
 def check_texts(value: object, where: str = "") -> None:
     """Raise `BadRequest` that names the field, and never what it holds: that may be a secret."""
@@ -18,7 +21,7 @@ def check_texts(value: object, where: str = "") -> None:
                 if not key:
                     raise BadRequest(f"{where}: a key is empty; give it a name before the = sign")
                 check_texts(key, f"{where}: a key")
-                check_texts(inner, f"{where}[{key}]")
+                check_texts(inner, f"{where}[{key[:_LONGEST_KEY]}]")
         case tuple():
             for index, inner in enumerate(value):
                 check_texts(inner, f"{where}[{index}]")

@@ -13,7 +13,6 @@ from swarmpy.models.service import ServiceSpec, UpdateState
 PAUSED_BY_HAND = "paused by hand"
 _PAUSES = {UpdateState.UPDATING: UpdateState.PAUSED, UpdateState.ROLLBACK_STARTED: UpdateState.ROLLBACK_PAUSED}
 _RESUMES = {paused: moving for moving, paused in _PAUSES.items()}
-_WHAT = {UpdateState.PAUSED: "update", UpdateState.ROLLBACK_PAUSED: "rollback"}
 
 
 def is_paused_by_hand(service: Service) -> bool:
@@ -33,17 +32,17 @@ def lifted(before: Service, after: Service) -> tuple[str, ...]:
         return ()
     name = after.spec.name
     return (
-        f"service {name}: its update was paused by hand, and this change begins another, which is not paused: "
-        f"`swarmpy service pause {name}` holds that one, too",
+        f"service {name}: its {_what(before)} was paused by hand, and this change begins another update, which is not "
+        f"paused: `swarmpy service pause {name}` holds that one, too",
     )
 
 
 def admit_pause(service: Service, *, now: datetime) -> Admitted[Service]:
     """What moves already goes on to run; no further slot is begun."""
     if service.update is not None and service.update.state in _RESUMES:
-        name, what = service.spec.name, _WHAT[service.update.state]
+        name = service.spec.name
         raise Conflict(
-            f"service {name}: its {what} is already paused ({service.update.message}); "
+            f"service {name}: its {_what(service)} is already paused ({service.update.message}); "
             f"`swarmpy service continue {name}` takes it up again"
         )
     return _turned(
@@ -73,3 +72,8 @@ def _turned(
     turned = status.model_copy(update={"state": turns[status.state], "message": message})
     after = service.model_copy(update={"update": turned, "updated_at": now})
     return Admitted(after, (Unit((put(after),)),))
+
+
+def _what(paused: Service) -> str:
+    is_rollback = paused.update is not None and paused.update.state is UpdateState.ROLLBACK_PAUSED
+    return "rollback" if is_rollback else "update"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from starlette.types import Message, Receive
 
 from manager.api.problems import too_large
-from swarmpy.client import LARGEST_BODY
+from swarmpy.limits import LARGEST_BODY
 
 
 class ClientGone(Exception):

@@ -10,11 +10,11 @@ from fastapi import Depends, Request
 from manager import writing
 from manager.admission.admitted import Admitted, Value
 from manager.api.context import ApiContext
-from manager.api.filters import shortened
 from manager.api.steps import Steps
 from manager.state import State
 from manager.store.port import Revision
 from swarmpy.errors import BadRequest, Unavailable
+from swarmpy.shown import shown
 
 Made = TypeVar("Made")
 
@@ -87,5 +87,5 @@ def parse_version(kind: str, text: str | None) -> int:
         return int(text or "")
     except ValueError as cause:
         raise BadRequest(
-            f"invalid {kind} version {shortened(text or '')}: it must be the number that inspect shows"
+            f"invalid {kind} version {shown(text or '')}: it must be the number that inspect shows"
         ) from cause

@@ -6,15 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from swarmpy.errors import BadRequest
+from swarmpy.shown import shown
 
 _TRUE = frozenset({"1", "true", "True", "TRUE"})
-_LONGEST_QUOTE = 80
 _FALSE = frozenset({"", "0", "false", "False", "FALSE"})
-
-
-def shortened(text: str) -> str:
-    """Quoted, for a sentence: what a client sent may be very long."""
-    return repr(text) if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]!r}..."
 
 
 def parse_flag(name: str, text: str | None) -> bool:
@@ -23,7 +18,7 @@ def parse_flag(name: str, text: str | None) -> bool:
         return False
     if text in _TRUE:
         return True
-    raise BadRequest(f"invalid value {shortened(text)} for {name}: use true or false")
+    raise BadRequest(f"invalid value {shown(text)} for {name}: use true or false")
 
 
 @dataclass(frozen=True, slots=True)

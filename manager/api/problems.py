@@ -9,8 +9,8 @@ from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from swarmpy.client import LARGEST_BODY
 from swarmpy.errors import IN_USE, BadRequest, InUse, SwarmpyError
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.logs import logger
 
 log = logger("api")
@@ -90,6 +90,14 @@ async def read_body(request: Request, model: type[Model]) -> Model:
 def parse_document(raw: bytes, model: type[Model]) -> Model:
     try:
         return model.model_validate_json(raw)
+    except ValidationError as error:
+        raise BadRequest(describe(error)) from error
+
+
+def parse_object(value: dict[str, Any], model: type[Model]) -> Model:
+    """The same of what was JSON, and is read already."""
+    try:
+        return model.model_validate(value)
     except ValidationError as error:
         raise BadRequest(describe(error)) from error
 

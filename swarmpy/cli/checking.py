@@ -3,14 +3,17 @@
 import json
 from collections.abc import Iterator, Sequence
 
-from swarmpy.client import LARGEST_BODY, Client, Object, error_of
+from swarmpy.client import Client, Object, error_of
 from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unsupported
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.stack.changes import Act, Kind, Operation
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.tree import Problem, in_order
 
 # What stands around the writes in a body, generously.
 _FRAME = 1024
+# A manager reads one question in one go; so much is read in a few dozen milliseconds.
+_PORTION = 256 << 10
 
 # Kind and name, and what the manager says of it.
 Fault = tuple[str, str, SwarmpyError]
@@ -66,7 +69,9 @@ def _too_large(size: int) -> str:
 
 
 def _asked(client: Client, stack: str, writes: Sequence[tuple[Object, int]]) -> list[Fault]:
-    found: dict[tuple[str, str, str], SwarmpyError] = {}
+    """Each write is judged once, also where it goes along with later ones."""
+    judged: set[tuple[str, str]] = set()
+    faults: list[Fault] = []
     for portion in _portions(writes):
         try:
             answer = client.post(f"/stacks/{stack}/check", {"Writes": portion})
@@ -74,24 +79,44 @@ def _asked(client: Client, stack: str, writes: Sequence[tuple[Object, int]]) -> 
             return []
         for fault in answer:
             kind, name, message = fault["Kind"], fault["Name"], fault["Message"]
-            found[kind, name, message] = error_of(int(fault["Status"]), message)
-    return [(kind, name, error) for (kind, name, _), error in found.items()]
+            if (kind, name) not in judged:
+                faults.append((kind, name, error_of(int(fault["Status"]), message)))
+        judged.update((write["Kind"], write["Name"]) for write in portion)
+    return faults
 
 
 def _portions(writes: Sequence[tuple[Object, int]]) -> Iterator[list[Object]]:
-    """As much as one request may hold; what services refer to goes along with each."""
-    head = [(write, size) for write, size in writes if write["Kind"] != Kind.SERVICE]
-    services = [(write, size) for write, size in writes if write["Kind"] == Kind.SERVICE]
-    started = sum(size + 2 for _, size in head)
-    portion, total = [write for write, _ in head], started
-    for write, size in services:
-        if len(portion) > len(head) and total + size + 2 > LARGEST_BODY - _FRAME:
-            yield portion
-            portion, total = [write for write, _ in head], started
+    """In the order of writing. What services may refer to goes along with each later portion, in short."""
+    carried: list[Object] = []
+    carried_size = 0
+    portion: list[Object] = []
+    total = 0
+    for write, size in writes:
+        if portion and total + size + 2 > _PORTION:
+            yield [*carried, *portion]
+            new = [_in_short(one) for one in portion if _is_referred_to(one)]
+            carried += new
+            carried_size += sum(len(json.dumps(one)) + 2 for one in new)
+            portion, total = [], 0
+        if carried_size + total + size + 2 > LARGEST_BODY - _FRAME:
+            # No request holds it together with all that; its own write judges it.
+            continue
         portion.append(write)
         total += size + 2
     if portion:
-        yield portion
+        yield [*carried, *portion]
+
+
+def _is_referred_to(write: Object) -> bool:
+    """What is only updated is there already."""
+    return write["Kind"] != Kind.SERVICE and "ID" not in write
+
+
+def _in_short(write: Object) -> Object:
+    """What may be in the way of others: names, and subnets."""
+    kept = {field: write["Spec"][field] for field in ("Name", "IPAM") if field in write["Spec"]}
+    short: Object = {"Kind": write["Kind"], "Name": write["Name"], "Spec": kept}
+    return short if write["Kind"] == Kind.NETWORK else {**short, "Size": write.get("Size", 1)}
 
 
 def _refusal(plan: StackPlan, faults: Sequence[Fault]) -> SwarmpyError:
@@ -101,4 +126,4 @@ def _refusal(plan: StackPlan, faults: Sequence[Fault]) -> SwarmpyError:
 
 
 def _problem(plan: StackPlan, kind: str, name: str, error: SwarmpyError) -> Problem:
-    return plan.places.problem(kind, name, str(error).removeprefix(f"{kind} {name}: "))
+    return plan.places.problem(kind, name, str(error))

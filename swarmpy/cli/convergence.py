@@ -22,6 +22,7 @@ from swarmpy.cli.failures import (
     under_way,
     why_it_ends,
 )
+from swarmpy.cli.held import is_held, note_of
 from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, name_of, place_of, slots_of, wanted_of
 from swarmpy.cli.views import names_of_nodes
 from swarmpy.states import LABELS, TaskState
@@ -45,7 +46,8 @@ class Phase(StrEnum):
 @dataclass(frozen=True, slots=True)
 class ServiceVerdict:
     """`reasons` say why it is not there yet, `under_way` where its tasks are that nothing is wrong with. Of one that
-    failed, `failing` are ids of tasks whose logs may tell more, and `advice` is what to do."""
+    failed, `failing` are ids of tasks whose logs may tell more, and `advice` is what to do. `note` is what remains to
+    be said of one that has converged."""
 
     service_id: str
     name: str
@@ -57,6 +59,7 @@ class ServiceVerdict:
     under_way: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
     advice: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ class Verdict:
 @dataclass(frozen=True, slots=True)
 class Memory:
     """`names` are the services waited for, by id; `before` the tasks that were there before anything was changed;
-    `changed` the services that were; `is_rollback` and `from_file` as in `awaited.Awaited`. The rest is what looks have
-    seen."""
+    `changed` the services that were; `is_rollback`, `from_file` and `held` as in `awaited.Awaited`. The rest is what
+    looks have seen."""
 
     started: datetime
     names: Mapping[str, str]
@@ -84,6 +87,7 @@ class Memory:
     changed: frozenset[str] = frozenset()
     is_rollback: bool = False
     from_file: bool = False
+    held: Mapping[str, Object] = field(default_factory=dict)
     failures: Failures = field(default_factory=dict)
     steady: Mapping[str, tuple[frozenset[str], datetime]] = field(default_factory=dict)
 
@@ -92,7 +96,7 @@ class Memory:
 class _Seen:
     """One service as one look sees it; `tasks` are all of it that it sees. `failed` are all failures that the manager
     still shows, `row` the newest ones of the present spec; `old` the places where a task of a former spec runs and is
-    to run on."""
+    to run on. Where the update is held, tasks of every spec are as good."""
 
     service: Object
     tasks: Sequence[Object]
@@ -102,6 +106,7 @@ class _Seen:
     row: Failures
     old: frozenset[str]
     names: Mapping[str, str]
+    is_held: bool
 
     @property
     def update(self) -> str:
@@ -142,16 +147,19 @@ def look(
         own = [task for task in tasks if task.get("ServiceID") == service_id]
         known = {task["ID"] for task in own}
         others = [task for task in former if task.get("ServiceID") == service_id and task["ID"] not in known]
-        slots = slots_of(service, own, names, down)
+        held = is_held(service, memory.held)
+        counting = [*own, *others] if held else own
+        slots = slots_of(service, counting, names, down)
         seen = _Seen(
             service=service,
             tasks=[*own, *others],
             slots=slots,
             good=[slot for slot in slots if is_good(service, slot, down)],
             failed=failures_of(service, [*own, *others], names),
-            row=in_a_row(service, own, names),
-            old=frozenset(place_of(task) for task in others if _runs_on(task, down)),
+            row=in_a_row(service, counting, names),
+            old=frozenset(place_of(task) for task in others if not held and _runs_on(task, down)),
             names=names,
+            is_held=held,
         )
         memory, verdict = _look_at(_with_failures(memory, seen.failed), seen, now)
         verdicts.append(verdict)
@@ -175,7 +183,7 @@ def _with_failures(memory: Memory, seen: Failures) -> Memory:
 def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, ServiceVerdict]:
     service, good, wanted = seen.service, seen.good, seen.wanted
     missing = [slot for slot in seen.slots if slot not in good]
-    since, asked = _counting(memory, seen), _asked(memory, service)
+    since, asked = _counting(memory, seen), _asked(memory, seen)
     verdict = ServiceVerdict(
         service_id=service["ID"],
         name=service["Spec"]["Name"],
@@ -185,6 +193,7 @@ def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, Servic
         text=_progress(seen),
         reasons=reasons(missing, seen.names, frozenset(memory.names.values())),
         under_way=under_way(missing),
+        note=note_of(service) if seen.is_held else "",
     )
     end = why_it_ends(service, seen.slots, since, seen.failed, asked, is_up=bool(good or seen.old))
     if end is not None:
@@ -203,8 +212,8 @@ def _counting(memory: Memory, seen: _Seen) -> Failures:
     return since if seen.service["ID"] in memory.changed else joined(since, seen.row)
 
 
-def _asked(memory: Memory, service: Object) -> Asked:
-    return Asked(service["ID"] in memory.changed, memory.is_rollback, memory.from_file)
+def _asked(memory: Memory, seen: _Seen) -> Asked:
+    return Asked(seen.service["ID"] in memory.changed, memory.is_rollback, memory.from_file, seen.is_held)
 
 
 def _with_names(text: str, seen: _Seen) -> str:
@@ -240,6 +249,8 @@ def _waiting_text(text: str, seen: _Seen) -> str:
     good = seen.good
     waiting = sorted((slot for slot in seen.slots if slot not in good), key=lambda slot: slot.state)
     parts = [text, *dict.fromkeys(slot.doing for slot in waiting)]
+    if seen.is_held:
+        parts.append("paused by hand")
     if seen.is_moving:
         parts.append("updating" if seen.update == "updating" else "rolling back")
     return ", ".join(parts)

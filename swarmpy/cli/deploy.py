@@ -6,11 +6,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
-from swarmpy.cli.awaited import Awaited
+from swarmpy.cli.awaited import Awaited, is_changed
+from swarmpy.cli.held import held_updates
 from swarmpy.cli.options import tell_warnings
 from swarmpy.cli.registry import auth_header
 from swarmpy.client import Client, Object
-from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unavailable
+from swarmpy.errors import Conflict, NotFound, OutOfSequence, SwarmpyError, TimedOut, Unavailable
 from swarmpy.stack.changes import Act, Kind, Operation, Present, labels_of, of_stack
 from swarmpy.stack.names import STACK_LABEL
 from swarmpy.stack.plan import StackPlan
@@ -24,6 +25,8 @@ _REFERENCES: tuple[tuple[Kind, str, str], ...] = (
     (Kind.CONFIG, "Configs", "Config"),
 )
 _SALT_BYTES = 16
+# Whether the manager wrote is not said then.
+_OUTCOME_UNKNOWN = (TimedOut, Unavailable)
 
 
 def read_present(client: Client, plan: StackPlan) -> Present:
@@ -78,36 +81,49 @@ def carry_out(
     for operation in operations:
         if operation.act is Act.REMOVE:
             continue
-        with _taking_back(client, operation, made, say):
+        with _told_in_place(plan, operation), _taking_back(client, made, say):
             if operation.kind is Kind.SERVICE:
                 service_id = _apply_service(client, operation, ids, headers[operation.name], say)
                 names[service_id] = operation.name
-                if operation.act is not Act.KEEP or _has_new_version(client, operation, headers[operation.name]):
+                if _is_changed(client, operation, present, headers[operation.name]):
                     changed.add(service_id)
                 continue
             ids[operation.kind][operation.name] = _apply(client, operation, say)
         if operation.act is Act.CREATE:
             made.append(replace(operation, id=ids[operation.kind][operation.name]))
-    return Awaited(names, present.tasks, frozenset(changed), from_file=True)
+    held = held_updates(present.services.values())
+    return Awaited(names, present.tasks, frozenset(changed), from_file=True, held=held)
 
 
 @contextmanager
-def _taking_back(client: Client, operation: Operation, made: Sequence[Operation], say: Say) -> Iterator[None]:
-    """When the operation fails. What a service uses by now stays; why the deployment failed counts, and not that
+def _told_in_place(plan: StackPlan, operation: Operation) -> Iterator[None]:
+    """A refusal says what it is about, and where that was wished for."""
+    try:
+        yield
+    except _OUTCOME_UNKNOWN:
+        raise
+    except SwarmpyError as error:
+        text = str(plan.places.problem(operation.kind, operation.name, str(error)))
+        if isinstance(error, OutOfSequence):
+            # It was decided upon what was there a moment ago.
+            raise Conflict(f"{text}: someone else was faster; deploy again") from error
+        raise type(error)(text) from error
+
+
+@contextmanager
+def _taking_back(client: Client, made: Sequence[Operation], say: Say) -> Iterator[None]:
+    """When the operation is refused. What a service uses by now stays; why the deployment failed counts, and not that
     something else stays, too."""
     try:
         yield
-    except Unavailable:
+    except _OUTCOME_UNKNOWN:
+        # What was made may be needed by what was written all the same.
         raise
-    except SwarmpyError as error:
+    except SwarmpyError:
         for one in reversed(made):
             with suppress(SwarmpyError):
                 client.delete(f"{PATHS[one.kind]}/{one.id}")
                 say(f"{one.kind} {one.name}", "removed again, the deployment failed")
-        if isinstance(error, Conflict):
-            # It was decided upon what was there a moment ago.
-            thing = f"{operation.kind} {operation.name}"
-            raise Conflict(f"{thing}: {error}: someone else was faster; deploy again") from error
         raise
 
 
@@ -136,10 +152,7 @@ def _apply(client: Client, operation: Operation, say: Say) -> str:
         answer: Any = client.post(f"{path}/create", body)
         say(thing, "created")
         return str(answer["Id" if operation.kind is Kind.NETWORK else "ID"])
-    try:
-        client.post(f"{path}/{operation.id}/update", body, version=str(operation.version))
-    except BadRequest as error:
-        raise BadRequest(f"{thing}: {error}") from error
+    client.post(f"{path}/{operation.id}/update", body, version=str(operation.version))
     say(thing, _became(operation))
     return operation.id
 
@@ -171,11 +184,11 @@ def _apply_service(
     return operation.id
 
 
-def _has_new_version(client: Client, operation: Operation, headers: Mapping[str, str]) -> bool:
+def _is_changed(client: Client, operation: Operation, present: Present, headers: Mapping[str, str]) -> bool:
     """Credentials that were sent along may be new ones for the same wish: what failed for them starts afresh."""
-    if not headers:
-        return False
-    return bool(client.get(f"/services/{operation.id}")["Version"]["Index"] != operation.version)
+    if operation.act is not Act.KEEP:
+        return True
+    return bool(headers) and is_changed(client, present.services[operation.name], with_credentials=True)
 
 
 def _became(operation: Operation) -> str:

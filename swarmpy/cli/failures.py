@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from swarmpy.cli.held import PAUSED
 from swarmpy.cli.render import parse_time, plural
 from swarmpy.cli.slots import BAD, Object, Slot, name_of, place_of, restarts_on, titled
 from swarmpy.cli.views import error_of, node_reasons
@@ -18,8 +19,6 @@ MOST_FAILURES = 5
 # An attempt that ran for so long was no crash at its start; nobody waits longer before one, by himself.
 _STABLE = timedelta(seconds=60)
 _LONGEST_WAIT = timedelta(seconds=60)
-
-_PAUSED = {"paused": "update paused", "rollback_paused": "rollback paused"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,12 +47,13 @@ Failures = Mapping[str, tuple[Failure, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command did to the service: whether it changed it, wished for a rollback, and has its wish from a
-    file."""
+    """What the command did to the service: whether it changed it, wished for a rollback, has its wish from a file, and
+    leaves its update paused as a hand had paused it before."""
 
     is_changed: bool
     is_rollback: bool = False
     from_file: bool = False
+    is_held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +131,8 @@ def why_it_ends(
     when something of the service runs."""
     update = service.get("UpdateStatus") or {}
     state, message = update.get("State"), update.get("Message", "")
-    if state in _PAUSED:
-        ended = _with_culprit(_PAUSED[state], message, of_update(service, joined(all_seen, since)), all_seen)
+    if state in PAUSED and not asked.is_held:
+        ended = _with_culprit(f"{PAUSED[state]} paused", message, of_update(service, joined(all_seen, since)), all_seen)
         return End(*ended, advice=_how_to_go_on(service, asked, is_up))
     if state == "rollback_completed" and asked.is_changed and not asked.is_rollback:
         ended = _with_culprit("update rolled back", _cause_of_rollback(message), since, all_seen)

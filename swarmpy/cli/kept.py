@@ -21,13 +21,12 @@ from swarmpy.cli.options import (
 from swarmpy.cli.render import parse_time
 from swarmpy.cli.views import KEPT_COLUMNS, kept_row
 from swarmpy.errors import BadRequest
-
-_GOLANG = "golang"
+from swarmpy.templating import DRIVER
 
 label_option = click.option("-l", "--label", "labels", multiple=True, metavar="KEY=VALUE", help="May be repeated.")
 template_option = click.option(
     "--template-driver",
-    type=click.Choice([_GOLANG]),
+    type=click.Choice([DRIVER]),
     help="The data are a template, filled in for each task.",
 )
 from_env_option = click.option(

@@ -1,6 +1,6 @@
 """What is to go, goes; what cannot is named with the reason, and keeps nothing else from going."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import click
 
@@ -12,22 +12,9 @@ from swarmpy.stack.changes import Act, Kind, Operation, id_of
 
 def take_away(client: Client, operations: Sequence[Operation], say: Say) -> int:
     """What left the file. 1 when something of it cannot go, else 0."""
-    code = 0
-    for operation in operations:
-        if operation.act is not Act.REMOVE:
-            continue
-        thing = f"{operation.kind} {operation.name}"
-        try:
-            client.delete(f"{PATHS[operation.kind]}/{operation.id}")
-        except NotFound:
-            # Somebody else was faster.
-            continue
-        except SwarmpyError as error:
-            click.echo(f"swarmpy: {thing} is kept: {error}", err=True)
-            code = 1
-        else:
-            say(thing, "removed, it left the file")
-    return code
+    leaving = [(one.kind, one.name, one.id) for one in operations if one.act is Act.REMOVE]
+    all_gone = _remove_each(client, leaving, lambda thing: say(thing, "removed, it left the file"), bears=SwarmpyError)
+    return 0 if all_gone else 1
 
 
 def remove_stack(client: Client, name: str, say: Say) -> int:
@@ -36,25 +23,37 @@ def remove_stack(client: Client, name: str, say: Say) -> int:
     not even a revision: those outlive what others have removed."""
     if not name:
         raise BadRequest("a stack has a name")
-    found = [(kind, item) for kind in reversed(Kind) for item in labelled(client, kind, name)]
+    found = [
+        (kind, name_of(kind, item), id_of(kind, item))
+        for kind in reversed(Kind)
+        for item in labelled(client, kind, name)
+    ]
     if not found and not client.get(f"/stacks/{name}/revisions"):
         raise NotFound(f"nothing found in stack: {name}")
-    stays = False
-    for kind, item in found:
-        thing = f"{kind} {name_of(kind, item)}"
-        try:
-            client.delete(f"{PATHS[kind]}/{id_of(kind, item)}")
-        except NotFound:
-            continue
-        except Conflict as error:
-            click.echo(f"swarmpy: {thing} stays: {error}", err=True)
-            stays = True
-        else:
-            say(thing, "removed")
-    if stays:
+    if not _remove_each(client, found, lambda thing: say(thing, "removed"), bears=Conflict):
         click.echo(f"swarmpy: stack {name} is not gone; remove it again when nothing uses what stays", err=True)
         return Conflict.exit_code
     client.delete(f"/stacks/{name}/revisions")
     if not found:
         say(f"stack {name}", "revisions removed, nothing else was left of it")
     return 0
+
+
+def _remove_each(
+    client: Client, things: Iterable[tuple[Kind, str, str]], gone: Callable[[str], None], *, bears: type[SwarmpyError]
+) -> bool:
+    """Whether all of them are gone. What cannot go for an error that it bears is named, and stays."""
+    all_gone = True
+    for kind, name, id in things:
+        thing = f"{kind} {name}"
+        try:
+            client.delete(f"{PATHS[kind]}/{id}")
+        except NotFound:
+            # Somebody else was faster.
+            continue
+        except bears as error:
+            click.echo(f"swarmpy: {thing} stays: {error}", err=True)
+            all_gone = False
+        else:
+            gone(thing)
+    return all_gone

@@ -8,7 +8,7 @@ import click
 
 from swarmpy.cli.deploy import named, read_present
 from swarmpy.cli.render import ago, parse_time
-from swarmpy.cli.way_back import missing_of, reason_of, state_of, way_back
+from swarmpy.cli.way_back import ended, missing_of, way_back
 from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest, NotFound, SwarmpyError
 from swarmpy.lines import in_one_line
@@ -174,15 +174,10 @@ def _nothing(name: str) -> NotFound:
     return NotFound(f"stack {name} has no revisions: `swarmpy stack deploy` makes them")
 
 
-def _ended(revision: Object) -> str:
-    reason = reason_of(revision)
-    return f"{state_of(revision)}: {reason}" if reason else state_of(revision)
-
-
 def _row(revision: Object, now: datetime) -> dict[str, Any]:
     return {
         "Number": revision["Number"],
         "CreatedAt": ago(parse_time(revision["CreatedAt"]), now),
-        "Outcome": "; ".join(filter(None, (_ended(revision), missing_of(revision)))),
+        "Outcome": "; ".join(filter(None, (ended(revision, now), missing_of(revision)))),
         "Services": ", ".join(revision["Services"]),
     }

@@ -11,9 +11,9 @@ from swarmpy.cli.checking import check
 from swarmpy.cli.deploy import Say, carry_out, read_present
 from swarmpy.cli.removing import take_away
 from swarmpy.cli.revisions import record, spared, tell_outcome
-from swarmpy.cli.way_back import CONVERGED, DEPLOYING, FAILED, UNKNOWN
+from swarmpy.cli.way_back import CONVERGED, DEPLOYING, FAILED, UNKNOWN, waited_for
 from swarmpy.client import Client
-from swarmpy.errors import SwarmpyError, TimedOut
+from swarmpy.errors import SwarmpyError
 from swarmpy.stack.changes import Act, Kind, Operation, operations
 from swarmpy.stack.plan import StackPlan
 
@@ -41,13 +41,14 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     code = take_away(client, services, say)
     number = record(client, plan)
     try:
-        code = _awaited(client, plan.name, number, awaited, manner) or code
+        waited, flaws = _awaited(client, plan.name, number, awaited, manner)
     except SwarmpyError:
         _tell_kept(rest, manner)
         raise
+    code = waited or code
     if not manner.prune:
         return code
-    if code:
+    if code or flaws:
         _tell_kept(rest, manner)
         return code
     target, needed = spared(client, plan.name, number) if rest else (None, frozenset())
@@ -57,27 +58,33 @@ def roll_out(client: Client, plan: StackPlan, manner: Manner, say: Say) -> int:
     return take_away(client, [one for one in rest if (one.kind, one.name) not in needed], say)
 
 
-def _awaited(client: Client, stack: str, number: int | None, awaited: Awaited, manner: Manner) -> int:
-    """The exit code of waiting; how it ended is kept with the revision."""
+def _awaited(
+    client: Client, stack: str, number: int | None, awaited: Awaited, manner: Manner
+) -> tuple[int, Sequence[str]]:
+    """The exit code of waiting, and what is not as wished. Whatever ends it, that is kept with the revision."""
     if manner.detach:
         tell_detached(awaited)
         tell_outcome(client, stack, number, UNKNOWN, "detached")
-        return 0
-    tell_outcome(client, stack, number, DEPLOYING)
+        return 0, ()
     # Not before the cluster has begun to work.
+    from swarmpy.cli.interrupts import sigterm_interrupts
     from swarmpy.cli.waiting import INTERRUPTED, wait_until_converged
+    from swarmpy.clock import SystemClock
 
-    reasons: list[str] = []
-    try:
-        code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form, on_failure=reasons.append)
-    except TimedOut as error:
-        tell_outcome(client, stack, number, UNKNOWN, str(error).partition(";")[0])
-        raise
-    if code == INTERRUPTED:
-        tell_outcome(client, stack, number, UNKNOWN, "interrupted")
-    else:
-        tell_outcome(client, stack, number, FAILED if code else CONVERGED, "; ".join(reasons))
-    return code
+    flaws: list[str] = []
+    with sigterm_interrupts():
+        tell_outcome(client, stack, number, DEPLOYING, waited_for(SystemClock().now() + manner.limit))
+        try:
+            code = wait_until_converged(client, awaited, limit=manner.limit, form=manner.form, on_flaw=flaws.append)
+        except BaseException as error:
+            tell_outcome(client, stack, number, UNKNOWN, str(error).partition(";")[0] or "interrupted")
+            raise
+        if code == INTERRUPTED:
+            tell_outcome(client, stack, number, UNKNOWN, "interrupted")
+        else:
+            state = FAILED if code else UNKNOWN if flaws else CONVERGED
+            tell_outcome(client, stack, number, state, "; ".join(flaws))
+    return code, flaws
 
 
 def _tell_kept(rest: Sequence[Operation], manner: Manner) -> None:

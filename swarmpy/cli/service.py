@@ -108,8 +108,9 @@ def inspect(names: Sequence[str], pretty: bool, form: str) -> None:
 @format_option
 def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
     """Set how many replicas services shall have, and wait until they run."""
-    from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
-    from swarmpy.cli.waiting import has_new_version, tasks_before, wait_until_converged
+    from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
+    from swarmpy.cli.held import held_updates
+    from swarmpy.cli.waiting import tasks_before, wait_until_converged
 
     wanted = parse_scale(wishes)
     limit = parse_timeout(timeout)
@@ -127,8 +128,9 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
         if detach:
             tell_detached(Awaited(names, before, frozenset(names)))
             return 0
-        changed = frozenset(item["ID"] for item, _ in found if has_new_version(client, item))
-        return wait_until_converged(client, Awaited(names, before, changed), limit=limit, form=form)
+        changed = frozenset(item["ID"] for item, _ in found if is_changed(client, item))
+        awaited = Awaited(names, before, changed, held=held_updates(item for item, _ in found))
+        return wait_until_converged(client, awaited, limit=limit, form=form)
 
 
 def _check_scalable(spec: Object) -> None:

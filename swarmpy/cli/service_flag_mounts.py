@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from swarmpy.cli.service_flag_values import fields, one_of, pair, size, truth
+from swarmpy.container_values import PROPAGATIONS
 from swarmpy.stack.docker_json import Object, stated
-from swarmpy.stack.shortforms import PROPAGATIONS
 
 # What a bind mount does with mounts below its source.
 _RECURSIONS: dict[str, Object] = {

@@ -12,8 +12,9 @@ from typing import Any
 
 import click
 
-from swarmpy.cli.awaited import Awaited, parse_timeout, tell_detached
+from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
 from swarmpy.cli.docker_command import DockerCommand
+from swarmpy.cli.held import held_updates
 from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
 from swarmpy.cli.service_flag_values import truth
 from swarmpy.cli.service_flags import Flag, Given, edited, first_spec, flags_of
@@ -192,15 +193,21 @@ def _awaited(client: Client, service: Object, became: str, before: frozenset[str
     service_id, name = service["ID"], service["Spec"]["Name"]
     # docker prints the id of a new service, and the name of one that it has changed.
     print_became("service", service_id if became == "created" and options.form != JSON else name, became, options.form)
-    awaited = Awaited({service_id: name}, before, frozenset({service_id}), is_rollback=became == "rolled back")
+    awaited = Awaited(
+        {service_id: name},
+        before,
+        frozenset({service_id}),
+        is_rollback=became == "rolled back",
+        held=held_updates([service]),
+    )
     if options.detach:
         if not options.quiet:
             tell_detached(awaited)
         return 0
     from swarmpy.cli.progress import QUIET
-    from swarmpy.cli.waiting import has_new_version, wait_until_converged
+    from swarmpy.cli.waiting import wait_until_converged
 
-    if became == "updated" and not has_new_version(client, service):
+    if became == "updated" and not is_changed(client, service, with_credentials=options.with_auth):
         awaited = replace(awaited, changed=frozenset())
     form = QUIET if options.quiet else options.form
     return wait_until_converged(client, awaited, limit=options.limit, form=form)

@@ -8,6 +8,7 @@ import click
 
 from swarmpy.cli.awaited import Awaited, how_to_look
 from swarmpy.cli.convergence import Memory, Phase, ServiceVerdict, Verdict, look
+from swarmpy.cli.interrupts import sigterm_interrupts
 from swarmpy.cli.logs import last_lines
 from swarmpy.cli.progress import Progress, progress_for
 from swarmpy.client import Client, Object
@@ -28,10 +29,10 @@ def wait_until_converged(
     *,
     limit: timedelta,
     form: str,
-    on_failure: Callable[[str], None] = lambda line: None,
+    on_flaw: Callable[[str], None] = lambda line: None,
 ) -> int:
-    """0 when all run, 1 when one has failed; `on_failure` is told each in one line. Raises `TimedOut` with the reasons
-    when the time is up."""
+    """0 when all run, 1 when one has failed. `on_flaw` is told each of those in one line, and each that runs with its
+    update paused as it was. Raises `TimedOut` with the reasons when the time is up."""
     clock = SystemClock()
     memory = Memory(
         started=clock.now(),
@@ -40,21 +41,26 @@ def wait_until_converged(
         changed=awaited.changed,
         is_rollback=awaited.is_rollback,
         from_file=awaited.from_file,
+        held=awaited.held,
     )
     try:
-        with progress_for(form) as progress:
+        with sigterm_interrupts(), progress_for(form) as progress:
             verdict = _watch(client, memory, clock.now() + limit, progress)
     except KeyboardInterrupt:
         click.echo("swarmpy: interrupted; the deployment goes on in the cluster", err=True)
         click.echo(f"  {how_to_look(awaited)}", err=True)
         return INTERRUPTED
     for service in verdict.failed:
-        on_failure(f"{service.name}: {service.text}")
+        on_flaw(f"{service.name}: {service.text}")
         _tell_failure(client, service)
     if verdict.failed:
         return FAILED
     if not verdict.is_over:
         raise TimedOut(_late(verdict, limit, how_to_look(awaited)))
+    for service in verdict.services:
+        if service.note:
+            on_flaw(f"{service.name}: {service.note.partition(';')[0]}")
+            click.echo(f"swarmpy: {service.name}: {service.note}", err=True)
     return 0
 
 
@@ -64,12 +70,6 @@ def tasks_before(client: Client, service_ids: Sequence[str]) -> frozenset[str]:
     return frozenset(task["ID"] for task in tasks)
 
 
-def has_new_version(client: Client, before: Object) -> bool:
-    """Whether the service has been written since: a wish equal to the last one changes nothing."""
-    after = client.get(f"/services/{before['ID']}")
-    return bool(after["Version"]["Index"] != before["Version"]["Index"])
-
-
 def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progress) -> Verdict:
     """The last verdict before the deadline."""
     clock = SystemClock()
@@ -77,7 +77,7 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
         began = time.monotonic()
         try:
             seen = _seen(client, memory)
-            former = _former(client, seen[0], memory.changed)
+            former = _former(client, seen[0], memory)
         except Unavailable as error:
             # Another manager takes over, or this one comes back; the deployment itself goes on.
             if clock.now() >= deadline:
@@ -98,10 +98,10 @@ def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], l
     return client.get("/services", filters={"id": ids}), tasks, client.get("/nodes")
 
 
-def _former(client: Client, services: Sequence[Object], changed: Container[str]) -> list[Object]:
+def _former(client: Client, services: Sequence[Object], memory: Memory) -> list[Object]:
     """All tasks of what is updated, or paused on the way, and of what is, or was, rolled back: some that run on were
     not made from the present spec, nor were those that failed."""
-    ids = [one["ID"] for one in services if _has_others(one, changed)]
+    ids = [one["ID"] for one in services if _has_others(one, memory.changed)]
     tasks: list[Object] = client.get("/tasks", filters={"service": ids}) if ids else []
     return tasks
 

@@ -2,9 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 Revision = dict[str, Any]
+
+# How the reason of one begins that somebody waits for; the time follows.
+_WAITED_FOR = "waited for until "
+# For the telling itself, and for clocks that differ.
+_SLACK = timedelta(minutes=1)
 
 CONVERGED, FAILED, UNKNOWN, DEPLOYING = "converged", "failed", "unknown", "deploying"
 
@@ -35,6 +41,27 @@ def state_of(revision: Revision) -> str:
     return str((revision.get("Outcome") or {}).get("State") or UNKNOWN)
 
 
+def waited_for(end: datetime) -> str:
+    """The reason of one that is `deploying`: until when somebody waits, at most."""
+    return f"{_WAITED_FOR}{end.astimezone(UTC).isoformat(timespec='seconds')}"
+
+
+def ended(revision: Revision, now: datetime) -> str:
+    """State and reason in words. Whoever waited may have gone without a word."""
+    state, reason = state_of(revision), reason_of(revision)
+    if state == DEPLOYING and reason.startswith(_WAITED_FOR):
+        end = _parsed(reason.removeprefix(_WAITED_FOR))
+        return DEPLOYING if end is None or now <= end + _SLACK else f"{UNKNOWN}: whoever waited never told how it ended"
+    return f"{state}: {reason}" if reason else state
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
 def reason_of(revision: Revision) -> str:
     return str((revision.get("Outcome") or {}).get("Reason") or "")
 
@@ -43,6 +70,8 @@ def why_not(revision: Revision) -> str:
     if missing := missing_of(revision):
         return missing
     reason = reason_of(revision)
+    if state_of(revision) == DEPLOYING:
+        return "is not known to have run"
     if state_of(revision) == FAILED:
         return f"failed: {reason}" if reason else "failed"
     return f"is not known to have run: {reason}" if reason else "is not known to have run"

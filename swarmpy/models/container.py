@@ -29,11 +29,6 @@ class Ulimit(DockerModel):
     hard: int | None = None
 
 
-# Where relative targets begin.
-SECRET_FOLDER = "/run/secrets"
-CONFIG_FOLDER = "/"
-
-
 class ReferenceFile(DockerModel):
     """Where a secret or config appears in the container. `mode` is a file mode as a number."""
 

@@ -1,10 +1,11 @@
 """Volumes and tmpfs of a service, from their canonical form to mounts. Pure."""
 
+from swarmpy.container_values import PROPAGATIONS, check_target
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.docker_json import Object, listed, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped, with_stack_label
-from swarmpy.stack.shortforms import PROPAGATIONS, parse_tmpfs
+from swarmpy.stack.shortforms import parse_tmpfs
 from swarmpy.stack.tree import Path
 from swarmpy.stack.wishes import affinity_label
 
@@ -37,8 +38,7 @@ def _mount(stack: str, use: Config, volumes: Config, path: Path, faults: Faults)
         if use.get(options) and options != kind:
             faults.add((*path, options), f"goes with mounts of type {options}, and this one is of type {kind}")
     target = use.get("target") or ""
-    if not target.startswith(("/", "{{")):
-        faults.add((*path, "target"), f"{target!r} is no absolute path in the container")
+    faults.check((*path, "target"), target, check_target)
     mount = {
         "Type": kind,
         "Source": use.get("source"),
@@ -103,8 +103,7 @@ def _tmpfs(text: str, path: Path, faults: Faults) -> Object | None:
     given = faults.read(path, text, parse_tmpfs)
     if given is None:
         return None
-    if not given["target"].startswith("/"):
-        faults.add(path, f"{given['target']!r} is no absolute path in the container")
+    faults.check(path, given["target"], check_target)
     # The engine takes the remaining options as pairs, or as single words.
     others = listed(word.split("=", 1) for word in given["others"])
     options = stated({"SizeBytes": given.get("size"), "Mode": given.get("mode"), "Options": others})

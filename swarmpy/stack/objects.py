@@ -7,21 +7,21 @@ import base64
 import posixpath
 from collections.abc import Mapping
 
+from swarmpy.container_values import CONFIG_FOLDER, SECRET_FOLDER
 from swarmpy.errors import BadRequest
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.names import scoped, with_stack_label
 from swarmpy.stack.tree import Path
-from swarmpy.templating import check_template
+from swarmpy.templating import check_driver, check_template
 
 # By section and key of the file.
 Contents = Mapping[tuple[str, str], bytes]
 
 _REFERENCE = {"secrets": "SecretName", "configs": "ConfigName"}
-_FOLDERS = {"secrets": "/run/secrets", "configs": "/"}
+_FOLDERS = {"secrets": SECRET_FOLDER, "configs": CONFIG_FOLDER}
 _READABLE = 0o444
-_GOLANG = "golang"
 
 
 def made_objects(section: str, stack: str, config: Config, contents: Contents, faults: Faults) -> tuple[Object, ...]:
@@ -42,8 +42,10 @@ def _check_template(section: str, key: str, given: Config, contents: Contents, f
     driver = given.get("template_driver")
     if not driver or (section, key) not in contents:
         return
-    if driver != _GOLANG:
-        faults.add((section, key, "template_driver"), f"the only template driver is {_GOLANG}, and {driver!r} is none")
+    try:
+        check_driver(driver)
+    except BadRequest as error:
+        faults.add((section, key, "template_driver"), str(error))
         return
     try:
         check_template(contents[section, key].decode())

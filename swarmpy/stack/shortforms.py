@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from swarmpy.container_values import PROPAGATIONS
 from swarmpy.stack.units import parse_size
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-PROPAGATIONS = ("private", "rprivate", "shared", "rshared", "slave", "rslave")
 _HIGHEST_PORT = 65535
 _RANGE = re.compile(r"(\d+)(?:-(\d+))?")
 # A colon before a backslash is that of a Windows drive.

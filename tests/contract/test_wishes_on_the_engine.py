@@ -38,6 +38,7 @@ def mount(**fields: Any) -> Wish:
 REFUSED: tuple[Wish, ...] = (
     {"StopSignal": "FOO"}, {"Sysctls": {"x": ""}}, {"Dir": "a/b"}, {"CapabilityAdd": ["FOO"]}, {"Env": ["=x"]},
     {"Healthcheck": {"Interval": 1}}, {"Healthcheck": {"Retries": -1}}, {"User": "-1"}, {"Hostname": "a" * 65},
+    {"User": "00002147483648"},
     {"Ulimits": [{"Name": "files", "Soft": 1, "Hard": 1}]}, {"Ulimits": [{"Name": "nofile", "Soft": 2, "Hard": 1}]},
     limits(MemoryBytes=6 * MIB - 1), limits(NanoCPUs=9_999_999), limits(Pids=4194305),
     {"template:Resources": {"Reservations": {"MemoryBytes": 5 * MIB}}},
@@ -74,11 +75,16 @@ def is_admitted(template: TaskSpec) -> bool:
 
 
 async def runs(engine: DockerEngine, task: TaskAssignment) -> bool:
+    """False where the engine refuses the wish, in a sentence of its own; that it was away or slow, or lacks the image,
+    says nothing of the wish."""
     try:
         container = await engine.create(create_request(task, NODE, {}))
         await engine.start(container)
-    except SwarmpyError:
-        return False
+    except SwarmpyError as error:
+        # A start that fails below the engine, in the kernel say, is answered with status 500.
+        if isinstance(error, BadRequest) or type(error) is SwarmpyError:
+            return False
+        raise
     return True
 
 

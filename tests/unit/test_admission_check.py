@@ -80,9 +80,9 @@ def test_all_faults_are_told_and_none_that_only_follows_from_another() -> None:
         service("other", TaskTemplate=USING, Mode={"Replicated": {"Replicas": -1}}),
     )
     assert told(found) == [
-        "IPAM.Config: 10.1.2.0/24 overlaps 10.1.0.0/16 of network theirs",
-        "Data of a secret must be 1 to 512000 bytes, and this one has 0",
-        "Data of a config must be 1 to 1024000 bytes, and this one has 1048576",
+        "network net: IPAM.Config: 10.1.2.0/24 overlaps 10.1.0.0/16 of network theirs",
+        "secret key: Data of a secret must be 1 to 512000 bytes, and this one has 0",
+        "config file: Data of a config must be 1 to 1024000 bytes, and this one has 1048576",
         "service other: Mode.Replicated.Replicas must be between 0 and 100000, and -1 is not",
     ]
 
@@ -130,7 +130,38 @@ def test_an_update_is_judged_by_what_it_would_replace() -> None:
 
 def test_what_the_store_cannot_take_in_one_write_is_refused() -> None:
     (error,) = refusals(a_state(), service(Labels={"a": "b" * 2_000_000}))
+    assert str(error).startswith("service web: one change of ")
     assert "more than the store takes at once" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("kind", "wish"),
+    [
+        ("network", NetworkCreate(name="n", driver="overlay", labels={"a": "b" * 2_000_000})),
+        ("secret", SecretSpec(name="n", labels={"a": "b" * 2_000_000})),
+        ("config", ConfigSpec(name="n", labels={"a": "b" * 2_000_000})),
+    ],
+)
+def test_what_is_too_large_for_one_write_is_named_whatever_it_is(kind: str, wish: Any) -> None:
+    (error,) = refusals(a_state(), Intended(kind, "n", wish, size=None if kind == "network" else 1))
+    assert str(error).startswith(f"{kind} n: one change of ")
+
+
+def test_every_refusal_of_a_network_a_secret_or_a_config_names_it_once() -> None:
+    found = refusals(
+        a_state(KEY),
+        network("host"), network(), network(), secret(), secret(), config("c", size=0),
+        Intended("secret", "s", SecretSpec(name="s", data="?")),
+        Intended("secret", "key", SecretSpec(name="key"), "s1", 7),
+    )  # fmt: skip
+    assert told(found) == [
+        "network host: every engine has a network of this name for itself; choose another",
+        "network with name net already exists",
+        "secret key already exists",
+        "config c: Data of a config must be 1 to 1024000 bytes, and this one has 0",
+        "secret s: Data must be base64 (RFC 4648, with padding)",
+        "update out of sequence",
+    ]
 
 
 def test_a_wish_that_cannot_be_read_is_one_fault_among_others() -> None:

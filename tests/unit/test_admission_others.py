@@ -37,7 +37,7 @@ def test_a_network_is_an_overlay_of_the_cluster() -> None:
     [
         (wish("a/b"), "Name: 'a/b' is no network name"),
         (NetworkCreate(name="n", options={"com.docker.network.driver.mtu": "big"}), "'big' is not a number between"),
-        (wish("host"), "network host is the engine's own"),
+        (wish("host"), "network host: every engine has a network of this name for itself"),
         (wish(Subnet="10.9.0.1/16"), "Subnet '10.9.0.1/16' is not an IPv4 subnet"),
         (wish(Subnet="10.9.0.0/30"), "Subnet 10.9.0.0/30 is too small"),
         (wish(Subnet="10.9.0.0/16", Gateway="10.8.0.1"), "Gateway 10.8.0.1 lies outside of 10.9.0.0/16"),

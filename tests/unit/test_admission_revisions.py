@@ -10,13 +10,15 @@ from manager.admission.revisions import KEPT, present_revision, revisions_of, wi
 from manager.admission.service import admit_rollback, admit_rollback_to, admit_service, admit_update
 from manager.admission.update_control import PAUSED_BY_HAND, admit_continue, admit_pause, lifted
 from manager.objects import Service
+from manager.orchestrator.keep import View
 from manager.orchestrator.reaper import reap_removed_service, reap_specs
+from manager.orchestrator.update_end import failed
 from manager.state import State
 from manager.store.codec import put
 from manager.store.port import Batch, Change, Delete, Entry, Put, Unit
 from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence
 from swarmpy.labels import PROGRESS_DEADLINE
-from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
+from swarmpy.models.service import FailureAction, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import TaskSpec
 
 ID = "web-id"
@@ -286,7 +288,54 @@ def test_what_moves_tasks_begins_another_update_and_says_that_the_pause_is_over(
     update(state, wish)
     assert state.services[ID].update is None
     (warning,) = lifted(before, state.services[ID])
-    assert warning.startswith("service web: its update was paused by hand, and this change begins another")
+    assert warning.startswith("service web: its update was paused by hand, and this change begins another update")
+
+
+def test_that_a_rollback_was_paused_is_told_as_such() -> None:
+    before = updating(UpdateState.ROLLBACK_PAUSED)
+    assert before.update is not None
+    before = before.model_copy(update={"update": before.update.model_copy(update={"message": PAUSED_BY_HAND})})
+    (warning,) = lifted(before, before.model_copy(update={"update": None}))
+    assert warning.startswith("service web: its rollback was paused by hand, and this change begins another update")
+
+
+def scaled_while_paused() -> State:
+    state = paused_by_hand()
+    update(state, a_wish("web:2", Mode={"Replicated": {"Replicas": 5}}))
+    return state
+
+
+def test_a_paused_update_that_is_scaled_can_still_be_rolled_back_to_what_was_before_it() -> None:
+    state = scaled_while_paused()
+    service = state.services[ID]
+    assert (service.spec_version, service.previous_spec_version) == (2, 1)
+    fold(state, admit_rollback(state, service, version=service.version, now=at(2)))
+
+    service = state.services[ID]
+    container = service.spec.task_template.container_spec
+    assert (service.spec_version, container and container.image) == (1, "web:1")
+    assert service.update is not None
+    assert service.update.state is UpdateState.ROLLBACK_STARTED
+
+
+def test_a_paused_update_that_is_scaled_and_continued_still_fails_back() -> None:
+    state = scaled_while_paused()
+    service = admit_continue(state.services[ID], now=at(3)).value
+    config = UpdateConfig(failure_action=FailureAction.ROLLBACK)
+    service = service.model_copy(update={"spec": service.spec.model_copy(update={"update_config": config})})
+    assert service.update is not None
+    back = failed(View(state, service, at(9)), service.update, "task t")
+
+    assert back.spec_version == 1
+    assert back.update is not None
+    assert back.update.state is UpdateState.ROLLBACK_STARTED
+
+
+def test_a_rollback_that_moves_nothing_is_one_all_the_same_and_ends_a_pause() -> None:
+    state = scaled_while_paused()
+    service = back_to(state, 2)
+    assert service.update is not None
+    assert service.update.state is UpdateState.ROLLBACK_STARTED
 
 
 def test_an_update_that_failures_paused_is_over_with_the_next_change() -> None:

@@ -3,13 +3,18 @@
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.builders import T0, a_service, a_state
 
 from manager.admission.service import admit_service
-from manager.admission.stack import admit_revision
+from manager.admission.stack import KEPT, admit_revision, digest_of
+from manager.api.steps import at_once
+from manager.api.views.stacks import revision_lines
 from manager.objects import Service, StackRevision
 from manager.state import State
 from manager.store.port import Delete
+from swarmpy.cli.way_back import way_back
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
 from swarmpy.models.stack import OutcomeState, StackOutcome, StackWish
 
@@ -78,3 +83,44 @@ def test_the_newest_revision_that_is_known_to_have_run_stays() -> None:
     known = revisions()
     known[1] = known[1].model_copy(update={"outcome": StackOutcome(state=OutcomeState.CONVERGED)})
     assert dropped(picture(the_service("web:1"), *known)) == ["stacks/shop.3"]
+
+
+def test_the_same_wish_has_the_same_digest_whatever_the_order_of_its_maps_and_no_other_has() -> None:
+    def of(labels: dict[str, str]) -> str:
+        return digest_of(StackWish(services=(wished("web:1").model_copy(update={"labels": labels}),)))
+
+    assert of({"a": "1", "b": "2"}) == of({"b": "2", "a": "1"})
+    assert of({"a": "1"}) != of({"a": "2"})
+
+
+OUTCOMES = st.sampled_from(list(OutcomeState))
+LACKS = st.sampled_from([(), (), ("gone",), ("key",)])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["web:1", "web:2", "web:3", "web:4"]), OUTCOMES, LACKS), max_size=KEPT))
+def test_what_a_rollback_goes_to_is_never_dropped(told: list[tuple[str, OutcomeState, tuple[str, ...]]]) -> None:
+    """The command line chooses from the list, and the manager which of them are there to choose from."""
+    known = tuple(
+        StackRevision(
+            id=f"shop.{number}", created_at=T0, updated_at=T0, stack="shop", number=number,
+            wish=StackWish(services=(wished(image),), secrets=secrets), outcome=StackOutcome(state=state),
+        )
+        for number, (image, state, secrets) in enumerate(told, start=1)
+    )  # fmt: skip
+    state = picture(*known)
+    state.names["secrets/key"] = "key"
+    admitted = admit_revision(state, "shop", StackWish(services=(wished("web:9"),)), now=T0)
+    gone = [write.key for write in admitted.units[0].writes if isinstance(write, Delete)]
+    lines = at_once(revision_lines(state, (admitted.value, *reversed(known))))
+    back = way_back(lines, admitted.value.number).to
+    if back is not None and known[back - 1].outcome.state is OutcomeState.CONVERGED:
+        assert f"stacks/shop.{back}" not in gone
+
+
+def test_a_revision_whose_secret_is_gone_is_not_spared_for_a_rollback() -> None:
+    known = revisions()
+    for index, secrets in ((0, ()), (1, ("gone",))):
+        wish = known[index].wish.model_copy(update={"secrets": secrets})
+        outcome = StackOutcome(state=OutcomeState.CONVERGED)
+        known[index] = known[index].model_copy(update={"outcome": outcome, "wish": wish})
+    assert dropped(picture(*known)) == ["stacks/shop.2"]

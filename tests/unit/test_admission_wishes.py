@@ -97,8 +97,8 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
     ({"CapabilityAdd": ["FOO"]}, "ContainerSpec.CapabilityAdd: 'FOO' is no capability"),
     ({"CapabilityDrop": ["CAP_ALL"]}, "ContainerSpec.CapabilityDrop: 'CAP_ALL' is no capability"),
     ({"CapabilityAdd": [""]}, "ContainerSpec.CapabilityAdd: '' is no capability"),
-    ({"Env": ["=x"]}, "ContainerSpec.Env: '=x' has no name"),
-    ({"Env": [""]}, "ContainerSpec.Env: '' has no name"),
+    ({"Env": ["A=1", "=hush"]}, "ContainerSpec.Env[1] has no name before its ="),
+    ({"Env": [""]}, "ContainerSpec.Env[0] has no name"),
     ({"Env": ["A=1", "NODE={{.Node.Hostname"]}, "ContainerSpec.Env NODE: the template's line 1 has a {{ that no }}"),
     ({"Env": ["A={{.Foo}}"]}, "ContainerSpec.Env A: the template's line 1 holds a {{...}} that cannot be filled in"),
     ({"Env": ['A={{secret "key"}}']}, "ContainerSpec.Env A: the template's line 1 holds a {{...}} that cannot"),
@@ -143,8 +143,8 @@ REFUSED: tuple[tuple[dict[str, Any], str], ...] = (
         "Resources: the reservation of MemoryBytes (8388608) exceeds its limit",
     ),
     (host(CpuQuota=999), f"ContainerSpec.Labels[{HOST}]: CpuQuota must be at least 1000 microseconds"),
-    (mount(Target="data"), "ContainerSpec.Mounts[0]: Target 'data' must be an absolute path"),
-    (mount(Target="/data/.."), "ContainerSpec.Mounts[0]: Target must not be /"),
+    (mount(Target="data"), "ContainerSpec.Mounts[0]: Target: 'data' is no absolute path"),
+    (mount(Target="/data/.."), "ContainerSpec.Mounts[0]: Target: a mount cannot stand at /"),
     (mount(Target="/{{.Task"), "ContainerSpec.Mounts[0].Target: the template's line 1 has a {{ that no }} ends"),
     (mount(Source="{{.Foo}}"), "ContainerSpec.Mounts[0].Source: the template's line 1 holds a {{...}}"),
     (mount(VolumeOptions={"Labels": {"a": "{{"}}), "ContainerSpec.Mounts[0].VolumeOptions.Labels[a]: the template's"),
@@ -244,13 +244,15 @@ def a_file(kind: type[SecretSpec] | type[ConfigSpec], text: bytes, driver: str =
 
 
 def test_a_template_that_no_node_can_fill_in_is_refused_when_it_is_made() -> None:
-    with pytest.raises(BadRequest, match=r"^Data of a config with Templating: the template's line 2 has a \{\{"):
+    with pytest.raises(BadRequest, match=r"^config n: Data of .* with Templating: the template's line 2 has a \{\{"):
         read_data(CONFIG, a_file(ConfigSpec, b"a\n{{ .Foo"))
-    with pytest.raises(BadRequest, match=r"^Data of a config with Templating must be UTF-8"):
+    with pytest.raises(BadRequest, match=r"^config n: Data of a config with Templating must be UTF-8"):
         read_data(CONFIG, a_file(ConfigSpec, b"\xff"))
     with pytest.raises(BadRequest) as refusal:
         read_data(SECRET, a_file(SecretSpec, b"hunter2 {{ .hunter2 }}"))
-    assert str(refusal.value).startswith("Data of a secret with Templating: the template's line 1 holds a {{...}}")
+    assert str(refusal.value).startswith(
+        "secret n: Data of a secret with Templating: the template's line 1 holds a {{...}}"
+    )
     assert "hunter2" not in str(refusal.value)
 
 
@@ -262,7 +264,7 @@ def test_a_template_that_can_be_filled_in_and_data_that_are_none_are_taken() -> 
 
 def test_labels_of_configs_and_networks_have_sound_texts() -> None:
     labelled = ConfigSpec(name="n", labels={"a": "\0"})
-    with pytest.raises(BadRequest, match=r"^Labels\[a\] has a NUL character"):
+    with pytest.raises(BadRequest, match=r"^(config|network) n: Labels\[a\] has a NUL character"):
         admit_creation(a_state(), CONFIG, labelled, sealed="x", object_id="c", now=T0)
-    with pytest.raises(BadRequest, match=r"^Labels: a key is empty"):
+    with pytest.raises(BadRequest, match=r"^network n: Labels: a key is empty"):
         admit_network(a_state(), NetworkCreate(name="n", labels={"": "x"}), network_id="n", now=T0)

@@ -22,6 +22,7 @@ from agent.task.templates import NodeFacts
 from swarmpy.errors import BadRequest, NotFound, Unavailable
 from swarmpy.models.container import ConfigReference, ReferenceFile, SecretReference
 from swarmpy.states import TaskState
+from swarmpy.templating import FILE_FUNCTIONS
 from swarmpy.wire import Changes, FileAssignment, Full, TaskAssignment
 
 NODE = NodeFacts(hostname="host-a", os="linux", architecture="x86_64")
@@ -103,6 +104,12 @@ def test_what_is_no_template_keeps_its_braces() -> None:
 def test_a_template_that_cannot_be_filled_in_is_refused(template: bytes, said: str) -> None:
     with pytest.raises(BadRequest, match=said):
         filled(template)
+
+
+@pytest.mark.parametrize("name", FILE_FUNCTIONS)
+def test_every_function_that_is_admitted_is_one_that_nodes_have(name: str) -> None:
+    with pytest.raises(BadRequest, match="its template asks for the"):
+        filled(f'{{{{ {name} "nowhere" }}}}'.encode())
 
 
 def test_the_refusal_of_a_secrets_template_does_not_quote_it() -> None:

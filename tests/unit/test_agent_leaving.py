@@ -36,14 +36,19 @@ async def outcome_of(work: Awaitable[None], clock: ManualClock, seconds: float) 
     return task.exception()
 
 
+async def one_that_runs_a_task(engine: FakeEngine, folder: Path) -> FakeManager:
+    """The manager of a node whose agent has ended, and whose container has not."""
+    manager = FakeManager()
+    async with running_agent(agent_settings(folder), engine, manager):
+        manager.assign(an_assignment(1))
+        await manager.wait_until_states("running")
+    return manager
+
+
 async def test_what_runs_here_is_stopped_and_removed(
     leaving: AgentSettings, engine: FakeEngine, tmp_path: Path
 ) -> None:
-    manager = FakeManager()
-    async with running_agent(agent_settings(tmp_path), engine, manager):
-        manager.assign(an_assignment(1))
-        await manager.wait_until_states("running")
-
+    manager = await one_that_runs_a_task(engine, tmp_path)
     await asyncio.wait_for(daemon.run(leaving, SystemClock(), engine, manager.connect), 10)
     assert not await engine.containers(leaving.node_id)
     assert manager.hellos
@@ -61,11 +66,7 @@ async def test_an_engine_that_never_answers_is_given_up(leaving: AgentSettings, 
 async def test_an_engine_that_goes_away_meanwhile_is_given_up_too(
     leaving: AgentSettings, engine: FakeEngine, tmp_path: Path
 ) -> None:
-    manager = FakeManager()
-    async with running_agent(agent_settings(tmp_path), engine, manager):
-        manager.assign(an_assignment(1))
-        await manager.wait_until_states("running")
-
+    manager = await one_that_runs_a_task(engine, tmp_path)
     clock = ManualClock()
     asked = engine.listings
     task = asyncio.ensure_future(daemon.run(leaving, clock, engine, manager.connect))

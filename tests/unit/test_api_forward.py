@@ -18,7 +18,7 @@ from support.tls_port import stranger, tls_port
 from manager.api.for_managers import ForManagers
 from manager.api.transport import STALE_HEADER
 from manager.objects import Task
-from swarmpy.client import LARGEST_BODY
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.models.task import ContainerStatus, TaskStatus
 
 # Nobody listens there.

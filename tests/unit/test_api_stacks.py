@@ -5,6 +5,9 @@ from typing import Any
 import pytest
 from support.api import running_api
 
+from manager.admission.stack import revisions_of
+from manager.api.views.stacks import revision_lines
+
 
 def wish(image: str) -> dict[str, Any]:
     return {
@@ -64,6 +67,7 @@ async def test_a_stack_that_is_too_large_is_not_kept() -> None:
     [
         ("/stacks/shop/revisions/1", 404, "stack shop has no revision 1"),
         ("/stacks/shop/revisions/last", 400, "is no number"),
+        ("/stacks/shop/revisions/" + "9" * 5000, 400, "is no number"),
     ],
 )
 async def test_what_is_not_there_is_said(path: str, status: int, sentence: str) -> None:
@@ -96,6 +100,17 @@ async def test_how_a_deployment_ended_is_kept_and_no_later_silence_takes_it_back
         refused = await api.post("/stacks/shop/revisions/1/outcome", {"State": "splendid"})
         assert (refused.status, refused.message.startswith("State must be ")) == (400, True)
         assert (await api.post("/stacks/shop/revisions/2/outcome", failed)).status == 404
+
+
+async def test_the_list_of_large_revisions_lets_others_in_between_also_of_those_from_before_digests() -> None:
+    async with running_api() as api:
+        for number in range(4):
+            await api.post("/stacks/shop/revisions", wish(f"x:{number % 2}"))
+        await api.keep(*(one.model_copy(update={"wish_digest": ""}) for one in api.state.stacks.values()))
+        steps = revision_lines(api.state, tuple(reversed(revisions_of(api.state, "shop"))))
+        assert len(list(steps)) == 4
+        found = (await api.get("/stacks/shop/revisions")).json
+        assert [(line["Number"], line["Newest"]) for line in found] == [(4, 4), (3, 3), (2, 4), (1, 3)]
 
 
 async def test_the_list_says_what_a_revision_lacks_and_which_is_the_newest_like_it() -> None:

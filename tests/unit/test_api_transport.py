@@ -9,8 +9,8 @@ from manager.api.app import create_status_app
 from manager.api.filters import Filters, parse_filters, parse_flag
 from manager.api.problems import parse_document
 from manager.api.transport import STALE_HEADER, is_local_host, without_version
-from swarmpy.client import LARGEST_BODY
 from swarmpy.errors import BadRequest
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.models.service import ServiceSpec
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -79,13 +80,14 @@ async def test_a_deployment_that_takes_too_long_says_what_is_missing_per_node(sh
     assert "1 node (manager-1): lacks 512 MiB" in said.err
 
 
-async def test_interrupting_leaves_the_deployment_going(shell: Shell) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupting_leaves_the_deployment_going(shell: Shell, number: signal.Signals) -> None:
     process = await shell.start("stack", "deploy", "-c", "stack.yaml", "shop")
     assert process.stdout is not None
     async with asyncio.timeout(LIMIT):
         while b"running" not in await process.stdout.readline():
             pass
-    process.send_signal(2)
+    process.send_signal(number)
     said = await shell.finished(process)
     assert (said.code, said.err.splitlines()) == (
         130,

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from support.looks import BOTH, GAVE_UP, START, Document, Watch, node, service, task
 
+from manager.admission import update_control
+from swarmpy.cli import held
 from swarmpy.cli.convergence import Phase
 from swarmpy.cli.failures import MOST_FAILURES
 
@@ -184,6 +186,45 @@ def test_a_paused_update_says_whether_anything_runs(
 
 def waiting(text: str) -> Document:
     return task(1, "ready", desired="ready", Reason={"Code": "waiting-dependency", "Text": text})
+
+
+PAUSED_BEFORE: Document = {"State": "paused", "Message": "paused by hand", "StartedAt": "2029-12-31T00:00:00Z"}
+HELD = service(health=True, UpdateStatus=PAUSED_BEFORE)
+
+
+def test_what_this_command_takes_for_a_pause_by_hand_is_what_the_manager_calls_one() -> None:
+    assert held.PAUSED_BY_HAND == update_control.PAUSED_BY_HAND
+
+
+def test_an_update_that_a_hand_had_paused_is_no_failure_and_tasks_of_every_wish_count() -> None:
+    watch = Watch(held=held.held_updates([HELD]))
+    waiting = watch.look(0, HELD, [task(1)])
+    assert (waiting.phase, waiting.text) == (Phase.WAITING, "1/2 running, paused by hand")
+    there = watch.look(1, HELD, [task(1)], former=[task(2)])
+    assert (there.phase, there.text) == (Phase.CONVERGED, "2/2 running")
+    assert there.note == "its update is still paused by hand; `swarmpy service continue web` takes it up again"
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        {**PAUSED_BEFORE, "StartedAt": "2030-01-01T00:00:00Z"},
+        {**PAUSED_BEFORE, "Message": "update paused due to failure"},
+    ],
+)
+def test_an_update_that_is_paused_while_it_is_waited_for_has_failed(now: Document) -> None:
+    watch = Watch(held=held.held_updates([HELD]))
+    assert watch.look(0, service(UpdateStatus=now), BOTH).phase is Phase.FAILED
+
+
+def test_a_service_whose_update_is_held_may_fail_for_other_reasons() -> None:
+    watch = Watch(held=held.held_updates([HELD]))
+    verdict = watch.look(0, HELD, [task(1), task(2, "failed", **GAVE_UP)])
+    assert (verdict.phase, verdict.text) == (Phase.FAILED, "web.2 failed on host-n1: no attempts left")
+
+
+def test_what_failures_have_paused_is_not_held_by_a_hand() -> None:
+    assert held.held_updates([service(update="paused"), service(update="updating"), service()]) == {}
 
 
 def test_a_dependent_names_what_it_waits_for_and_leaves_its_reasons_to_that_one() -> None:

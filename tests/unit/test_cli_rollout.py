@@ -11,7 +11,16 @@ import pytest
 from swarmpy.cli.removing import remove_stack
 from swarmpy.cli.rollout import Manner, roll_out
 from swarmpy.client import Client
-from swarmpy.errors import BadRequest, NotFound, SwarmpyError, Unavailable
+from swarmpy.errors import (
+    BadRequest,
+    Conflict,
+    Forbidden,
+    NotFound,
+    OutOfSequence,
+    SwarmpyError,
+    TimedOut,
+    Unavailable,
+)
 from swarmpy.stack.plan import StackPlan
 from swarmpy.stack.sameness import DIGEST_LABEL, agrees
 
@@ -112,6 +121,36 @@ def test_a_reference_to_what_no_file_defines_is_refused_by_name() -> None:
         roll_out(client, a_plan(secrets=()), DETACHED, Said())
 
 
+@pytest.mark.parametrize(
+    ("refusal", "error", "told"),
+    [
+        (Conflict("service shop_web: its name is taken"), Conflict, "service shop_web: its name is taken"),
+        (Conflict("its name is taken"), Conflict, "service shop_web: its name is taken"),
+        (Forbidden("service shop_web: privileged"), Forbidden, "service shop_web: privileged"),
+        (OutOfSequence(), Conflict, "service shop_web: update out of sequence: someone else was faster; deploy again"),
+    ],
+)
+def test_a_refused_write_takes_back_what_was_made_for_it_and_is_named_once(
+    refusal: SwarmpyError, error: type[SwarmpyError], told: str
+) -> None:
+    client, said = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}]), Said()
+    client.refusals["POST /services/create"] = refusal
+    with pytest.raises(error) as caught:
+        roll_out(client, a_plan(), DETACHED, said)
+    assert (type(caught.value), str(caught.value)) == (error, told)
+    assert client.told[-1] == "DELETE /secrets/id%20of%20shop_key"
+
+
+@pytest.mark.parametrize("error", [TimedOut("no answer in time"), Unavailable("lost the manager")])
+def test_where_nobody_knows_whether_it_was_written_nothing_is_taken_back(error: SwarmpyError) -> None:
+    client = ScriptedClient(configs=[{"ID": "c-1", "Spec": {"Name": "theirs"}}])
+    client.refusals["POST /services/create"] = error
+    with pytest.raises(type(error)) as caught:
+        roll_out(client, a_plan(), DETACHED, Said())
+    assert caught.value is error
+    assert client.told == ["POST /secrets/create", "POST /services/create"]
+
+
 def old_things() -> dict[str, list[dict[str, Any]]]:
     def old(name: str) -> dict[str, Any]:
         return {"ID": f"old-{name}", "Version": {"Index": 1}, "Spec": {"Name": name, "Labels": STACK}}
@@ -139,7 +178,7 @@ def test_what_cannot_be_pruned_is_named_and_keeps_nothing_else(capsys: pytest.Ca
         "DELETE /secrets/old-shop_pass",
         "DELETE /configs/old-shop_file",
     ]
-    assert capsys.readouterr().err == "swarmpy: secret shop_pass is kept: secret 'shop_pass' is in use by other\n"
+    assert capsys.readouterr().err == "swarmpy: secret shop_pass stays: secret 'shop_pass' is in use by other\n"
     assert set(said.things) == {"service shop_gone", "network shop_n", "config shop_file"}
 
 
@@ -175,12 +214,28 @@ def test_what_prune_keeps_is_told_also_when_the_waiting_ends_badly(capsys: pytes
     manner = Manner(timedelta(0), detach=False, form="table", prune=True)
     with pytest.raises(Unavailable):
         roll_out(client, a_plan(services=(), secrets=(), external_configs=()), manner, Said())
+    assert [call.body["State"] for call in client.calls if call.path.endswith("/outcome")] == ["deploying", "unknown"]
+    assert client.calls[-1].body["Reason"] == "no manager answers"
     told = capsys.readouterr().err.splitlines()
     assert told[-3:] == [
         "swarmpy: network shop_n is kept until a deployment succeeds",
         "swarmpy: secret shop_pass is kept until a deployment succeeds",
         "swarmpy: config shop_file is kept until a deployment succeeds",
     ]
+
+
+def test_of_a_service_whose_update_is_paused_by_hand_nobody_says_that_it_runs_as_wished(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    wish = {"Name": "shop_web", "Labels": STACK, "TaskTemplate": {"ContainerSpec": {"Image": "x:1"}}}
+    update = {"State": "paused", "Message": "paused by hand"}
+    service = {"ID": "s-1", "Version": {"Index": 1}, "Spec": wish, "UpdateStatus": update}
+    task = {"ID": "t-1", "ServiceID": "s-1", "Slot": 1, "DesiredState": "running", "Status": {"State": "running"}}
+    client = ScriptedClient(**{**old_things(), "services": [service], "tasks": [task]})
+    manner = Manner(timedelta(seconds=9), detach=False, form="quiet", prune=True)
+    assert roll_out(client, a_plan(services=(wish,), secrets=(), external_configs=()), manner, Said()) == 0
+    assert client.calls[-1].body == {"State": "unknown", "Reason": "shop_web: its update is still paused by hand"}
+    assert "swarmpy: secret shop_pass is kept until a deployment succeeds" in capsys.readouterr().err.splitlines()
 
 
 def test_a_stack_goes_whole_services_first() -> None:

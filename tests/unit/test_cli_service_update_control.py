@@ -13,6 +13,8 @@ from support.builders import a_cluster, a_node, a_task
 from support.served import served_api
 
 from manager.objects import Service
+from swarmpy.cli.awaited import is_changed
+from swarmpy.client import Client
 from swarmpy.models.service import UpdateState, UpdateStatus
 
 IMAGES = ("web:1", "web:2", "web:3")
@@ -21,11 +23,11 @@ IMAGES = ("web:1", "web:2", "web:3")
 class Shell:
     def __init__(self, api: Api, socket: Path) -> None:
         self.api = api
-        self._host = f"unix://{socket}"
+        self.host = f"unix://{socket}"
 
     async def run(self, *words: str) -> tuple[int, str, str]:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "swarmpy.cli", "-H", self._host, "service", *words, env=dict(os.environ),
+            sys.executable, "-m", "swarmpy.cli", "-H", self.host, "service", *words, env=dict(os.environ),
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         out, err = await asyncio.wait_for(process.communicate(), 30)
@@ -121,6 +123,31 @@ async def test_an_update_that_changes_nothing_is_not_failed_by_a_rollback_before
     await shell.stands(UpdateState.ROLLBACK_COMPLETED)
     code, _, err = await shell.run("update", "--image", "web:3", "web")
     assert (code, err) == (0, "")
+
+
+async def test_a_service_whose_update_is_paused_by_hand_is_scaled_and_that_is_no_failure(shell: Shell) -> None:
+    await shell.run("update", "-d", "--update-monitor", "1ms", "web")
+    await shell.stands(UpdateState.UPDATING)
+    await shell.run("pause", "web")
+    await shell.all_run()
+    service = shell.service
+    await shell.api.keep(a_task("former", service.id, slot=2, version=service.spec_version - 1, node="n1"))
+    code, out, err = await shell.run("scale", "web=2")
+    assert (code, err) == (
+        0,
+        "swarmpy: web: its update is still paused by hand; `swarmpy service continue web` takes it up again\n",
+    )
+    assert out.splitlines()[0] == "web scaled to 2"
+    assert out.splitlines()[-1].startswith("web: 2/2 running")
+
+
+async def test_what_the_loop_writes_meanwhile_is_no_new_wish(shell: Shell) -> None:
+    with Client(shell.host) as client:
+        before = await asyncio.to_thread(client.get, "/services/web")
+        await shell.stands(UpdateState.ROLLBACK_COMPLETED)
+        assert not await asyncio.to_thread(is_changed, client, before)
+        await shell.run("update", "-d", "--label-add", "a=b", "web")
+        assert await asyncio.to_thread(is_changed, client, before)
 
 
 async def test_what_to_do_about_a_paused_update_is_said_in_commands(shell: Shell) -> None:

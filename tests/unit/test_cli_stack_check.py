@@ -1,5 +1,6 @@
 """A stack that the cluster would refuse: told before anything is written, each fault with its place in the file."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ import pytest
 from support.shell import Shell, running_shell
 
 from swarmpy.cli.checking import check
-from swarmpy.client import LARGEST_BODY, Client
+from swarmpy.client import Client
 from swarmpy.errors import BadRequest, Conflict, Forbidden, NotFound, SwarmpyError
+from swarmpy.limits import LARGEST_BODY
 from swarmpy.stack.changes import Act, Kind, Operation
 from swarmpy.stack.plan import StackPlan
 
@@ -159,14 +161,53 @@ def test_the_data_of_what_is_new_do_not_travel_to_be_judged() -> None:
 
 def test_a_stack_larger_than_a_request_is_asked_about_in_portions_and_a_fault_is_told_once() -> None:
     wrong = {"Kind": "network", "Name": "shop_n", "Message": "wrong", "Status": 400}
-    client = Answering([wrong], [wrong])
+    client = Answering(*([[wrong]] * 5))
     large = {"a": "x" * (LARGEST_BODY // 3)}
     services = [creating(Kind.SERVICE, f"shop_{number}", Labels=large) for number in range(4)]
     with pytest.raises(BadRequest) as caught:
         check(client, NOWHERE, [creating(Kind.NETWORK, "shop_n"), *services])
     assert str(caught.value) == "network shop_n: wrong"
     asked = [[write["Name"] for write in writes] for writes in client.asked]
-    assert asked == [["shop_n", "shop_0", "shop_1"], ["shop_n", "shop_2", "shop_3"]]
+    assert asked == [["shop_n"], *(["shop_n", f"shop_{number}"] for number in range(4))]
+
+
+def test_what_services_refer_to_is_divided_too_and_goes_along_with_them_in_short() -> None:
+    client = Answering([], [], [], [])
+    text, subnet = "x" * (400 << 10), {"Config": [{"Subnet": "10.9.0.0/16"}]}
+    secrets = [creating(Kind.SECRET, f"shop_{number}", Data="eA==", Labels={"a": text}) for number in range(2)]
+    network = creating(Kind.NETWORK, "shop_n", IPAM=subnet, Labels={"a": "b"})
+    renewed = Operation(Act.UPDATE, Kind.CONFIG, "shop_c", "c-1", 7, {"Name": "shop_c"})
+    check(client, NOWHERE, [network, *secrets, renewed, creating(Kind.SERVICE, "shop_web")])
+    assert [[write["Name"] for write in writes] for writes in client.asked] == [
+        ["shop_n"],
+        ["shop_n", "shop_0"],
+        ["shop_n", "shop_0", "shop_1"],
+        ["shop_n", "shop_0", "shop_1", "shop_c", "shop_web"],
+    ]
+    assert client.asked[3][:2] == [
+        {"Kind": "network", "Name": "shop_n", "Spec": {"Name": "shop_n", "IPAM": subnet}},
+        {"Kind": "secret", "Name": "shop_0", "Spec": {"Name": "shop_0"}, "Size": 1},
+    ]
+
+
+def test_a_stack_of_many_large_secrets_is_no_larger_than_requests_are() -> None:
+    """Data travel where they are to be compared."""
+    client = Answering(*([[]] * 9))
+    data = "x" * (600 << 10)
+    body = {"Name": "shop_k", "Data": data}
+    secrets = [Operation(Act.COMPARE, Kind.SECRET, f"shop_{n}", f"s-{n}", 7, body) for n in range(8)]
+    check(client, NOWHERE, [*secrets, creating(Kind.SERVICE, "shop_web")])
+    assert max(len(json.dumps(writes)) for writes in client.asked) < LARGEST_BODY
+    assert [write["Name"] for write in client.asked[-1]][-1] == "shop_web"
+
+
+def test_what_fits_no_question_beside_what_it_needs_is_left_to_its_write() -> None:
+    client = Answering([], [])
+    service = creating(Kind.SERVICE, "shop_web", Labels={"a": "x" * (LARGEST_BODY - 2000)})
+    networks = [creating(Kind.NETWORK, f"shop_{number}", Labels={"a": "x" * 9000}) for number in range(30)]
+    check(client, NOWHERE, [*networks, service])
+    assert sum(len(writes) for writes in client.asked) >= 30
+    assert not any(write["Name"] == "shop_web" for writes in client.asked for write in writes)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Where a rollback goes: to what is known to have run, never to what is already there or cannot be any more."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from swarmpy.cli.way_back import WayBack, way_back
+from swarmpy.cli.way_back import WayBack, ended, waited_for, way_back
+
+END = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def listed(*states: str, like: dict[int, int] | None = None, **missing: list[str]) -> list[dict[str, Any]]:
@@ -56,3 +59,22 @@ def test_why_others_are_passed_over_is_said() -> None:
             "revision 2 is not known to have run",
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "later", "told"),
+    [
+        ("deploying", waited_for(END), 0, "deploying"),
+        ("deploying", waited_for(END), 120, "unknown: whoever waited never told how it ended"),
+        # Of a client from before there was a time.
+        ("deploying", "", 120, "deploying"),
+        ("deploying", "waited for until supper", 120, "deploying"),
+        ("failed", "it crashed", 120, "failed: it crashed"),
+        ("converged", "", 120, "converged"),
+    ],
+)
+def test_who_waits_no_more_and_told_no_end_is_not_said_to_deploy(
+    state: str, reason: str, later: float, told: str
+) -> None:
+    revision = {"Outcome": {"State": state, "Reason": reason}}
+    assert ended(revision, END + timedelta(seconds=later)) == told

@@ -42,3 +42,10 @@ def test_a_chain_of_5000_is_followed_to_its_end(last: str) -> None:
         return (str(int(name) + 1),) if int(name) < 5000 else tuple(filter(None, [last]))
 
     assert len(circle_through("0", needs)) == (5002 if last else 0)
+
+
+def test_the_same_label_is_parsed_once_unless_it_is_long() -> None:
+    label, long = ({name: "service_started"} for name in ("db", "d" * 3000))
+    assert depends_on(render_depends_on(label)) is depends_on(render_depends_on(label))
+    assert dict(depends_on(render_depends_on(long))) == long
+    assert depends_on(render_depends_on(long)) is not depends_on(render_depends_on(long))

@@ -1,5 +1,7 @@
 """Placeholders that some node could fill in, and those that none can."""
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from support.assignments import an_assignment
 
 from agent.task.templates import NodeFacts, fields_of
 from swarmpy.errors import BadRequest
-from swarmpy.templating import FIELDS, FILE_FUNCTIONS, check_template
+from swarmpy.templating import FIELDS, FILE_FUNCTIONS, check_template, expand, filled, placeholders
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,25 @@ def test_what_no_node_fills_in_is_refused_with_its_line(text: str, sentence: str
     with pytest.raises(BadRequest) as caught:
         check_template(text)
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["{" * 500_000, "{{" * 250_000 + "}}", "{{.Task.ID}}" * 40_000 + "{{", '{{index .Service.Labels "' * 20_000]
+)
+def test_a_long_text_is_judged_at_once(text: str) -> None:
+    began = perf_counter()
+    with pytest.raises(BadRequest):
+        check_template(text)
+    with pytest.raises(BadRequest) as caught:
+        expand(text, dict.fromkeys(FIELDS, ""), "it")
+    assert perf_counter() - began < 5
+    assert len(str(caught.value)) < 1000
+
+
+def test_braces_beside_placeholders_are_text() -> None:
+    assert expand("{ {{.Task.ID}} } }} {", {".Task.ID": "t"}, "it") == "{ t } }} {"
+    assert filled("a{{.Task.ID}}b{{.Foo}}{{", str.lower) == "a.task.idb.foo{{"
+    assert placeholders("a{{ x }}b{{}}c{{d") == (" x ", "")
 
 
 def test_functions_are_for_files() -> None:

@@ -8,11 +8,12 @@ from starlette.responses import StreamingResponse
 
 from manager.api import events
 from manager.api.dependencies import Context
-from manager.api.filters import Filters, parse_filters, shortened
+from manager.api.filters import Filters, parse_filters
 from manager.api.journal import Journal, Listener
 from swarmpy.clock import Clock, within
 from swarmpy.errors import BadRequest
 from swarmpy.models.event import Event
+from swarmpy.shown import shown
 
 router = APIRouter()
 
@@ -39,7 +40,7 @@ def parse_moment(name: str, text: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as cause:
-        raise BadRequest(f"invalid {name} {shortened(text)}: use unix seconds or RFC 3339") from cause
+        raise BadRequest(f"invalid {name} {shown(text)}: use unix seconds or RFC 3339") from cause
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 

@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture
-from manager.api.filters import parse_flag, shortened
+from manager.api.filters import parse_flag
 from manager.api.log_lines import MULTIPLEXED, RAW, STDERR, LineLayout
 from manager.api.log_reader import FindTasks, Incomplete, LogReader, Wanted
 from manager.api.lookup import find_service, find_task
@@ -19,6 +19,7 @@ from manager.objects import Task
 from swarmpy.errors import BadRequest
 from swarmpy.models.base import rfc3339
 from swarmpy.models.task import TaskSpec
+from swarmpy.shown import shown
 from swarmpy.wire import LogOptions
 
 router = APIRouter()
@@ -121,7 +122,7 @@ def _seconds(text: str | None) -> float:
     except ValueError:
         seconds = nan
     if not abs(seconds) <= _FAR:
-        raise BadRequest(f"invalid since {shortened(text or '')}: use unix seconds")
+        raise BadRequest(f"invalid since {shown(text or '')}: use unix seconds")
     return seconds
 
 
@@ -131,4 +132,4 @@ def _tail(text: str | None) -> int | None:
         return None
     if text is not None and text.isdecimal() and len(text) < _DIGITS:
         return int(text)
-    raise BadRequest(f"invalid tail {shortened(text or '')}: use all or a number of lines")
+    raise BadRequest(f"invalid tail {shown(text or '')}: use all or a number of lines")

@@ -24,8 +24,11 @@ from manager.api.problems import read_body
 from manager.api.views.services import revision_documents, service_document
 from manager.objects import Service
 from manager.state import State
+from swarmpy.container_values import is_number_within
 from swarmpy.errors import BadRequest
 from swarmpy.models.service import ServiceSpec
+
+_HIGHEST = 2**63 - 1
 
 router = APIRouter(prefix="/services")
 
@@ -119,7 +122,7 @@ async def roll_back(
     """To any revision that is kept. Without a `version`, whatever the service is by now."""
     now = context.clock.now()
     index = None if version is None else parse_version("service", version)
-    if not (to or "").isascii() or not (to or "").isdecimal():
+    if not is_number_within(to or "", 0, _HIGHEST):
         raise BadRequest("rollback needs to=N, the number of one of the service's revisions")
     number = int(to or "")
     return await _changed(

@@ -1,6 +1,5 @@
 """/stacks, beyond Docker: services grouped by the label that `stack deploy` gives them, and what was deployed when."""
 
-import json
 from contextlib import suppress
 
 from fastapi import APIRouter, Request
@@ -10,17 +9,20 @@ from manager.admission.check import KEPT, MODELS, Intended, Rehearsal
 from manager.admission.stack import admit_forgetting, admit_outcome, admit_revision, find_revision, revisions_of
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Picture, carry_out, in_portions
-from manager.api.filters import shortened
-from manager.api.problems import parse_document, read_body
+from manager.api.problems import parse_object, read_body
 from manager.api.routers.secrets import has_same_data
 from manager.api.steps import each
 from manager.api.views.stacks import revision_document, revision_lines, stack_documents
 from manager.state import State
+from swarmpy.container_values import is_number_within
 from swarmpy.errors import BadRequest, NotFound
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.secret import SecretSpec
 from swarmpy.models.stack import IntendedWrite, StackCheck, StackFault, StackOutcome, StackWish
+from swarmpy.shown import shown
 from swarmpy.stack.names import fault_of_name
+
+_HIGHEST = 2**63 - 1
 
 router = APIRouter(prefix="/stacks")
 
@@ -33,7 +35,7 @@ async def list_stacks(state: Picture) -> JSONResponse:
 @router.get("/{name}/revisions")
 async def list_revisions(name: str, state: Picture) -> JSONResponse:
     """Newest first; empty for a stack that nobody deployed."""
-    return JSONResponse(revision_lines(state, tuple(reversed(revisions_of(state, name)))))
+    return JSONResponse(await in_portions(revision_lines(state, tuple(reversed(revisions_of(state, name))))))
 
 
 @router.get("/{name}/revisions/{number}")
@@ -86,7 +88,7 @@ async def check_stack(name: str, request: Request, context: Context, state: Pict
 
 def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intended:
     """Raises `BadRequest` that names the field at fault, as the write itself would."""
-    wish = parse_document(json.dumps(write.spec).encode(), MODELS[write.kind])
+    wish = parse_object(write.spec, MODELS[write.kind])
     same_data = True
     if isinstance(wish, SecretSpec | ConfigSpec) and write.id:
         kind = KEPT[write.kind]
@@ -96,6 +98,6 @@ def _intended(context: ApiContext, state: State, write: IntendedWrite) -> Intend
 
 
 def _parsed(number: str) -> int:
-    if not number.isdecimal():
-        raise BadRequest(f"revision {shortened(number)} is no number")
+    if not is_number_within(number, 0, _HIGHEST):
+        raise BadRequest(f"revision {shown(number)} is no number")
     return int(number)

@@ -4,8 +4,9 @@ what was deployed of them. Pure."""
 from collections.abc import Sequence
 from typing import Any
 
-from manager.admission.stack import missing_of, newest_like
+from manager.admission.stack import digest_of, missing_of
 from manager.api.lookup import visible_networks, visible_services
+from manager.api.steps import Steps, each
 from manager.api.views.services import service_status
 from manager.objects import StackRevision
 from manager.state import State
@@ -38,20 +39,23 @@ def stack_documents(state: State) -> list[dict[str, Any]]:
     return [stacks[name] for name in sorted(stacks)]
 
 
-def revision_lines(state: State, known: Sequence[StackRevision]) -> list[dict[str, Any]]:
-    """Revisions of one stack without their specs: what a list shows. `Missing` is what one needs and is gone; `Newest`
-    is the number of the newest that has the same wish."""
-    return [
-        {
+def revision_lines(state: State, known: Sequence[StackRevision]) -> Steps[list[dict[str, Any]]]:
+    """Revisions of one stack, newest first, without their specs: what a list shows. `Missing` is what one needs and is
+    gone; `Newest` is the number of the newest that has the same wish."""
+    newest: dict[str, int] = {}
+
+    def line(revision: StackRevision) -> dict[str, Any]:
+        like = newest.setdefault(revision.wish_digest or digest_of(revision.wish), revision.number)
+        return {
             "Number": revision.number,
             "CreatedAt": rfc3339(revision.created_at),
             "Services": [spec.name for spec in revision.wish.services],
             "Outcome": revision.outcome.to_docker(),
             "Missing": list(missing_of(state, revision.wish)),
-            "Newest": newest_like(known, revision),
+            "Newest": like,
         }
-        for revision in known
-    ]
+
+    return each(known, line)
 
 
 def revision_document(revision: StackRevision) -> dict[str, Any]:
