@@ -32,6 +32,7 @@ PURE = (
     "swarmpy/membership.py",
     "swarmpy/templating.py",
     "swarmpy/tokens.py",
+    "swarmpy/ulimits.py",
     "swarmpy/wire.py",
     "swarmpy/models/*.py",
     "swarmpy/stack/*.py",

@@ -195,8 +195,10 @@ async def test_a_network_that_was_made_as_the_file_says_is_kept_and_one_that_wou
     revision = shell.api.state.revision
     said = await shell.run(*DEPLOY)
     assert (said.code, shell.api.state.revision) == (5, revision)
-    assert said.err == (
-        "swarmpy: network shop_n is there with other settings (Internal True -> False); networks never change: "
+    place, _, sentence = said.err.partition(": network ")
+    assert place.startswith("swarmpy: s.yaml:")
+    assert sentence == (
+        "n: shop_n is there with other settings (Internal True -> False); networks never change: "
         "give it another name, or remove it first\n"
     )
 
