@@ -8,6 +8,7 @@ import os
 import select
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -35,12 +36,19 @@ def read_text(file: str | Path, largest: int = LARGEST_TEXT) -> str:
         raise ValueError("is no UTF-8 text") from None
 
 
-def read_bytes(file: str | Path, largest: int) -> bytes:
-    """Of the file, of a pipe or a device as well; `-` is standard input."""
+def _told(text: str) -> None:
+    click.echo(f"swarmpy: {text}", err=True)
+
+
+def read_bytes(
+    file: str | Path, largest: int, *, patience_ms: int = _PATIENCE_MS, say: Callable[[str], None] = _told
+) -> bytes:
+    """Of the file, of a pipe or a device as well; `-` is standard input. Of a pipe that nobody writes into for
+    `patience_ms` it is said what is waited for."""
     if file == STDIN:
         data = sys.stdin.buffer.read(largest + 1)
     else:
-        with os.fdopen(_opened(file), "rb") as stream:
+        with os.fdopen(_opened(file, patience_ms, say), "rb") as stream:
             data = stream.read(largest + 1)
     if len(data) > largest:
         raise ValueError(f"holds more than {_size(largest)}, and no more is read")
@@ -53,15 +61,14 @@ def check_standard_input(*files: str) -> None:
         raise BadRequest(f"standard input ({STDIN}) is given {files.count(STDIN)} times, and can be read only once")
 
 
-def _opened(file: str | Path) -> int:
-    """Of a pipe without a writer it is told what is waited for."""
+def _opened(file: str | Path, patience_ms: int, say: Callable[[str], None]) -> int:
     descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
-            if not poll.poll(_PATIENCE_MS):
-                click.echo(f"swarmpy: {file} is a pipe: waiting until someone writes into it", err=True)
+            if not poll.poll(patience_ms):
+                say(f"{file} is a pipe: waiting until someone writes into it")
                 poll.poll()
         os.set_blocking(descriptor, True)
     except BaseException:

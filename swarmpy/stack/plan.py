@@ -13,7 +13,7 @@ from swarmpy.stack.keys import judge
 from swarmpy.stack.names import fault_of_name, with_stack_label
 from swarmpy.stack.objects import Contents, external_objects, made_objects
 from swarmpy.stack.places import Places, places_of
-from swarmpy.stack.sound import place_in_whole
+from swarmpy.stack.sound import in_whole
 from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, marked
 
 NO_CONTENTS: Contents = {}
@@ -155,20 +155,17 @@ def _no_services(left_out: LeftOut) -> str:
 
 def _in_whole(found: Sequence[tuple[Path, str]], known: Sequence[Problem]) -> list[tuple[Path, str]]:
     """What is known to be wrong is no part of what was converted."""
-    cut = [problem.where for problem in known]
-    return [(place_in_whole(path, cut), text) for path, text in found]
+    places = in_whole([path for path, _ in found], [problem.where for problem in known if problem.where])
+    return [(path, text) for path, (_, text) in zip(places, found, strict=True)]
 
 
 def _marked(found: Sequence[tuple[Path, str]], trees: Sequence[Map], known: Sequence[Problem]) -> list[Problem]:
     """The faults with their places. Of what is known to be wrong, and of what holds that, nothing more is said: it may
     be wrong no more once the known is mended."""
-    wrong = [problem.where for problem in known if problem.where]
+    wrong = {problem.where for problem in known if problem.where}
+    holders = {where[:end] for where in wrong for end in range(1, len(where) + 1)}
     return [
         marked(trees, path, text)
         for path, text in found
-        if not any(_is_within(path, where) or _is_within(where, path) for where in wrong)
+        if path not in holders and not any(path[:end] in wrong for end in range(1, len(path) + 1))
     ]
-
-
-def _is_within(path: Path, outer: Path) -> bool:
-    return bool(outer) and path[: len(outer)] == outer

@@ -31,6 +31,7 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Whole:
     least: int | None = None
+    most: int | None = None
     word: str = "a whole number"
 
 
@@ -191,6 +192,8 @@ def _check_scalar(shape: Text | Whole, node: Node, path: Path) -> Iterator[Probl
     means: object = value if isinstance(shape, Whole) else None
     if isinstance(shape, Whole) and shape.least is not None and isinstance(value, int) and value < shape.least:
         yield Problem(node.mark, path, f"must be at least {shape.least}, and {value} is less")
+    if isinstance(shape, Whole) and shape.most is not None and isinstance(value, int) and value > shape.most:
+        yield Problem(node.mark, path, f"must be at most {shape.most}, and {value} is more")
     if isinstance(shape, Text) and shape.choices and value not in shape.choices:
         yield Problem(node.mark, path, f"{value!r} is none of {', '.join(shape.choices)}")
     if isinstance(shape, Text) and shape.reads is not None:

@@ -1,8 +1,8 @@
 """What of a file can be read on when something is wrong with it, so that the rest is said in the same round. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import count, islice
 
 from swarmpy.stack import schema
 from swarmpy.stack.canonical import conflicts_of, version_of
@@ -20,7 +20,7 @@ def sound_part(tree: Map, unfilled: Sequence[Problem]) -> tuple[Map | None, list
     problems = list(unfilled)
     cut = [problem.where for problem in unfilled]
     sound = _without(tree, cut)
-    found = [replace(problem, where=place_in_whole(problem.where, cut)) for problem in _problems_of(sound)]
+    found = _found_in(sound, cut)
     # Of what holds an unfilled value the schema may say that the value is missing.
     problems += [one for one in found if not any(_holds(one.where, other.where) for other in unfilled)]
     while found:
@@ -29,20 +29,34 @@ def sound_part(tree: Map, unfilled: Sequence[Problem]) -> tuple[Map | None, list
         cut += [problem.where for problem in found]
         sound = _without(tree, cut)
         # Without a part that is wrong, what held it may lack a part that it must have.
-        found = [replace(problem, where=place_in_whole(problem.where, cut)) for problem in _problems_of(sound)]
+        found = _found_in(sound, cut)
     return sound, problems
 
 
-def place_in_whole(path: Path, cut: Iterable[Path]) -> Path:
-    """Where a thing of what is sound stands in the file as it is, without what was `cut`: in lists it was further
+def in_whole(paths: Sequence[Path], cut: Iterable[Path]) -> list[Path]:
+    """Where things of what is sound stand in the file as it is, without what was `cut`: in lists they were further
     behind."""
-    paths = frozenset(map(_up_to_an_item, cut))
-    at = next((at for at, part in enumerate(path) if isinstance(part, int)), None)
-    if at is None:
+    items = {path for path in map(_up_to_an_item, cut) if path and isinstance(path[-1], int)}
+    lists: dict[Path, list[int]] = {}
+    for *before, index in sorted(items, key=lambda path: int(path[-1])):
+        here = lists.setdefault(tuple(before), [])
+        # How many are left before it.
+        here.append(int(index) - len(here))
+    return [_shifted(path, lists) for path in paths]
+
+
+def _shifted(path: Path, lists: Mapping[Path, Sequence[int]]) -> Path:
+    at = next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))
+    if at == len(path) or path[:at] not in lists:
         return path
-    gone = {one[-1] for one in paths if len(one) == at + 1 and one[:at] == path[:at]}
-    left = (index for index in count() if index not in gone)
-    return (*path[:at], next(islice(left, int(path[at]), None)), *path[at + 1 :])
+    index = int(path[at])
+    return (*path[:at], index + bisect_right(lists[path[:at]], index), *path[at + 1 :])
+
+
+def _found_in(sound: Map, cut: Sequence[Path]) -> list[Problem]:
+    found = _problems_of(sound)
+    places = in_whole([problem.where for problem in found], cut)
+    return [replace(problem, where=where) for problem, where in zip(found, places, strict=True)]
 
 
 def _problems_of(tree: Map) -> list[Problem]:
