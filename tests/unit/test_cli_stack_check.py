@@ -164,10 +164,16 @@ def test_a_manager_that_knows_no_such_question_is_not_waited_for() -> None:
     assert len(client.asked) == 1
 
 
-@pytest.mark.parametrize("message", ["service shop_web already exists", "update out of sequence"])
-def test_what_came_into_being_meanwhile_is_of_someone_who_was_faster(message: str) -> None:
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("service shop_web already exists", "service shop_web already exists"),
+        ("update out of sequence", "service shop_web: update out of sequence"),
+    ],
+)
+def test_what_came_into_being_meanwhile_is_of_someone_who_was_faster(message: str, told: str) -> None:
     client = Answering([fault("shop_web", 409, message)])
-    with pytest.raises(Conflict, match=f"^service shop_web: {message}: someone else was faster; deploy again$"):
+    with pytest.raises(Conflict, match=f"^{told}: someone else was faster; deploy again$"):
         check(client, NOWHERE, [creating(Kind.SERVICE, "shop_web")])
 
 
