@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
+from typing import NoReturn
 
 from agent.engine.port import Engine
 from agent.files import Files
@@ -14,6 +15,7 @@ from agent.flights import Flights
 from agent.network.shares import Shares
 from agent.task.container import CreateRequest, create_request
 from agent.task.events import (
+    CheckSaid,
     Created,
     Event,
     Exited,
@@ -35,6 +37,7 @@ from agent.task.instructions import (
     SignalContainer,
     StartContainer,
     WakeAfter,
+    WatchCheck,
 )
 from agent.task.mounts import volume_obstacle, volumes_with_a_driver
 from agent.task.names import network_id_of, network_name
@@ -53,6 +56,9 @@ async def nobody_serves(network_id: str) -> None:
 
 
 PROGRESS_EVERY = 1.0
+# How soon a health check is looked at, and how seldom in the end: what it prints is news that costs a write.
+FIRST_LOOK = timedelta(seconds=1)
+LONGEST_BETWEEN_LOOKS = timedelta(seconds=10)
 
 
 class Performer:
@@ -96,6 +102,8 @@ class Performer:
                     return await self._create(run)
                 case StartContainer(container_id):
                     return await self._start(run, container_id)
+                case WatchCheck(container_id):
+                    await self._watch_check(container_id, tell)
                 case SignalContainer(container_id, signal):
                     return await self._signal(container_id, signal)
                 case RemoveContainer(container_id):
@@ -240,6 +248,15 @@ class Performer:
             return Started(await self._engine.inspect(container_id))
         except NotFound:
             return Vanished()
+
+    async def _watch_check(self, container_id: str, tell: Tell) -> NoReturn:
+        """Whoever follows the engine says what comes of the check, and of an engine that is away."""
+        pause = FIRST_LOOK
+        while True:
+            await self._clock.sleep(pause)
+            pause = min(2 * pause, LONGEST_BETWEEN_LOOKS)
+            with suppress(SwarmpyError):
+                tell(CheckSaid((await self._engine.inspect(container_id)).health_output))
 
     async def _signal(self, container_id: str, signal: str) -> Event | None:
         try:

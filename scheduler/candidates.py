@@ -1,8 +1,9 @@
 """The nodes that may take the next task of one service, best first, for as long as the service is being placed.
 
-The order is the scheduler's law of ranking: at each level of spreading the branch with the fewest tasks of the
-service, then the node with the fewest tasks of the service, the least reserved share, the fewest tasks, the lowest
-id. Between equal branches the best node decides.
+The order is the scheduler's law of ranking: at each level of spreading the least crowded branch, then the least
+crowded node, the least reserved share, the fewest tasks, the lowest id. Between equal branches the best node decides.
+Crowded is where many tasks of the spec version are that is being placed, and between equals many of the service: those
+of other versions are about to go, so what counts is how the new ones lie when they have gone.
 
 A leaf holds the nodes of one branch. Those without a task of the service come from the pool's standing order, which
 a cursor walks once: what it has passed was refused, and placing only ever takes room away. Those that have tasks of
@@ -16,9 +17,17 @@ from typing import Any, Protocol
 from scheduler.load import Entry, NodeLoad
 from scheduler.plans import Path, Pool
 
-# (tasks of the service, reserved share, tasks, id, load), or, for a branch, (tasks of the service, rank of the best).
+# (crowd, reserved share, tasks, id, load), or, for a branch, (crowd, rank of the best).
 Rank = tuple[Any, ...]
 Admits = Callable[[NodeLoad], bool]
+
+
+def crowd(of_version: int, of_service: int) -> int:
+    """Both counts as one number, for it is compared more often than all else."""
+    return (of_version << 32) + of_service
+
+
+ONE_MORE = crowd(1, 1)
 
 
 class Candidates(Protocol):
@@ -45,19 +54,19 @@ class Lone:
 class Leaf:
     """The nodes of one branch. `rank` is that of the best, None when no node is left."""
 
-    __slots__ = ("_admits", "_crowded", "_fresh", "count", "rank")
+    __slots__ = ("_admits", "_crowded", "_fresh", "crowd", "rank")
 
     def __init__(self, fresh: Iterator[Entry], admits: Admits) -> None:
-        self.count = 0
+        self.crowd = 0
         self.rank: Rank | None = None
         self._fresh = fresh
         self._admits = admits
         self._crowded: list[Rank] = []
 
-    def add_crowded(self, node: NodeLoad, count: int) -> None:
+    def add_crowded(self, node: NodeLoad, crowd: int) -> None:
         """A node of this leaf that has tasks of the service from before. To be told before `settle`."""
         if self._admits(node):
-            self._crowded.append((count, *node.entry()))
+            self._crowded.append((crowd, *node.entry()))
 
     def settle(self) -> None:
         """Find the first best node."""
@@ -70,14 +79,14 @@ class Leaf:
 
     def advance(self) -> None:
         assert self.rank is not None
-        count, node = self.rank[0], self.rank[4]
-        self.count += 1
+        crowd, node = self.rank[0], self.rank[4]
+        self.crowd += ONE_MORE
         fits_more = self._admits(node)
-        if count == 0:
+        if crowd == 0:
             if fits_more:
-                heappush(self._crowded, (1, *node.entry()))
+                heappush(self._crowded, (ONE_MORE, *node.entry()))
         elif fits_more:
-            heapreplace(self._crowded, (count + 1, *node.entry()))
+            heapreplace(self._crowded, (crowd + ONE_MORE, *node.entry()))
         else:
             heappop(self._crowded)
         self._find_best()
@@ -93,10 +102,10 @@ class Leaf:
 class Branch:
     """Evens the service's tasks over its children."""
 
-    __slots__ = ("_best", "children", "count", "rank")
+    __slots__ = ("_best", "children", "crowd", "rank")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.crowd = 0
         self.children: dict[str, Branch | Leaf] = {}
         self._best: list[tuple[int, Rank, Branch | Leaf]] = []
         self.rank: Rank | None = None
@@ -105,7 +114,7 @@ class Branch:
         for child in self.children.values():
             child.settle()
             if child.rank is not None:
-                self._best.append((child.count, child.rank, child))
+                self._best.append((child.crowd, child.rank, child))
         heapify(self._best)
         self.rank = self._best[0][:2] if self._best else None
 
@@ -116,25 +125,25 @@ class Branch:
     def advance(self) -> None:
         child = self._best[0][2]
         child.advance()
-        self.count += 1
+        self.crowd += ONE_MORE
         if child.rank is None:
             heappop(self._best)
         else:
-            heapreplace(self._best, (child.count, child.rank, child))
+            heapreplace(self._best, (child.crowd, child.rank, child))
         self.rank = self._best[0][:2] if self._best else None
 
 
 def spread_tree(
     pools: Mapping[Path, Pool], crowded: Mapping[NodeLoad, tuple[int, Path]], admits: Admits
 ) -> Branch | Leaf:
-    """The candidates of one service. `crowded` has all nodes with tasks of it, candidates or not, with the number of
-    these tasks and the place in the tree: they count for the branches they sit on."""
+    """The candidates of one service. `crowded` has all nodes with tasks of it, candidates or not, with their crowd
+    and their place in the tree: it counts for the branches they sit on."""
     leaves = {path: Leaf(_without(crowded, pool.in_order()), admits) for path, pool in pools.items()}
     root = _assembled(leaves)
-    for node, (count, path) in crowded.items():
-        _count_along(root, path, count)
+    for node, (tasks, path) in crowded.items():
+        _count_along(root, path, tasks)
         if path in leaves and node.info.id in pools[path]:
-            leaves[path].add_crowded(node, count)
+            leaves[path].add_crowded(node, tasks)
     root.settle()
     return root
 
@@ -157,7 +166,7 @@ def _assembled(leaves: Mapping[Path, Leaf]) -> Branch | Leaf:
     return root
 
 
-def _count_along(root: Branch | Leaf, path: Path, count: int) -> None:
+def _count_along(root: Branch | Leaf, path: Path, tasks: int) -> None:
     """Stops where the tree ends: there are no candidates farther on."""
     place: Branch | Leaf | None = root
     for value in path:
@@ -165,4 +174,4 @@ def _count_along(root: Branch | Leaf, path: Path, count: int) -> None:
             return
         place = place.children.get(value)
         if place is not None:
-            place.count += count
+            place.crowd += tasks

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from scheduler.candidates import Admits, Candidates, Lone, spread_tree
+from scheduler.candidates import Admits, Candidates, Lone, crowd, spread_tree
 from scheduler.filters import PASSING, concerned
 from scheduler.load import NodeLoad, PlacedTask
 from scheduler.plans import is_eligible, path_of
@@ -141,8 +141,9 @@ def _candidates(view: ClusterView, group: TaskGroup, admits: Admits, tasks: int)
     plan = view.plan(asked)
     if tasks == 1 and not running:
         return Lone(plan.in_order(), admits)
-    crowded = {view.node(node_id): count for node_id, count in running.items()}
-    return spread_tree(plan.pools, {node: (count, path_of(asked, node)) for node, count in crowded.items()}, admits)
+    current = view.running_version(group.service_id, group.spec_version)
+    crowded = {view.node(node_id): crowd(current.get(node_id, 0), count) for node_id, count in running.items()}
+    return spread_tree(plan.pools, {node: (tasks, path_of(asked, node)) for node, tasks in crowded.items()}, admits)
 
 
 def _with_held(view: ClusterView, group: TaskGroup) -> TaskGroup:
@@ -158,6 +159,7 @@ def _place_with_volumes(
 ) -> list[Placed]:
     """Few nodes have the volumes: they are judged one by one."""
     asked, running = group.requirements, view.running(group.service_id)
+    current = view.running_version(group.service_id, group.spec_version)
     placed: list[Placed] = []
     for task_id in task_ids:
         nodes = map(view.node, frozenset.intersection(*(volume.nodes for volume in asked.held)))
@@ -165,7 +167,8 @@ def _place_with_volumes(
         if not fit:
             break
         best = min(fit, key=lambda n: (
-            n.info.id in failing, n.info.id != group.last_node, running.get(n.info.id, 0), n.entry()[:3]
+            n.info.id in failing, n.info.id != group.last_node,
+            current.get(n.info.id, 0), running.get(n.info.id, 0), n.entry()[:3],
         ))  # fmt: skip
         placed.append(_reserve(view, group, task_id, best))
     return placed

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from scheduler.candidates import spread_tree
+from scheduler.candidates import crowd, spread_tree
 from scheduler.filters import AVAILABLE
 from scheduler.load import NodeLoad, PlacedTask
 from scheduler.plans import NodePool, Path, path_of
@@ -77,7 +77,7 @@ def _staying(
         node = copies.get(node_id) or view.node(node_id)
         left = count - len(given.get(node_id, ()))
         if left:
-            staying[node] = (left, path_of(asked, node))
+            staying[node] = (crowd(left, left), path_of(asked, node))
     return staying
 
 

@@ -5,6 +5,7 @@ Kept by its owner with small changes; never built anew for a pass. Chooses nothi
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from scheduler.classes import NodeClass, NodeClasses
 from scheduler.failures import FailureMemory
@@ -16,6 +17,8 @@ from scheduler.requirements import Requirements, requirements
 from scheduler.volumes import HeldVolume, VolumeMap
 
 __all__ = ["ClusterView", "NetworkRoom", "NodeInfo", "PlacedTask", "Requirements", "node_info", "requirements"]
+
+Key = TypeVar("Key")
 
 
 class ClusterView:
@@ -30,6 +33,7 @@ class ClusterView:
         self._tasks: dict[str, PlacedTask] = {}
         self._strays: dict[str, dict[str, PlacedTask]] = {}
         self._running: dict[str, dict[str, int]] = {}
+        self._of_version: dict[tuple[str, int], dict[str, int]] = {}
         self._classes = NodeClasses()
         self._plans: dict[object, Plan] = {}
         self._plans_generation = 0
@@ -101,6 +105,10 @@ class ClusterView:
         """Node id -> how many of the service's tasks are there and not leaving; nodes with none are left out."""
         return self._running.get(service_id, _NONE)
 
+    def running_version(self, service_id: str, spec_version: int) -> Mapping[str, int]:
+        """The same, of one version of its spec."""
+        return self._of_version.get((service_id, spec_version), _NONE)
+
     def held(self, volumes: Iterable[str], presumed: str = "") -> tuple[HeldVolume, ...]:
         """Those of the volumes that are, or will be, on some nodes. `presumed` is a node that has them, should no other
         be known to."""
@@ -141,17 +149,13 @@ class ClusterView:
         task = self._tasks[task.id] = node.add(task)
         self._classes.of(task.node_id).touch(node)
         if not task.leaving:
-            counts = self._running.setdefault(task.service_id, {})
-            counts[task.node_id] = counts.get(task.node_id, 0) + 1
+            _count(self._running, task.service_id, task.node_id)
+            _count(self._of_version, (task.service_id, task.spec_version), task.node_id)
         return task
 
     def _discount(self, task: PlacedTask) -> None:
-        counts = self._running[task.service_id]
-        counts[task.node_id] -= 1
-        if not counts[task.node_id]:
-            del counts[task.node_id]
-            if not counts:
-                del self._running[task.service_id]
+        _discount(self._running, task.service_id, task.node_id)
+        _discount(self._of_version, (task.service_id, task.spec_version), task.node_id)
 
     def _evict(self, node_id: str) -> tuple[PlacedTask, ...]:
         """Forget the node; the answer is its tasks, which are then of no node."""
@@ -163,6 +167,20 @@ class ClusterView:
             if not task.leaving:
                 self._discount(task)
         return tuple(node.tasks.values())
+
+
+def _count(counts: dict[Key, dict[str, int]], key: Key, node_id: str) -> None:
+    of_key = counts.setdefault(key, {})
+    of_key[node_id] = of_key.get(node_id, 0) + 1
+
+
+def _discount(counts: dict[Key, dict[str, int]], key: Key, node_id: str) -> None:
+    of_key = counts[key]
+    of_key[node_id] -= 1
+    if not of_key[node_id]:
+        del of_key[node_id]
+        if not of_key:
+            del counts[key]
 
 
 PLANS_KEPT = 10_000

@@ -113,6 +113,11 @@ class FakeEngine:
     def turn_unhealthy(self, container_id: str, output: str = "") -> None:
         self._become(self._containers[container_id], Health.UNHEALTHY, output)
 
+    def fail_check(self, container_id: str, output: str) -> None:
+        """Once; not often enough to be unhealthy."""
+        container = self._containers[container_id]
+        container.facts = replace(container.facts, health_output=output)
+
     def turn_healthy(self, container_id: str) -> None:
         self._become(self._containers[container_id], Health.HEALTHY)
 

@@ -114,6 +114,13 @@ class BecameUnhealthy:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckSaid:
+    """What the health check printed last, while its word is waited for."""
+
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
 class Exited:
     """The container ended. `alone`: no manager is there to replace the task."""
 
@@ -131,6 +138,6 @@ class Vanished:
 
 Event = (
     Begin | Found | Assigned | Dropped | Attended | Forsaken | ImageReady | PullProgressed | NetworksReady | Created
-    | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy | Exited
-    | Vanished
+    | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy
+    | CheckSaid | Exited | Vanished
 )  # fmt: skip

@@ -28,6 +28,13 @@ class StartContainer:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchCheck:
+    """Until the phase ends. `CheckSaid` on the way; what comes of the check the engine tells."""
+
+    container_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class SignalContainer:
     """No outcome of its own: the engine tells when the container has exited; `Vanished` when it is not there."""
 
@@ -51,5 +58,12 @@ class WakeAfter:
 
 
 Instruction = (
-    PullImage | JoinNetworks | CreateContainer | StartContainer | SignalContainer | RemoveContainer | WakeAfter
+    PullImage
+    | JoinNetworks
+    | CreateContainer
+    | StartContainer
+    | WatchCheck
+    | SignalContainer
+    | RemoveContainer
+    | WakeAfter
 )

@@ -19,6 +19,7 @@ from agent.task.events import (
     BecameHealthy,
     BecameUnhealthy,
     Begin,
+    CheckSaid,
     Created,
     Delayed,
     Dropped,
@@ -117,6 +118,7 @@ RULES: dict[tuple[Phase, type], Rule] = {
     #
     (_P.CHECKING, BecameHealthy): rules.become_running,
     (_P.CHECKING, BecameUnhealthy): rules.become_unhealthy,
+    (_P.CHECKING, CheckSaid): rules.note_check,
     (_P.CHECKING, Exited): rules.judge_exit,
     (_P.CHECKING, Vanished): rules.vanish,
     (_P.CHECKING, Assigned): rules.obey_when_running,

@@ -12,6 +12,7 @@ from agent.task.events import (
     BecameHealthy,
     BecameUnhealthy,
     Begin,
+    CheckSaid,
     Created,
     Delayed,
     Dropped,
@@ -39,10 +40,12 @@ from agent.task.instructions import (
     SignalContainer,
     StartContainer,
     WakeAfter,
+    WatchCheck,
 )
 from agent.task.restart import rest_before_restart
 from agent.task.run import Phase, TaskRun
 from swarmpy.errors import IllegalTransition
+from swarmpy.health_wait import health_wait
 from swarmpy.models.task import ContainerStatus, PortStatus
 from swarmpy.states import TaskState
 
@@ -224,7 +227,8 @@ def become_started(run: TaskRun, event: Started, now: datetime) -> Step:
     if facts.health is Health.UNHEALTHY:
         return become_unhealthy(run, BecameUnhealthy(facts.health_output), now)
     if facts.health is Health.STARTING and not run.healthy:
-        return replace(_say(run, now, TaskState.STARTING, "starting: waiting to be healthy"), phase=Phase.CHECKING), ()
+        run = replace(_say(run, now, TaskState.STARTING, health_wait()), phase=Phase.CHECKING)
+        return run, (WatchCheck(facts.id),)
     return become_running(run, BecameHealthy(), now)
 
 
@@ -234,6 +238,11 @@ def become_running(run: TaskRun, event: BecameHealthy, now: datetime) -> Step:
 
 def remember_health(run: TaskRun, event: BecameHealthy, now: datetime) -> Step:
     return replace(run, healthy=True), ()
+
+
+def note_check(run: TaskRun, event: CheckSaid, now: datetime) -> Step:
+    message = health_wait(event.output)
+    return (run, ()) if run.status.message == message else (_say(run, now, run.status.state, message), ())
 
 
 def become_unhealthy(run: TaskRun, event: BecameUnhealthy, now: datetime) -> Step:

@@ -21,14 +21,10 @@ from swarmpy.errors import BadRequest
 from swarmpy.models.container import ContainerSpec, DNSConfig, HealthConfig, Privileges, Ulimit
 from swarmpy.shown import shown
 from swarmpy.templating import check_template
+from swarmpy.ulimits import check_ulimit
 
 _MILLISECOND = 1_000_000
 _HEALTH_WORDS = ("NONE", "CMD", "CMD-SHELL")
-_LIMITS = (
-    "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "sigpending", "stack",
-)  # fmt: skip
-_UNLIMITED = -1
 # Of a variable, in sentences.
 _LONGEST_NAME = 64
 
@@ -122,17 +118,8 @@ def _check_env(entries: tuple[str, ...]) -> None:
 
 def _check_ulimits(ulimits: tuple[Ulimit, ...]) -> None:
     for limit in ulimits:
-        soft, hard = limit.soft or 0, limit.hard or 0
-        if not limit.name:
-            raise BadRequest("ContainerSpec.Ulimits: a limit has no name")
-        if limit.name.lower() not in _LIMITS:
-            raise BadRequest(
-                f"ContainerSpec.Ulimits: there is no limit {shown(limit.name)}; there are {', '.join(_LIMITS)}"
-            )
-        if min(soft, hard) < _UNLIMITED:
-            raise BadRequest(f"ContainerSpec.Ulimits: {limit.name} must be {_UNLIMITED} (unlimited) or not negative")
-        if hard != _UNLIMITED and (soft > hard or soft == _UNLIMITED):
-            raise BadRequest(f"ContainerSpec.Ulimits: {limit.name} has a soft limit {soft} above its hard limit {hard}")
+        with at("ContainerSpec.Ulimits"):
+            check_ulimit(limit.name or "", limit.soft or 0, limit.hard or 0)
 
 
 def _check_privileges(privileges: Privileges) -> None:

@@ -8,6 +8,7 @@ from manager.orchestrator.decision import SetReason
 from manager.orchestrator.depends import Unmet, unmet_of_task, waiting_text
 from manager.orchestrator.slots import blockers, is_placed
 from manager.state import State
+from swarmpy.lines import in_one_line
 from swarmpy.states import NodeState, TaskState
 
 # A wait ends by itself; any other reason tells why a task was stopped, or how it ended, and stays.
@@ -98,8 +99,8 @@ def retried_at(task: Task, until: datetime, now: datetime) -> Reason:
 
 
 def outcome(task: Task) -> str:
-    """The end of a task in a few words."""
-    return task.status.err or task.status.message or task.state.label
+    """The end of a task in a few words. What its health check printed may be many lines."""
+    return in_one_line(task.status.err or task.status.message or task.state.label)
 
 
 def waiting_reason(state: State, task: Task, now: datetime) -> Reason | None:

@@ -13,6 +13,7 @@ from manager.objects import ReasonCode, Service, Task
 from manager.orchestrator.decision import earliest
 from manager.orchestrator.depends import Unmet, unmet
 from manager.orchestrator.keep import View, policy_of
+from manager.orchestrator.pace import began, monitor_of, rest_before_next
 from manager.orchestrator.reasons import outcome
 from manager.orchestrator.restart import ended_at, ended_by_itself, gave_up
 from manager.orchestrator.slots import ROLLING_BACK, Slot, is_current
@@ -20,8 +21,6 @@ from manager.orchestrator.update_end import completed, failed
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition
 from swarmpy.states import TaskState
-
-MONITOR = timedelta(seconds=5)
 
 _UNDER_WAY = "update in progress"
 _GATED = "update waits until "
@@ -89,11 +88,7 @@ class _Progress:
 
     @property
     def monitor(self) -> timedelta:
-        return MONITOR if self.config.monitor is None else _duration(self.config.monitor)
-
-    @property
-    def delay(self) -> timedelta:
-        return _duration(self.config.delay)
+        return monitor_of(self.config)
 
     @property
     def resumed(self) -> datetime | None:
@@ -136,7 +131,8 @@ class _Progress:
         fresh = [
             task for slot in self.slots if not self._has_ended(slot) for task in slot.wanted if self._has_come(task)
         ]
-        cooling = [_began(task, now) + self.delay for task in fresh]
+        rest = rest_before_next(self.view.service.spec, self.config)
+        cooling = [began(task, now) + rest for task in fresh]
         resting = [due for due in cooling if due > now]
         if dirty:
             width = self.config.parallelism if self.config.parallelism is not None else 1
@@ -145,7 +141,7 @@ class _Progress:
             begun = self._still_since(self._waits()) if len(able) < len(dirty) else None
             given_up = None if begun is None else begun + deadline_of(self.view.service.spec)
             return Rollout(renew=_first(able, free), service=told, again_at=earliest(*resting, *deadlines, given_up))
-        watched = [_began(task, now) + self.monitor for task in fresh]
+        watched = [began(task, now) + self.monitor for task in fresh]
         still = [due for due in watched if due > now]
         if deadlines or still:
             return Rollout(again_at=earliest(*still, *deadlines))
@@ -284,16 +280,3 @@ def _first(dirty: Iterable[Slot], count: int) -> tuple[Slot, ...]:
     return tuple(sorted(dirty, key=lambda slot: (any(t.state is TaskState.RUNNING for t in slot.wanted), slot.place)))[
         :count
     ]
-
-
-def _began(task: Task, now: datetime) -> datetime:
-    """By the agent's clock, unless that is plainly wrong: no task starts before it was made, or after we heard of it.
-    An update that waits must not wait for a wrong clock."""
-    heard = min(task.updated_at, now)
-    if task.started_at is None:
-        return now
-    return task.started_at if task.created_at <= task.started_at <= heard else heard
-
-
-def _duration(nanoseconds: int | None) -> timedelta:
-    return timedelta(microseconds=(nanoseconds or 0) / 1000)

@@ -1,10 +1,11 @@
 """Before a deployment writes anything: would the manager take all of it? What it would not is all told, with places."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 
 from swarmpy.client import Client, Object, error_of
-from swarmpy.errors import BadRequest, Conflict, NotFound, SwarmpyError, Unsupported
+from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.limits import LARGEST_BODY
 from swarmpy.stack.changes import Act, Kind, Operation
 from swarmpy.stack.plan import StackPlan
@@ -21,20 +22,23 @@ Fault = tuple[str, str, SwarmpyError]
 
 def check(client: Client, plan: StackPlan, operations: Sequence[Operation], *, all_services: bool = False) -> None:
     """Raises the error of what would be refused, a line for each; `BadRequest` where the reasons are of several kinds.
-    `all_services`: also what stays as it is will be sent.
+    What is refused already is told in the same round. `all_services`: also what stays as it is will be sent.
 
     A manager from before there was such a question is not asked twice.
     """
     writes = [_write(operation) for operation in operations if _is_sent(operation, all_services)]
     small: list[tuple[Object, int]] = []
-    faults: list[Fault] = []
+    faults: list[Fault] = [(one.kind.value, one.name, one.fault) for one in operations if one.fault is not None]
+    known = {(kind, name) for kind, name, _ in faults}
     for write in writes:
         size = len(json.dumps(write))
         if size > LARGEST_BODY - _FRAME:
             faults.append((write["Kind"], write["Name"], BadRequest(_too_large(size))))
         else:
             small.append((write, size))
-    faults += _asked(client, plan.name, small)
+    creations = Counter((one.kind.value, one.name) for one in operations if one.act is Act.CREATE)
+    asked = (fault for fault in _asked(client, plan.name, small) if fault[:2] not in known)
+    faults += (_with_cause(fault, creations) for fault in asked)
     if faults:
         raise _refusal(plan, faults)
 
@@ -42,6 +46,9 @@ def check(client: Client, plan: StackPlan, operations: Sequence[Operation], *, a
 def _is_sent(operation: Operation, all_services: bool) -> bool:
     if operation.act is Act.KEEP:
         return all_services and operation.kind is Kind.SERVICE
+    if operation.act is Act.REFUSE:
+        # As if it were there, so that nothing that refers to it is at fault, too.
+        return operation.body is not None
     return operation.act is not Act.REMOVE
 
 
@@ -83,6 +90,16 @@ def _asked(client: Client, stack: str, writes: Sequence[tuple[Object, int]]) -> 
                 faults.append((kind, name, error_of(int(fault["Status"]), message)))
         judged.update((write["Kind"], write["Name"]) for write in portion)
     return faults
+
+
+def _with_cause(fault: Fault, creations: Mapping[tuple[str, str], int]) -> Fault:
+    """It was decided upon what was there a moment ago."""
+    kind, name, error = fault
+    # Two of one name in the files are in each other's way.
+    is_taken = str(error).endswith("already exists") and creations.get((kind, name)) == 1
+    if isinstance(error, OutOfSequence) or (isinstance(error, Conflict) and is_taken):
+        return kind, name, Conflict(f"{error}: someone else was faster; deploy again")
+    return fault
 
 
 def _portions(writes: Sequence[tuple[Object, int]]) -> Iterator[list[Object]]:

@@ -195,7 +195,7 @@ def _look_at(memory: Memory, seen: _Seen, now: datetime) -> tuple[Memory, Servic
         under_way=under_way(missing),
         note=note_of(service) if seen.is_held else "",
     )
-    end = why_it_ends(service, seen.slots, since, seen.failed, asked)
+    end = why_it_ends(service, seen.slots, since, seen.failed, asked, is_up=bool(good or seen.old))
     if end is not None:
         return memory, _failed(verdict, replace(end, text=_with_names(end.text, seen)))
     verdict = replace(verdict, reasons=verdict.reasons + earlier_attempts(missing, since))
@@ -237,7 +237,9 @@ def _progress(seen: _Seen) -> str:
     good, wanted = seen.good, seen.wanted
     ended = bool(good) and all(slot.state is TaskState.COMPLETE for slot in good)
     if ended or is_job(seen.service) or not (seen.is_moving or seen.old):
-        return f"{len(good)}/{wanted} {'complete' if ended or is_job(seen.service) else 'running'}"
+        # Runs that a smaller wish leaves count no more, and are not undone.
+        done = min(len(good), wanted) if ended or is_job(seen.service) else len(good)
+        return f"{done}/{wanted} {'complete' if ended or is_job(seen.service) else 'running'}"
     running = len({place_of(slot.task) for slot in good} | seen.old)
     renewed = "rolled back" if seen.update == "rollback_started" else "updated"
     return f"{min(running, wanted)}/{wanted} running, {len(good)}/{wanted} {renewed}"
@@ -245,8 +247,8 @@ def _progress(seen: _Seen) -> str:
 
 def _waiting_text(text: str, seen: _Seen) -> str:
     good = seen.good
-    states = sorted({slot.state for slot in seen.slots if slot not in good})
-    parts = [text, *(state.label for state in states)]
+    waiting = sorted((slot for slot in seen.slots if slot not in good), key=lambda slot: slot.state)
+    parts = [text, *dict.fromkeys(slot.doing for slot in waiting)]
     if seen.is_held:
         parts.append("paused by hand")
     if seen.is_moving:

@@ -8,6 +8,8 @@ from swarmpy.cli.held import PAUSED
 from swarmpy.cli.render import parse_time, plural
 from swarmpy.cli.slots import BAD, Object, Slot, name_of, place_of, restarts_on, titled
 from swarmpy.cli.views import error_of, node_reasons
+from swarmpy.health_wait import last_word
+from swarmpy.lines import in_one_line
 from swarmpy.states import LABELS, TaskState
 
 # A service that fails this often in one slot fails for a reason that waiting does not cure. Fewer would not do: what
@@ -32,7 +34,7 @@ class Failure:
     def of(cls, service: Object, task: Object, names: Mapping[str, str]) -> "Failure":
         node = names.get(task.get("NodeID", ""), task.get("NodeID", ""))
         title = titled(name_of(service, task, names), task, node)
-        return cls(str(task.get("CreatedAt", "")), task["ID"], title, error_of(task))
+        return cls(str(task.get("CreatedAt", "")), task["ID"], title, in_one_line(error_of(task)))
 
     @property
     def sentence(self) -> str:
@@ -123,20 +125,21 @@ def of_update(service: Object, seen: Failures) -> Failures:
 
 
 def why_it_ends(
-    service: Object, slots: Sequence[Slot], since: Failures, all_seen: Failures, asked: Asked
+    service: Object, slots: Sequence[Slot], since: Failures, all_seen: Failures, asked: Asked, *, is_up: bool
 ) -> End | None:
-    """`since` are the failures that count for what was asked, `all_seen` those that the manager still shows."""
+    """`since` are the failures that count for what was asked, `all_seen` those that the manager still shows; `is_up`
+    when something of the service runs."""
     update = service.get("UpdateStatus") or {}
     state, message = update.get("State"), update.get("Message", "")
     if state in PAUSED and not asked.is_held:
         ended = _with_culprit(f"{PAUSED[state]} paused", message, of_update(service, joined(all_seen, since)), all_seen)
-        return End(*ended, advice=_how_to_go_on(service, asked))
+        return End(*ended, advice=_how_to_go_on(service, asked, is_up))
     if state == "rollback_completed" and asked.is_changed and not asked.is_rollback:
         ended = _with_culprit("update rolled back", _cause_of_rollback(message), since, all_seen)
         return End(*ended, advice="what ran before runs again")
     for slot in slots:
         if slot.gave_up or (slot.state in BAD and restarts_on(service) == "none"):
-            why = str(slot.task["Reason"]["Text"]) if slot.gave_up else error_of(slot.task)
+            why = str(slot.task["Reason"]["Text"]) if slot.gave_up else in_one_line(error_of(slot.task))
             return End(f"{slot.title}: {why}", (slot.task["ID"],), "it is not tried again until the service changes")
     for slot in slots:
         failures = since.get(place_of(slot.task), ())
@@ -147,13 +150,14 @@ def why_it_ends(
     return None
 
 
-def _how_to_go_on(service: Object, asked: Asked) -> str:
+def _how_to_go_on(service: Object, asked: Asked, is_up: bool) -> str:
+    so_far = "the other tasks run as before" if is_up else "no task of it runs"
     if asked.from_file:
-        return "the other tasks run as before; deploy a mended file to go on"
+        return f"{so_far}; deploy a mended file to go on"
     name, state = service["Spec"]["Name"], service["UpdateStatus"]["State"]
     back = f"go back with `swarmpy service rollback {name}`, " if state == "paused" else ""
     return (
-        f"the other tasks run as before; mend it with `swarmpy service update ... {name}`, {back}"
+        f"{so_far}; mend it with `swarmpy service update ... {name}`, {back}"
         f"or go on all the same with `swarmpy service continue {name}`"
     )
 
@@ -184,12 +188,16 @@ def reasons(slots: Sequence[Slot], names: Mapping[str, str], told: Container[str
         if error := own_reason(slot.task, told):
             lines.append(f"{slot.title}: {error}")
             lines.extend(f"  {line}" for line in node_reasons(slot.task.get("Reason"), names))
+        elif last_word(slot.message):
+            lines.append(f"{slot.title}: {_at_what(slot)}")
     return tuple(lines)
 
 
 def own_reason(task: Object, told: Container[str]) -> str:
     """What is wrong with the task. One that waits for a service that is told of says how that stands, not why."""
     error = error_of(task)
+    if task["Status"].get("Err"):
+        return in_one_line(error)
     if (task.get("Reason") or {}).get("Code") != "waiting-dependency":
         return error
     start, parts = "waits until ", []
@@ -212,13 +220,14 @@ def earlier_attempts(slots: Sequence[Slot], since: Failures) -> tuple[str, ...]:
 
 
 def under_way(slots: Sequence[Slot]) -> tuple[str, ...]:
-    """Where the tasks are that nothing is known to be wrong with, and what they are at."""
+    """Where the tasks are that nothing is told of, and what they are at."""
     lines = []
     for slot in slots:
-        if slot.state.is_live and not error_of(slot.task):
-            label = slot.state.label
-            doing = str(slot.task["Status"].get("Message") or "").removeprefix(label).lstrip(": ")
-            waits = str((slot.task.get("Reason") or {}).get("Text") or "")
-            said = doing or waits
+        if slot.state.is_live and not error_of(slot.task) and not last_word(slot.message):
+            said = _at_what(slot) or str((slot.task.get("Reason") or {}).get("Text") or "")
             lines.append(f"{slot.title}: {said}" if said else slot.title)
     return tuple(lines)
+
+
+def _at_what(slot: Slot) -> str:
+    return slot.message.removeprefix(slot.state.label).lstrip(": ")

@@ -2,13 +2,12 @@
 
 import base64
 import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
 
+from swarmpy.cli.bounded import LARGEST_DATA, named, read_bytes
 from swarmpy.cli.options import (
     JSON,
     connected,
@@ -49,7 +48,7 @@ def create(
     spec: dict[str, Any] = {"Name": name, "Labels": parse_labels(labels, "--label")}
     if template_driver is not None:
         spec["Templating"] = {"Name": template_driver}
-    spec["Data"] = base64.b64encode(read_data(source, from_env)).decode()
+    spec["Data"] = base64.b64encode(read_data(source, from_env, LARGEST_DATA[f"{kind}s"])).decode()
     with connected() as client:
         made: str = client.post(f"/{kind}s/create", spec)["ID"]
     if form == JSON:
@@ -58,7 +57,7 @@ def create(
         click.echo(made)
 
 
-def read_data(source: str | None, from_env: str | None) -> bytes:
+def read_data(source: str | None, from_env: str | None, largest: int) -> bytes:
     """Of the file, of standard input (`-`), or of a variable: never of an argument, which others on the machine see."""
     if (source is None) == (from_env is None):
         raise BadRequest("give either a FILE (- is standard input) or --from-env VARIABLE")
@@ -67,12 +66,12 @@ def read_data(source: str | None, from_env: str | None) -> bytes:
         if value is None:
             raise BadRequest(f"--from-env {from_env}: the environment has no such variable")
         return value
-    if source == "-":
-        return sys.stdin.buffer.read()
     try:
-        return Path(source or "").read_bytes()
+        return read_bytes(source or "", largest)
     except OSError as error:
         raise BadRequest(f"{source} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise BadRequest(f"{named(source or '')}: {error}") from None
 
 
 def print_list(kind: str, filters: Sequence[str], *, quiet: bool, whole: bool, form: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from swarmpy.cli.again import edited_in_turn
 from swarmpy.cli.options import (
     JSON,
     connected,
@@ -81,11 +82,15 @@ def inspect(names: Sequence[str], form: str) -> None:
 def update(name: str, availability: str | None, label_add: Sequence[str], label_rm: Sequence[str], form: str) -> None:
     """Change what a node may do and its labels."""
     with connected() as client:
-        found = _find(client, name)
-        spec = found["Spec"] | {"Labels": relabelled(found["Spec"].get("Labels") or {}, label_add, label_rm)}
-        if availability is not None:
-            spec["Availability"] = availability
-        client.post(f"/nodes/{found['ID']}/update", spec, version=str(found["Version"]["Index"]))
+
+        def edit() -> None:
+            found = _find(client, name)
+            spec = found["Spec"] | {"Labels": relabelled(found["Spec"].get("Labels") or {}, label_add, label_rm)}
+            if availability is not None:
+                spec["Availability"] = availability
+            client.post(f"/nodes/{found['ID']}/update", spec, version=str(found["Version"]["Index"]))
+
+        edited_in_turn(edit)
     print_became("node", name, "updated", form)
 
 

@@ -11,8 +11,10 @@ from swarmpy.cli.render import ago, parse_time
 from swarmpy.cli.way_back import ended, missing_of, way_back
 from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest, NotFound, SwarmpyError
+from swarmpy.lines import in_one_line
 from swarmpy.stack.changes import Act, Kind, Operation, Present, changes_something, names_by_id, of_stack
 from swarmpy.stack.diff import changes
+from swarmpy.stack.names import STACK_LABEL
 from swarmpy.stack.plan import StackPlan
 
 REVISION_COLUMNS = {"Number": "REVISION", "CreatedAt": "CREATED", "Outcome": "OUTCOME", "Services": "SERVICES"}
@@ -34,9 +36,7 @@ def tell_outcome(client: Client, stack: str, number: int | None, state: str, rea
     """For the revision of that number, if there is one. That it cannot be kept is told, and no failure either."""
     if number is None:
         return
-    in_short = " ".join(reason.split())
-    if len(in_short) > _LONGEST_REASON:
-        in_short = f"{in_short[: _LONGEST_REASON - 3]}..."
+    in_short = in_one_line(reason, _LONGEST_REASON)
     try:
         client.post(f"/stacks/{stack}/revisions/{number}/outcome", {"State": state, "Reason": in_short})
     except SwarmpyError as error:
@@ -98,7 +98,16 @@ def list_revisions(client: Client, name: str, *, whole: bool) -> list[dict[str, 
     from swarmpy.clock import SystemClock
 
     now = SystemClock().now()
-    return [_row(row, now) for row in rows]
+    shown = [_row(row, now) for row in rows]
+    if _is_gone(client, name, rows[0]):
+        shown[0]["Outcome"] += f"; its services are gone: `swarmpy stack rm {name}` removes the revisions, too"
+    return shown
+
+
+def _is_gone(client: Client, name: str, newest: Object) -> bool:
+    """Whether the stack was removed by a client that knows nothing of revisions."""
+    label = f"{STACK_LABEL}={name}"
+    return bool(newest["Services"]) and not client.get("/services", filters={"label": [label]})
 
 
 def plan_of(client: Client, name: str, number: int | None) -> tuple[int, StackPlan]:

@@ -1,9 +1,11 @@
 """`swarmpy service`: list, look at, scale and remove services; `service_update` makes and updates them."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import click
 
+from swarmpy.cli.again import edited_in_turn
 from swarmpy.cli.options import (
     JSON,
     connected,
@@ -17,7 +19,7 @@ from swarmpy.cli.options import (
 )
 from swarmpy.cli.service_update_control import continue_, pause, revisions
 from swarmpy.cli.views import SERVICE_COLUMNS, mode_of, service_row
-from swarmpy.client import Object
+from swarmpy.client import Client, Object
 from swarmpy.errors import BadRequest
 
 
@@ -122,8 +124,7 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
         names = {item["ID"]: item["Spec"]["Name"] for item, _ in found}
         before = tasks_before(client, list(names))
         for item, count in found:
-            spec, version = _scaled(item["Spec"], count), str(item["Version"]["Index"])
-            client.post(f"/services/{item['ID']}/update", spec, version=version, registryAuthFrom="spec")
+            edited_in_turn(partial(_scale, client, item["ID"], count))
             click.echo(f"{item['Spec']['Name']} scaled to {count}", err=form == JSON)
         if detach:
             tell_detached(Awaited(names, before, frozenset(names)))
@@ -131,6 +132,12 @@ def scale(wishes: Sequence[str], detach: bool, timeout: str, form: str) -> int:
         changed = frozenset(item["ID"] for item, _ in found if is_changed(client, item))
         awaited = Awaited(names, before, changed, held=held_updates(item for item, _ in found))
         return wait_until_converged(client, awaited, limit=limit, form=form)
+
+
+def _scale(client: Client, service_id: str, count: int) -> None:
+    item = client.get(f"/services/{service_id}")
+    spec, version = _scaled(item["Spec"], count), str(item["Version"]["Index"])
+    client.post(f"/services/{service_id}/update", spec, version=version, registryAuthFrom="spec")
 
 
 def _check_scalable(spec: Object) -> None:

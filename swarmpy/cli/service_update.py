@@ -12,7 +12,9 @@ from typing import Any
 
 import click
 
+from swarmpy.cli.again import edited_in_turn, told_who_was_faster
 from swarmpy.cli.awaited import Awaited, is_changed, parse_timeout, tell_detached
+from swarmpy.cli.bounded import read_text
 from swarmpy.cli.docker_command import DockerCommand
 from swarmpy.cli.held import held_updates
 from swarmpy.cli.options import JSON, connected, format_option, print_became, tell_warnings
@@ -84,7 +86,7 @@ def _with_files(given: Given, files: Sequence[str]) -> Given:
     texts: list[str] = []
     for file in files:
         try:
-            found = parse_env_file(Path(file).read_text(), os.environ)
+            found = parse_env_file(read_text(Path(file)), os.environ)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise BadRequest(f"--env-file {file}: {reason}") from error
@@ -105,14 +107,20 @@ def _update(name: str, **values: Any) -> int:
         given = {}
     given = _with_environment(given, "env-add")
     with connected() as client:
-        service = client.get(f"/services/{name}", insertDefaults="false")
-        spec = _with_network_names(client, service["Spec"]) if _names_networks(given) else service["Spec"]
-        spec = _with_ids(client, edited(spec, given))
-        headers, index = _auth(spec) if options.with_auth else {}, str(service["Version"]["Index"])
-        query = {} if headers else {"registryAuthFrom": "spec"}
-        before = _tasks_of(client, service["ID"], options)
-        tell_warnings(client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query))
+        service, before = edited_in_turn(lambda: _edit(client, name, given, options))
         return _awaited(client, service, "updated", before, options)
+
+
+def _edit(client: Client, name: str, given: Given, options: ChangeOptions) -> tuple[Object, frozenset[str]]:
+    """The service as it was before, and its tasks."""
+    service = client.get(f"/services/{name}", insertDefaults="false")
+    spec = _with_network_names(client, service["Spec"]) if _names_networks(given) else service["Spec"]
+    spec = _with_ids(client, edited(spec, given))
+    headers, index = _auth(spec) if options.with_auth else {}, str(service["Version"]["Index"])
+    query = {} if headers else {"registryAuthFrom": "spec"}
+    before = _tasks_of(client, service["ID"], options)
+    tell_warnings(client.post(f"/services/{service['ID']}/update", spec, headers=headers, version=index, **query))
+    return service, before
 
 
 def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None) -> int:
@@ -120,11 +128,16 @@ def _rolled_back(name: str, options: ChangeOptions, revision: int | None = None)
         service = client.get(f"/services/{name}", insertDefaults="false")
         before = _tasks_of(client, service["ID"], options)
         path, index = f"/services/{service['ID']}", str(service["Version"]["Index"])
-        if revision is None:
-            answer = client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
-        else:
-            answer = client.post(f"{path}/rollback", version=index, to=str(revision))
-        tell_warnings(answer)
+        # Not tried again: what is before the wish of someone else is not what was meant.
+        tell_warnings(
+            told_who_was_faster(
+                lambda: (
+                    client.post(f"{path}/update", service["Spec"], version=index, rollback="previous")
+                    if revision is None
+                    else client.post(f"{path}/rollback", version=index, to=str(revision))
+                )
+            )
+        )
         return _awaited(client, service, "rolled back", before, options)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from swarmpy.health_wait import waits_for_health
 from swarmpy.states import LABELS, TaskState
 
 Object = Mapping[str, Any]
@@ -22,6 +23,15 @@ class Slot:
     @property
     def state(self) -> TaskState:
         return LABELS[self.task["Status"]["State"]]
+
+    @property
+    def message(self) -> str:
+        return str(self.task["Status"].get("Message") or "")
+
+    @property
+    def doing(self) -> str:
+        """Its state, and what it is at where that tells more."""
+        return "waiting to be healthy" if waits_for_health(self.message) else self.state.label
 
     @property
     def gave_up(self) -> bool:

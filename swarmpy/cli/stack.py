@@ -63,9 +63,11 @@ def stack() -> None:
 @format_option
 def config(files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str], form: str) -> None:
     """Print the stack files merged, with variables filled in and short forms spelled out."""
+    from swarmpy.cli.bounded import check_standard_input
     from swarmpy.cli.stack_files import environment_of, load
     from swarmpy.stack.render import render
 
+    check_standard_input(*env_files, *files)
     loaded = load(files, environment_of(env_files, os.environ), profiles)
     for warning in loaded.warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -242,8 +244,10 @@ def remove(names: Sequence[str], form: str) -> int:
 
 
 def _planned(name: str, files: Sequence[str], env_files: Sequence[str], profiles: Sequence[str]) -> "StackPlan":
+    from swarmpy.cli.bounded import check_standard_input
     from swarmpy.cli.stack_files import environment_of, plan_files, read
 
+    check_standard_input(*env_files, *files)
     environment = environment_of(env_files, os.environ)
     loaded = read(files, environment, profiles)
     plan = plan_files(name, loaded, environment)

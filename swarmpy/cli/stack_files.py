@@ -1,21 +1,19 @@
 """Reading stack files: from paths to one checked, merged configuration. Decides nothing itself."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from swarmpy.cli.bounded import LARGEST_DATA, STDIN, named, read_bytes, read_text
 from swarmpy.cli.stack_reading import Reading
 from swarmpy.errors import BadRequest
 from swarmpy.stack.canonical import Config
-from swarmpy.stack.depends import LeftOut, fault_of_circle
+from swarmpy.stack.depends import LeftOut, fault_of_circle, profile_option
 from swarmpy.stack.dotenv import defined_in, parse_dotenv
 from swarmpy.stack.interpolate import Filler
-from swarmpy.stack.layers import left_out, stacked, tree_without, without_services
+from swarmpy.stack.layers import left_out, stacked, tree_without, unknown_profiles, without_services
 from swarmpy.stack.plan import StackPlan, plan_stack
 from swarmpy.stack.tree import Map, Problem, StackError, marked
-
-STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ def environment_of(env_files: Sequence[str], environment: Mapping[str, str]) -> 
         try:
             variables |= parse_dotenv(_read(file))
         except ValueError as error:
-            raise BadRequest(f"{_named(file)}: {error}") from None
+            raise BadRequest(f"{named(file)}: {error}") from None
     return variables | dict(environment)
 
 
@@ -55,18 +53,18 @@ def read(files: Sequence[str], environment: Mapping[str, str], profiles: Sequenc
         raise BadRequest("no stack file: give one with -c FILE, or - for standard input")
     directory = str(Path.cwd() if files[0] == STDIN else Path(files[0]).absolute().parent)
     reading = Reading(environment)
-    texts = [(_named(file), _read(file), directory) for file in files]
+    texts = [(named(file), _read(file), directory) for file in files]
     try:
         layers = [(reading.config_of(file), file.taken_back) for file in reading.open_all(texts)]
     except StackError as error:
         raise StackError([*error.problems, *_hints(reading.filler, directory)]) from None
     problems = [*reading.problems, *_hints(reading.filler, directory)]
     config, trees = stacked(layers), tuple(reading.trees)
+    warnings = [*_unset(reading.filler, directory), *unknown_profiles(config, profiles)]
     gone = left_out(config, profiles)
     config = without_services(config, gone)
-    warnings = _unset(reading.filler, directory)
     for name, wanted in gone.items():
-        text = f"left out: it belongs to the profile {' and '.join(wanted)}; take it in with --profile {wanted[0]}"
+        text = f"left out: it belongs to the profile {' and '.join(wanted)}; take it in with {profile_option(wanted)}"
         warnings.append(str(marked(trees, ("services", name), text)))
     if circle := fault_of_circle(config.get("services") or {}):
         problems.append(marked(trees, *circle))
@@ -83,7 +81,11 @@ def _hints(filler: Filler, directory: str) -> list[Problem]:
 
 
 def _beside(beside: Path, names: Mapping[str, None]) -> tuple[str, ...]:
-    return defined_in(beside.read_text(errors="replace"), names) if names and beside.is_file() else ()
+    try:
+        return defined_in(read_text(beside), names) if names and beside.is_file() else ()
+    except (OSError, ValueError):
+        # It is for a hint only.
+        return ()
 
 
 def _unset(filler: Filler, directory: str) -> list[str]:
@@ -117,14 +119,14 @@ def _contents(loaded: Loaded, environment: Mapping[str, str]) -> tuple[dict[tupl
             if given.get("external") or given.get("driver"):
                 continue
             try:
-                contents[section, key] = _content(given, environment)
+                contents[section, key] = _content(given, environment, LARGEST_DATA[section])
             except (OSError, BadRequest, ValueError) as error:
                 reason = f"{given['file']}: {error.strerror}" if isinstance(error, OSError) else str(error)
                 problems.append(marked(loaded.trees, (section, key), reason))
     return contents, problems
 
 
-def _content(given: Config, environment: Mapping[str, str]) -> bytes:
+def _content(given: Config, environment: Mapping[str, str], largest: int) -> bytes:
     if "content" in given:
         return str(given["content"]).encode()
     if variable := given.get("environment"):
@@ -133,17 +135,16 @@ def _content(given: Config, environment: Mapping[str, str]) -> bytes:
         return environment[variable].encode()
     if Path(given["file"]).is_dir():
         raise BadRequest("names no file that holds it")
-    return Path(given["file"]).read_bytes()
-
-
-def _named(file: str) -> str:
-    return "standard input" if file == STDIN else file
+    try:
+        return read_bytes(Path(given["file"]), largest)
+    except ValueError as error:
+        raise BadRequest(f"{given['file']}: {error}") from None
 
 
 def _read(file: str) -> str:
     try:
-        return sys.stdin.read() if file == STDIN else Path(file).read_text()
+        return read_text(file)
     except OSError as error:
-        raise BadRequest(f"{_named(file)}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"{_named(file)}: is no UTF-8 text") from error
+        raise BadRequest(f"{named(file)}: {error.strerror}") from error
+    except ValueError as error:
+        raise BadRequest(f"{named(file)}: {error}") from error

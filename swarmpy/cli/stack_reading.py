@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from swarmpy.cli.bounded import read_text
 from swarmpy.stack.canonical import Config, Surroundings, canonical_file, env_files_of
 from swarmpy.stack.dotenv import parse_dotenv
 from swarmpy.stack.interpolate import Filler, interpolate_file
@@ -108,7 +109,7 @@ class Reading:
         for name in _texts(names):
             path = Path(file.directory, str(name))
             try:
-                variables |= parse_dotenv(path.read_text())
+                variables |= parse_dotenv(read_text(path))
             except (OSError, ValueError) as error:
                 self._fail(Problem(mark, (*where, "env_file"), f"{path}: {_reason(error)}"))
         return variables | dict(self.environment)
@@ -125,7 +126,7 @@ class Reading:
 
     def _text(self, path: str, mark: Mark, where: Where) -> str:
         try:
-            return Path(path).read_text()
+            return read_text(Path(path))
         except (OSError, ValueError) as error:
             self._fail(Problem(mark, where, f"{path}: {_reason(error)}"))
 
@@ -175,7 +176,7 @@ def _texts(value: object) -> Sequence[object]:
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or "cannot be read"
-    return "is no UTF-8 text" if isinstance(error, UnicodeDecodeError) else str(error)
+    return str(error)
 
 
 def _surroundings(tree: Map, environment: Mapping[str, str], directory: str) -> tuple[Surroundings, list[Problem]]:
@@ -184,7 +185,7 @@ def _surroundings(tree: Map, environment: Mapping[str, str], directory: str) -> 
     problems: list[Problem] = []
     for file in env_files_of(tree):
         try:
-            contents[file.name] = (Path(directory) / file.name).read_text()
+            contents[file.name] = read_text(Path(directory) / file.name)
             parse_env_file(contents[file.name], environment)
         except (OSError, ValueError) as error:
             contents[file.name] = ""

@@ -74,6 +74,9 @@ def _replicas(service: Object) -> str:
     job = spec["Mode"].get("ReplicatedJob")
     if job is not None:
         return f"{text} ({counts.get('CompletedTasks', 0)}/{job.get('TotalCompletions', 0)} completed)"
+    if "GlobalJob" in spec["Mode"]:
+        completed = counts.get("CompletedTasks", 0)
+        return f"{text} ({completed}/{completed + counts.get('DesiredTasks', 0)} completed)"
     most = (spec["TaskTemplate"].get("Placement") or {}).get("MaxReplicas")
     return f"{text} (max {most} per node)" if most else text
 
@@ -147,10 +150,10 @@ _TOLD_WAITS = ("waiting-engine", "waiting-dependency")
 
 
 def error_of(task: Object) -> str:
-    """What is wrong with the task; of one that waits, why."""
+    """What is wrong with the task; of one that waits, why. In one line, however many a health check printed."""
     status = task["Status"]
     if status.get("Err"):
-        return str(status["Err"])
+        return " ".join(str(status["Err"]).split())
     reason = task.get("Reason") or {}
     waits = status["State"] in ("new", "pending") or reason.get("Code") in _TOLD_WAITS
     return str(reason.get("Text", "")) if waits else ""

@@ -8,7 +8,6 @@ import click
 
 from swarmpy.cli.awaited import Awaited, how_to_look
 from swarmpy.cli.convergence import Memory, Phase, ServiceVerdict, Verdict, look
-from swarmpy.cli.held import is_held
 from swarmpy.cli.interrupts import sigterm_interrupts
 from swarmpy.cli.logs import last_lines
 from swarmpy.cli.progress import Progress, progress_for
@@ -100,9 +99,9 @@ def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], l
 
 
 def _former(client: Client, services: Sequence[Object], memory: Memory) -> list[Object]:
-    """All tasks of what is updated, or held, and of what is, or was, rolled back: some that run on were not made from
-    the present spec, nor were those that failed."""
-    ids = [one["ID"] for one in services if is_held(one, memory.held) or _has_others(one, memory.changed)]
+    """All tasks of what is updated, or paused on the way, and of what is, or was, rolled back: some that run on were
+    not made from the present spec, nor were those that failed."""
+    ids = [one["ID"] for one in services if _has_others(one, memory.changed)]
     tasks: list[Object] = client.get("/tasks", filters={"service": ids}) if ids else []
     return tasks
 
@@ -111,7 +110,7 @@ def _has_others(service: Object, changed: Container[str]) -> bool:
     state = (service.get("UpdateStatus") or {}).get("State", "")
     # The update of what was changed just now may not have begun.
     is_new = not state and service["ID"] in changed and bool(service.get("PreviousSpec"))
-    return is_new or state == "updating" or state.startswith("rollback")
+    return is_new or state in ("updating", "paused") or state.startswith("rollback")
 
 
 def _tell_failure(client: Client, service: ServiceVerdict) -> None:

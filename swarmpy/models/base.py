@@ -1,8 +1,9 @@
 """Ground of all documents: what crosses a wire, a file or the store is frozen and refuses unknown names."""
 
 from datetime import UTC, datetime
+from enum import Enum
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, model_validator
 
@@ -42,11 +43,23 @@ def _names(model: type[BaseModel]) -> dict[str, str]:
     return names
 
 
+@cache
+def _words(model: type[BaseModel]) -> frozenset[str]:
+    """Names of fields that hold one of a few words, or nothing."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        kinds = get_args(field.annotation)
+        if type(None) in kinds and any(isinstance(kind, type) and issubclass(kind, Enum) for kind in kinds):
+            found |= {name, field.alias or name}
+    return frozenset(found)
+
+
 class DockerModel(BaseModel):
     """Docker's documents: snake_case here, Docker's names in JSON.
 
     Names are matched without regard to case, as Go's decoder does (clients send both `HealthCheck` and
-    `Healthcheck`). JSON null means absent. An unknown name is an error, so that nothing is silently dropped.
+    `Healthcheck`). JSON null means absent, and so does an empty word where none is needed: Go's clients write those
+    that nobody has set. An unknown name is an error, so that nothing is silently dropped.
     """
 
     model_config = ConfigDict(
@@ -65,12 +78,13 @@ class DockerModel(BaseModel):
         for key, value in data.items():
             if isinstance(value, int) and not -_LARGEST <= value <= _LARGEST:
                 raise ValueError(f"has a number that does not fit in 64 bits: {key}")
-        names = _names(cls)
+        names, words = _names(cls), _words(cls)
         fields = cls.model_fields
+        named = ((key if key in fields else names.get(str(key).lower(), key), value) for key, value in data.items())
         return {
-            (key if key in fields else names.get(str(key).lower(), key)): value
-            for key, value in data.items()
-            if value is not None
+            name: value
+            for name, value in named
+            if value is not None and not (name in words and isinstance(value, str) and not value)
         }
 
     def to_docker(self) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 `deploy` carries it out, `diff` prints it; neither decides anything.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from swarmpy.errors import Conflict, NotFound
+from swarmpy.errors import Conflict, NotFound, SwarmpyError
 from swarmpy.stack.diff import FieldChange
 from swarmpy.stack.diff import changes as service_changes
 from swarmpy.stack.docker_json import Object
@@ -36,12 +37,14 @@ class Act(StrEnum):
     COMPARE = "compare"
     KEEP = "keep"
     REMOVE = "remove"
+    # Cannot be: why is its `fault`, and with one of these nothing may be done.
+    REFUSE = "refuse"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`id` and `version` are those of what is there; `body` is what is sent, and may hold a secret; `note` is what
-    people should know of it besides."""
+    people should know of it besides. What is refused has a `body` only where nothing of its name is there."""
 
     act: Act
     kind: Kind
@@ -51,6 +54,7 @@ class Operation:
     body: Object | None = field(default=None, repr=False)
     fields: tuple[FieldChange, ...] = ()
     note: str = ""
+    fault: SwarmpyError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +71,18 @@ class Present:
 def operations(plan: StackPlan, present: Present, *, prune: bool) -> tuple[Operation, ...]:
     """In the order in which they are done: what services need, then services, then what left the file.
 
-    Raises `NotFound` when something external is missing, `Conflict` when a name is taken by others or a secret or
-    config would have to change its data: then nothing may be done.
+    Refused are what is external and missing (`NotFound`), names that others have, and secrets and configs that would
+    have to change their data (`Conflict`).
     """
-    _check_external(Kind.NETWORK, plan.external, present.networks)
-    _check_external(Kind.SECRET, plan.external_secrets, present.secrets)
-    _check_external(Kind.CONFIG, plan.external_configs, present.configs)
+    names = names_by_id(present)
     wished = (
-        *(_network(wish, present.networks.get(wish["Name"]), plan.name) for wish in plan.networks),
-        *(_secret(wish, present.secrets.get(wish["Name"]), plan.name) for wish in plan.secrets),
-        *(_config(wish, present.configs.get(wish["Name"]), plan.name) for wish in plan.configs),
-        *_services(plan, present),
+        *_missing(Kind.NETWORK, plan.external, present.networks),
+        *_missing(Kind.SECRET, plan.external_secrets, present.secrets),
+        *_missing(Kind.CONFIG, plan.external_configs, present.configs),
+        *_each(Kind.NETWORK, plan.networks, present.networks, plan.name, _network),
+        *_each(Kind.SECRET, plan.secrets, present.secrets, plan.name, _secret),
+        *_each(Kind.CONFIG, plan.configs, present.configs, plan.name, _config),
+        *_each(Kind.SERVICE, plan.services, present.services, plan.name, partial(_service, names=names)),
     )
     return (*wished, *_leaving(plan.name, wished, present)) if prune else wished
 
@@ -99,18 +104,34 @@ def of_stack(kind: Kind, known: Known, stack: str) -> list[str]:
     return sorted(name for name, stored in known.items() if labels_of(kind, stored).get(STACK_LABEL) == stack)
 
 
-def _check_external(kind: Kind, names: Sequence[str], known: Known) -> None:
+def _missing(kind: Kind, names: Sequence[str], known: Known) -> Iterator[Operation]:
     for name in names:
         if name not in known:
-            raise NotFound(f"{kind} {name} is declared external and is not there; create it first")
+            fault = NotFound("is declared external and is not there; create it first")
+            yield Operation(Act.REFUSE, kind, name, body={"Name": name}, fault=fault)
+
+
+def _each(
+    kind: Kind,
+    wishes: Sequence[Object],
+    known: Known,
+    stack: str,
+    decide: Callable[[Object, Object | None, str], Operation],
+) -> Iterator[Operation]:
+    for wish in wishes:
+        name = str(wish["Name"])
+        try:
+            yield decide(wish, known.get(name), stack)
+        except Conflict as fault:
+            yield Operation(Act.REFUSE, kind, name, fault=fault)
 
 
 def _check_owner(kind: Kind, name: str, stored: Object, stack: str) -> None:
     if labels_of(kind, stored).get(STACK_LABEL) == stack:
         return
     if kind is Kind.SERVICE:
-        raise Conflict(f"service {name} is there already and does not belong to the stack {stack}")
-    raise Conflict(f"{kind} {name} is there already and belongs to no stack {stack}; declare it external")
+        raise Conflict(f"{name} is there already and does not belong to the stack {stack}")
+    raise Conflict(f"{name} is there already and belongs to no stack {stack}; declare it external")
 
 
 def _network(wish: Object, stored: Object | None, stack: str) -> Operation:
@@ -121,7 +142,7 @@ def _network(wish: Object, stored: Object | None, stack: str) -> Operation:
     if fields := network_changes(wish, stored):
         told = ", ".join(f"{field.path} {_shown(field.old)} -> {_shown(field.new)}" for field in fields)
         raise Conflict(
-            f"network {name} is there with other settings ({told}); networks never change: "
+            f"{name} is there with other settings ({told}); networks never change: "
             "give it another name, or remove it first"
         )
     return Operation(Act.KEEP, Kind.NETWORK, name, id_of(Kind.NETWORK, stored))
@@ -182,24 +203,21 @@ def _check_templating(kind: Kind, wish: Object, stored: Object) -> None:
 
 
 def _other_data(kind: Kind, name: str) -> Conflict:
-    return Conflict(f"{kind} {name} has other data; {kind}s never change: give it another name, such as {name}_v2")
+    return Conflict(f"{name} is there with other data; {kind}s never change: give it another name, such as {name}_v2")
 
 
-def _services(plan: StackPlan, present: Present) -> Iterator[Operation]:
-    names = names_by_id(present)
-    for spec in plan.services:
-        stored = present.services.get(spec["Name"])
-        if stored is None:
-            yield Operation(Act.CREATE, Kind.SERVICE, spec["Name"], body=spec)
-            continue
-        _check_owner(Kind.SERVICE, spec["Name"], stored, plan.name)
-        fields = service_changes(spec, stored["Spec"], names)
-        # An update must not take back one that someone forced.
-        forced = stored["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
-        body = {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": forced}}
-        act = Act.UPDATE if fields else Act.KEEP
-        version = int(stored["Version"]["Index"])
-        yield Operation(act, Kind.SERVICE, spec["Name"], id_of(Kind.SERVICE, stored), version, body, fields)
+def _service(spec: Object, stored: Object | None, stack: str, names: Mapping[str, str]) -> Operation:
+    name = spec["Name"]
+    if stored is None:
+        return Operation(Act.CREATE, Kind.SERVICE, name, body=spec)
+    _check_owner(Kind.SERVICE, name, stored, stack)
+    fields = service_changes(spec, stored["Spec"], names)
+    # An update must not take back one that someone forced.
+    forced = stored["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
+    body = {**spec, "TaskTemplate": {**spec["TaskTemplate"], "ForceUpdate": forced}}
+    act = Act.UPDATE if fields else Act.KEEP
+    version = int(stored["Version"]["Index"])
+    return Operation(act, Kind.SERVICE, name, id_of(Kind.SERVICE, stored), version, body, fields)
 
 
 def names_by_id(present: Present) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Which services a service waits for, and which waits could never end. Pure."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from swarmpy import dependencies as waits
@@ -58,7 +59,12 @@ def left_out_text(name: str, profiles: Sequence[str]) -> str:
     noun = "the profile" if len(profiles) == 1 else "the profiles"
     is_not = "which is not enabled" if len(profiles) == 1 else "of which none is enabled"
     named = " and ".join(profiles)
-    return f"service {name} belongs to {noun} {named}, {is_not}: take it in with --profile {profiles[0]}"
+    return f"service {name} belongs to {noun} {named}, {is_not}: take it in with {profile_option(profiles)}"
+
+
+def profile_option(profiles: Sequence[str]) -> str:
+    """As a shell takes it."""
+    return f"--profile {shlex.quote(profiles[0])}"
 
 
 def _check_health(name: str, other: str, service: Config, path: Path, faults: Faults) -> None:

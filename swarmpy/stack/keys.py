@@ -68,6 +68,8 @@ STANDINGS: dict[str, Standing] = {
 
 _PATTERNS = tuple((tuple(pattern.split(".")), standing) for pattern, standing in STANDINGS.items())
 _PULL_POLICIES = ("missing", "if_not_present")
+# Keys that say what a secret or a config holds.
+_HOLDING = ("file", "environment", "content")
 # Of a volume's short form: words that mean something here, and nothing that docker stack passes over.
 _VOLUME_WORDS = frozenset(
     {"ro", "rw", "nocopy", "private", "rprivate", "shared", "rshared", "slave", "rslave", "consistent", "cached",
@@ -161,10 +163,13 @@ def _fault_of_host(name: str | int, node: Scalar) -> str:
 
 
 def _contents(node: Map) -> list[str]:
-    """The keys that say what it holds, where there are several."""
-    ways = ("file", "environment", "content")
-    given = [key for key in ways if (below := node.get(key)) is not None and _asks_for_something(below)]
-    return given if len(given) > 1 else []
+    """The keys that say what it holds, where there are several. Of what is external one is passed over."""
+    given = _said(node, *_HOLDING)
+    return given + _said(node, "external") if len(given) > 1 else []
+
+
+def _said(node: Map, *keys: str) -> list[str]:
+    return [key for key in keys if (below := node.get(key)) is not None and _asks_for_something(below)]
 
 
 def _passed_over(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
@@ -173,3 +178,6 @@ def _passed_over(path: Path, mark: Mark, node: Node) -> Iterator[Problem]:
             for word in volume_options(text):
                 if word not in _VOLUME_WORDS:
                     yield Problem(mark, path, f"ignored: the option {word!r}, as docker stack does")
+        case ("secrets" | "configs", _), Map() if _said(node, "external"):
+            for key in _said(node, *_HOLDING):
+                yield Problem(mark, (*path, key), "ignored: it is external, and holds what it holds already")

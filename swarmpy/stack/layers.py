@@ -3,6 +3,7 @@
 Pure.
 """
 
+import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -96,6 +97,18 @@ def left_out(config: Config, profiles: Collection[str]) -> dict[str, Sequence[st
         for name, service in services.items()
         if service.get("profiles") and not set(service["profiles"]) & set(profiles)
     }
+
+
+def unknown_profiles(config: Config, profiles: Collection[str]) -> list[str]:
+    """Of those wished for that no service belongs to, a sentence each."""
+    services: Config = config.get("services") or {}
+    known = sorted({str(one) for service in services.values() for one in service.get("profiles") or ()})
+    there = f"there are {', '.join(known)}" if known else "the files name none"
+    return [
+        f"--profile {shlex.quote(one)}: no service belongs to such a profile; {there}"
+        for one in dict.fromkeys(profiles)
+        if one != "*" and one not in known
+    ]
 
 
 def without_services(config: Config, names: Collection[str]) -> Config:

@@ -18,7 +18,8 @@ _TOO_DEEP = f"the file is nested more than {DEEPEST} levels deep here; no stack 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _MERGE = "<<"
 _TEXT = "tag:yaml.org,2002:str"
-# Aliases may repeat a part many times over; no honest stack file comes near this many nodes.
+# No honest stack file comes near this many nodes. Aliases may repeat a part many times over: as many again, and this
+# many characters. How many the file itself has, whoever reads it bounds.
 _MOST_NODES = 200_000
 _MOST_CHARACTERS = 16_000_000
 
@@ -84,18 +85,17 @@ class _Reader:
         self._file = file
         self._resolver = YAML(typ="safe", pure=True).resolver
         self._open: set[int] = set()
-        self._count = 0
+        self._seen: set[int] = set()
+        self._repeated = 0
         self._characters = 0
         # The line of the top-level key that is being read: aliases lead back from it, to lines that are not to blame.
         self._top = Mark(file, 1)
 
     def node(self, node: YamlNode, path: Path) -> Node:
         mark = _mark(self._file, node)
-        self._count += 1
         if id(node) in self._open:
             raise _refusal(mark, path, "an alias refers to the part that it stands in")
-        if self._count > _MOST_NODES:
-            raise _refusal(self._top, (), f"aliases unfold to more than {_MOST_NODES} values; repeat less")
+        self._count(node)
         if len(self._open) >= DEEPEST:
             raise _refusal(self._top, (), _TOO_DEEP)
         if str(node.tag) == RESET:
@@ -113,12 +113,22 @@ class _Reader:
         finally:
             self._open.discard(id(node))
 
+    def _count(self, node: YamlNode) -> None:
+        """What is met again stands behind an alias."""
+        if id(node) not in self._seen:
+            self._seen.add(id(node))
+            if len(self._seen) > _MOST_NODES:
+                raise _refusal(self._top, (), f"the file has more than {_MOST_NODES} values; divide it")
+            return
+        self._repeated += 1
+        if self._repeated > _MOST_NODES:
+            raise _refusal(self._top, (), f"aliases unfold to more than {_MOST_NODES} values; repeat less")
+        self._characters += len(node.value) if isinstance(node, ScalarNode) else 0
+        if self._characters > _MOST_CHARACTERS:
+            raise _refusal(self._top, (), f"aliases unfold to more than {_MOST_CHARACTERS} characters; repeat less")
+
     def _value(self, node: ScalarNode, path: Path) -> Value:
         tag = str(node.tag)
-        self._characters += len(node.value)
-        if self._characters > _MOST_CHARACTERS:
-            text = f"aliases unfold to more than {_MOST_CHARACTERS} characters; repeat less"
-            raise _refusal(self._top, (), text)
         if _HALF_CHARACTER.search(node.value):
             raise _refusal(
                 _mark(self._file, node), path, "holds half of a character, such as \\ud800, which is no text"

@@ -6,13 +6,14 @@ from ipaddress import ip_network
 
 from swarmpy.stack.canonical import DEFAULT_NETWORK, Config
 from swarmpy.stack.convert import network_name, service_of
-from swarmpy.stack.depends import LeftOut, by_need, check_waits
+from swarmpy.stack.depends import LeftOut, by_need, check_waits, profile_option
 from swarmpy.stack.docker_json import Object, stated
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.keys import judge
 from swarmpy.stack.names import fault_of_name, with_stack_label
 from swarmpy.stack.objects import Contents, external_objects, made_objects
 from swarmpy.stack.places import Places, places_of
+from swarmpy.stack.sound import in_whole
 from swarmpy.stack.tree import Map, Path, Problem, StackError, in_order, marked
 
 NO_CONTENTS: Contents = {}
@@ -64,7 +65,7 @@ def plan_stack(
     configs = made_objects("configs", name, config, contents, faults)
     check_waits(services, left_out, faults)
     problems = [*known, *(problem for judgement in judgements for problem in judgement.refusals)]
-    problems += _marked(faults.found, trees, problems)
+    problems += _marked(_in_whole(faults.found, known), trees, problems)
     if (fault := fault_of_name(name)) is not None:
         # No file says it.
         problems.append(Problem(None, (), f"STACK, as the command is given it: {fault}"))
@@ -88,8 +89,11 @@ def plan_stack(
 
 
 def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[Object, ...], tuple[str, ...]]:
-    """Only those that a service uses."""
+    """Only those that a service uses; what is said of the others must be sound, too."""
     known: Config = config.get("networks") or {}
+    for network, given in known.items():
+        for index, pool in enumerate(((given or {}).get("ipam") or {}).get("config") or ()):
+            _check_subnet(pool.get("subnet"), ("networks", network, "ipam", "config", index, "subnet"), faults)
     uses = (service.get("networks") or (DEFAULT_NETWORK,) for service in (config.get("services") or {}).values())
     used = sorted({network for names in uses for network in names})
     made, external = [], []
@@ -98,15 +102,12 @@ def _networks(stack: str, config: Config, faults: Faults) -> tuple[tuple[Object,
         if given.get("external"):
             external.append(network_name(stack, network, known))
         elif network in known or network == DEFAULT_NETWORK:
-            made.append(_network(stack, network, known, faults))
+            made.append(_network(stack, network, known))
     return tuple(made), tuple(external)
 
 
-def _network(stack: str, network: str, known: Config, faults: Faults) -> Object:
+def _network(stack: str, network: str, known: Config) -> Object:
     given = known.get(network) or {}
-    pools = (given.get("ipam") or {}).get("config") or ()
-    for index, pool in enumerate(pools):
-        _check_subnet(pool.get("subnet"), ("networks", network, "ipam", "config", index, "subnet"), faults)
     return stated(
         {
             "Name": network_name(stack, network, known),
@@ -149,19 +150,22 @@ def _no_services(left_out: LeftOut) -> str:
         return "no services: a stack has at least one"
     profiles = list(dict.fromkeys(profile for named in left_out.values() for profile in named))
     text = f"no services: all of them belong to profiles that are not enabled ({', '.join(profiles)}); "
-    return f"{text}take some in with --profile {profiles[0]}"
+    return f"{text}take some in with {profile_option(profiles)}"
+
+
+def _in_whole(found: Sequence[tuple[Path, str]], known: Sequence[Problem]) -> list[tuple[Path, str]]:
+    """What is known to be wrong is no part of what was converted."""
+    places = in_whole([path for path, _ in found], [problem.where for problem in known if problem.where])
+    return [(path, text) for path, (_, text) in zip(places, found, strict=True)]
 
 
 def _marked(found: Sequence[tuple[Path, str]], trees: Sequence[Map], known: Sequence[Problem]) -> list[Problem]:
     """The faults with their places. Of what is known to be wrong, and of what holds that, nothing more is said: it may
     be wrong no more once the known is mended."""
-    wrong = [problem.where for problem in known if problem.where]
+    wrong = {problem.where for problem in known if problem.where}
+    holders = {where[:end] for where in wrong for end in range(1, len(where) + 1)}
     return [
         marked(trees, path, text)
         for path, text in found
-        if not any(_is_within(path, where) or _is_within(where, path) for where in wrong)
+        if path not in holders and not any(path[:end] in wrong for end in range(1, len(path) + 1))
     ]
-
-
-def _is_within(path: Path, outer: Path) -> bool:
-    return bool(outer) and path[: len(outer)] == outer

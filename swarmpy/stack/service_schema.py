@@ -65,7 +65,7 @@ _FILE_USE = Either(
 _PORT = Either(
     (
         Text(reads=parse_port),
-        Whole(least=1),
+        Whole(least=1, most=65535),
         Fields(
             {
                 "name": TEXT,

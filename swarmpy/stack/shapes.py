@@ -1,11 +1,13 @@
 """What a part of a stack file may look like, and what is wrong with one that does not. Pure."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from math import isfinite
 
+from swarmpy.stack.scalars import text_of
 from swarmpy.stack.tree import List, Map, Node, Path, Plain, Problem, Scalar, Value, plain
 from swarmpy.stack.wishes import WISHES
 
@@ -29,6 +31,7 @@ class Text:
 @dataclass(frozen=True, slots=True)
 class Whole:
     least: int | None = None
+    most: int | None = None
     word: str = "a whole number"
 
 
@@ -111,7 +114,9 @@ def check(shape: Shape, node: Node, path: Path) -> Iterator[Problem]:
                 yield from _check_unique(node, path)
         case MapOf(value, key) if isinstance(node, Map):
             for entry in node.entries:
-                if re.fullmatch(key, entry.key) is None:
+                if not entry.key:
+                    yield Problem(entry.mark, path, "a name here is empty")
+                elif re.fullmatch(key, entry.key) is None:
                     yield Problem(entry.mark, (*path, entry.key), "this name has characters that names do not have")
                 yield from check(value, entry.node, (*path, entry.key))
         case Fields() if isinstance(node, Map):
@@ -187,6 +192,8 @@ def _check_scalar(shape: Text | Whole, node: Node, path: Path) -> Iterator[Probl
     means: object = value if isinstance(shape, Whole) else None
     if isinstance(shape, Whole) and shape.least is not None and isinstance(value, int) and value < shape.least:
         yield Problem(node.mark, path, f"must be at least {shape.least}, and {value} is less")
+    if isinstance(shape, Whole) and shape.most is not None and isinstance(value, int) and value > shape.most:
+        yield Problem(node.mark, path, f"must be at most {shape.most}, and {value} is more")
     if isinstance(shape, Text) and shape.choices and value not in shape.choices:
         yield Problem(node.mark, path, f"{value!r} is none of {', '.join(shape.choices)}")
     if isinstance(shape, Text) and shape.reads is not None:
@@ -199,17 +206,18 @@ def _check_scalar(shape: Text | Whole, node: Node, path: Path) -> Iterator[Probl
 
 
 def _check_unique(node: List, path: Path) -> Iterator[Problem]:
-    seen: list[Plain] = []
-    scalars: set[Value] = set()
+    seen: set[str] = set()
     for index, item in enumerate(node.items):
-        value = plain(item)
-        is_scalar = isinstance(item, Scalar)
-        if value in (scalars if is_scalar else seen):
-            yield Problem(item.mark, (*path, index), f"{value!r} stands twice in this list")
-        if isinstance(item, Scalar):
-            scalars.add(item.value)
-        else:
-            seen.append(value)
+        # Python would take 1, 1.0 and true for one.
+        value = json.dumps(plain(item), sort_keys=True)
+        if value in seen:
+            yield Problem(item.mark, (*path, index), f"{_shown(item)} stands twice in this list")
+        seen.add(value)
+
+
+def _shown(node: Node) -> str:
+    value = plain(node)
+    return repr(value) if isinstance(value, str) else json.dumps(value)
 
 
 def typed(shape: Shape, node: Node) -> Plain:
@@ -268,5 +276,16 @@ def _described(node: Node, wanted: Shape) -> str:
             return f"{value!r} is text"
         case Scalar(value=value) if Text in takes:
             return f"{value} is a number; quote it to make it text"
+        case Scalar(value=float() as value) if Whole in takes:
+            return _described_float(value)
         case Scalar(value=value):
-            return f"{value} is {'one with a fraction' if Whole in takes else 'a number'}"
+            return f"{value} is a number"
+
+
+def _described_float(value: float) -> str:
+    """Where a whole number is wanted. One with too many digits is a float by now."""
+    if not value.is_integer():
+        return f"{text_of(value)} is one with a fraction"
+    if abs(value) > _LARGEST:
+        return f"{text_of(value)} is more than fits in 64 bits"
+    return f"it is written with a point or an exponent; write {int(value)}"

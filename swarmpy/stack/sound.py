@@ -1,12 +1,13 @@
 """What of a file can be read on when something is wrong with it, so that the rest is said in the same round. Pure."""
 
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from swarmpy.stack import schema
 from swarmpy.stack.canonical import conflicts_of, version_of
 from swarmpy.stack.shapes import check
-from swarmpy.stack.tree import Map, Path, Problem, Scalar
+from swarmpy.stack.tree import List, Map, Path, Problem, Scalar
 
 _SECTIONS = ("services", "networks", "volumes", "secrets", "configs")
 
@@ -17,17 +18,45 @@ def sound_part(tree: Map, unfilled: Sequence[Problem]) -> tuple[Map | None, list
     if not all(_is_inner(problem.where) for problem in unfilled):
         return None, [*unfilled, *_problems_of(tree)]
     problems = list(unfilled)
-    sound = _without(tree, [problem.where for problem in unfilled])
-    found = _problems_of(sound)
+    cut = [problem.where for problem in unfilled]
+    sound = _without(tree, cut)
+    found = _found_in(sound, cut)
     # Of what holds an unfilled value the schema may say that the value is missing.
     problems += [one for one in found if not any(_holds(one.where, other.where) for other in unfilled)]
     while found:
         if not all(_is_inner(problem.where) for problem in found):
             return None, problems
-        sound = _without(sound, [problem.where for problem in found])
+        cut += [problem.where for problem in found]
+        sound = _without(tree, cut)
         # Without a part that is wrong, what held it may lack a part that it must have.
-        found = _problems_of(sound)
+        found = _found_in(sound, cut)
     return sound, problems
+
+
+def in_whole(paths: Sequence[Path], cut: Iterable[Path]) -> list[Path]:
+    """Where things of what is sound stand in the file as it is, without what was `cut`: in lists they were further
+    behind."""
+    items = {path for path in map(_up_to_an_item, cut) if path and isinstance(path[-1], int)}
+    lists: dict[Path, list[int]] = {}
+    for *before, index in sorted(items, key=lambda path: int(path[-1])):
+        here = lists.setdefault(tuple(before), [])
+        # How many are left before it.
+        here.append(int(index) - len(here))
+    return [_shifted(path, lists) for path in paths]
+
+
+def _shifted(path: Path, lists: Mapping[Path, Sequence[int]]) -> Path:
+    at = next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))
+    if at == len(path) or path[:at] not in lists:
+        return path
+    index = int(path[at])
+    return (*path[:at], index + bisect_right(lists[path[:at]], index), *path[at + 1 :])
+
+
+def _found_in(sound: Map, cut: Sequence[Path]) -> list[Problem]:
+    found = _problems_of(sound)
+    places = in_whole([problem.where for problem in found], cut)
+    return [replace(problem, where=where) for problem, where in zip(found, places, strict=True)]
 
 
 def _problems_of(tree: Map) -> list[Problem]:
@@ -51,18 +80,25 @@ def _holds(outer: Path, inner: Path) -> bool:
 
 
 def _without(tree: Map, paths: Iterable[Path]) -> Map:
-    return _cut(tree, (), frozenset(map(_up_to_a_list, paths)))
+    return _cut(tree, (), frozenset(map(_up_to_an_item, paths)))
 
 
-def _up_to_a_list(path: Path) -> Path:
-    """Lists go as a whole: the places of the others in them would shift."""
-    return path[: next((at for at, part in enumerate(path) if isinstance(part, int)), len(path))]
+def _up_to_an_item(path: Path) -> Path:
+    """Items of lists go as a whole."""
+    return path[: next((at + 1 for at, part in enumerate(path) if isinstance(part, int)), len(path))]
 
 
 def _cut(node: Map, path: Path, gone: Collection[Path]) -> Map:
-    kept = [entry for entry in node.entries if (*path, entry.key) not in gone]
-    entries = (
-        replace(entry, node=_cut(entry.node, (*path, entry.key), gone)) if isinstance(entry.node, Map) else entry
-        for entry in kept
-    )
+    entries = []
+    for entry in node.entries:
+        here: Path = (*path, entry.key)
+        if here in gone:
+            continue
+        match entry.node:
+            case Map() as below:
+                entry = replace(entry, node=_cut(below, here, gone))
+            case List(items=items) as below:
+                kept = tuple(item for index, item in enumerate(items) if (*here, index) not in gone)
+                entry = replace(entry, node=replace(below, items=kept))
+        entries.append(entry)
     return replace(node, entries=tuple(entries))

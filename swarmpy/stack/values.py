@@ -1,10 +1,13 @@
 """Values of a service that no engine would take, or that no node could fill in. Pure; the sentences go to `Faults`."""
 
+from functools import partial
+
 from swarmpy.container_values import check_capability, check_signal, check_sysctl, check_working_dir
 from swarmpy.stack.canonical import Config
 from swarmpy.stack.faults import Faults
 from swarmpy.stack.tree import Path
 from swarmpy.templating import check_template
+from swarmpy.ulimits import check_ulimit
 
 
 def check_container(service: Config, path: Path, faults: Faults) -> None:
@@ -18,6 +21,9 @@ def check_container(service: Config, path: Path, faults: Faults) -> None:
         faults.check((*path, "sysctls", name), name, check_sysctl)
         if not value:
             faults.add((*path, "sysctls", name), "has no value; write one like net.core.somaxconn=1024")
+    for name, limit in (service.get("ulimits") or {}).items():
+        both = limit if isinstance(limit, dict) else {"soft": limit, "hard": limit}
+        faults.check((*path, "ulimits", name), name, partial(check_ulimit, soft=both["soft"], hard=both["hard"]))
     _check_templates(service, path, faults)
 
 

@@ -50,6 +50,21 @@ configs: {conf: {file: ./data}}
 """
 
 
+PARTLY_TOLD = """
+version: "3.8"
+services:
+  web:
+    image: shop/web:1
+    volumes: ["data:/data"]
+    ports: [{target: 80, published: 8080, mode: host}]
+    deploy:
+      update_config: {parallelism: 2}
+      rollback_config: {parallelism: 2}
+      restart_policy: {delay: 1s}
+volumes: {data: {}}
+"""
+
+
 class Swarm:
     """The API on a socket, and the docker client pointed at it."""
 
@@ -274,6 +289,16 @@ async def test_a_stack_is_deployed_twice_listed_and_removed(swarm: Swarm) -> Non
     await swarm.ok("stack", "rm", "shop")
     assert all(service.removed for service in swarm.api.state.services.values())
     assert all(network.removed for network in swarm.api.state.networks.values())
+
+
+async def test_a_stack_whose_file_leaves_words_out_is_deployed(swarm: Swarm) -> None:
+    """The client sends those that nobody wrote as empty strings."""
+    file = swarm.home / "stack.yaml"
+    file.write_text(PARTLY_TOLD)
+    await swarm.ok("stack", "deploy", "--resolve-image", "never", "-c", str(file), "shop")
+    update = swarm.service("shop_web").spec.update_config
+    assert update is not None
+    assert (update.parallelism, update.order, update.failure_action) == (2, None, None)
 
 
 async def test_networks_are_created_listed_inspected_and_removed(swarm: Swarm) -> None:

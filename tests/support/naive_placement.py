@@ -3,7 +3,7 @@
 Shares with the scheduler only the reading of requirements. Used to check that the fast algorithm gives the same.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -63,19 +63,24 @@ class NaiveCluster:
         branches = tuple(self._in_branch(node, group, depth) for depth in range(1, len(group.requirements.spread) + 1))
         here = [task for task in self.tasks if task.node_id == node.id]
         staying = [task for task in here if not task.leaving]
-        of_service = [task for task in staying if task.service_id == group.service_id]
         failing = self._is_failing(node, group, now)
-        return (failing, *branches, len(of_service), share(node, here), len(staying), node.id)
+        return (failing, *branches, crowd({node.id}, group, staying), share(node, here), len(staying), node.id)
 
-    def _in_branch(self, node: NodeInfo, group: TaskGroup, depth: int) -> int:
-        """The service's tasks on nodes that have the same values of the first `depth` attributes."""
+    def _in_branch(self, node: NodeInfo, group: TaskGroup, depth: int) -> tuple[int, int]:
+        """How crowded the nodes are that have the same values of the first `depth` attributes."""
         attributes = group.requirements.spread[:depth]
         branch = {n.id for n in self.nodes if all(a.of(n) == a.of(node) for a in attributes)}
-        return sum(t.service_id == group.service_id and not t.leaving and t.node_id in branch for t in self.tasks)
+        return crowd(branch, group, [task for task in self.tasks if not task.leaving])
 
     def _is_failing(self, node: NodeInfo, group: TaskGroup, now: datetime) -> bool:
         wish = (node.id, group.service_id, group.spec_version)
         return sum((n, s, v) == wish and now - at <= timedelta(minutes=5) for n, s, v, at in self.failures) >= 5
+
+
+def crowd(nodes: Collection[str], group: TaskGroup, staying: Iterable[PlacedTask]) -> tuple[int, int]:
+    """The tasks there of the spec version that is being placed, and all of its service."""
+    there = [t for t in staying if t.service_id == group.service_id and t.node_id in nodes]
+    return sum(t.spec_version == group.spec_version for t in there), len(there)
 
 
 def share(node: NodeInfo, tasks: Iterable[PlacedTask]) -> float:

@@ -146,7 +146,7 @@ SAME = (
         CONFLICT,
         stack(SLEEP),
         before=take_its_name,
-        says=(r"service \S+_web is there already and does not belong to the stack",),
+        says=(r"yaml:\d+: service web: \S+_web is there already and does not belong to the stack",),
         after=give_it_back,
     ),
     Outcome(
@@ -154,7 +154,7 @@ SAME = (
         CONFLICT,
         stack(SLEEP),
         before=take_its_network,
-        says=(r"network \S+_default is there already and belongs to no stack",),
+        says=(r"network default: \S+_default is there already and belongs to no stack",),
         after=give_the_network_back,
     ),
 )

@@ -271,7 +271,7 @@ HEALTH = (
         stack(
             shell("sleep 2; touch /tmp/well; sleep 1000"), healthcheck=health("test -e /tmp/well", start_period="20s")
         ),
-        says=("_web: 0/1 running, starting", "_web: 1/1 running$"),
+        says=("_web: 0/1 running, waiting to be healthy", "_web: 1/1 running$"),
     ),
     Outcome(
         "it is not healthy in time",
@@ -311,7 +311,7 @@ COMMANDS = (
             says=("--timeout: 'soon' is no duration",)),
     Outcome("an external network is missing", NOT_FOUND,
             stack(SLEEP, networks=["far"]) | {"networks": {"far": {"external": True}}},
-            says=("network far is declared external and is not there; create it first",)),
+            says=(r"yaml:\d+: network far: is declared external and is not there; create it first",)),
     Outcome("no manager answers", UNAVAILABLE, stack(SLEEP),
             says=("no swarmpy manager answers at unix:///nowhere/s.sock",), host="unix:///nowhere/s.sock"),
 )  # fmt: skip

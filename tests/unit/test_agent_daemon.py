@@ -106,6 +106,27 @@ async def test_a_crash_and_a_removal_by_hand_are_reported_with_their_reason(
     assert manager.reports[removed.id].status.err == "task: non-zero exit (137): container was removed by hand"
 
 
+async def test_a_container_that_is_not_healthy_yet_is_reported_with_the_words_of_its_check(
+    settings: AgentSettings, engine: FakeEngine, manager: FakeManager
+) -> None:
+    clock = ManualClock()
+    engine.behaviours["app:1"] = Behaviour(has_health_check=True)
+    task = an_assignment(1)
+    async with running_agent(settings, engine, manager, clock):
+        manager.assign(task)
+        await wait_until(engine.running)
+        engine.fail_check(container_id(engine, task), "no answer")
+        for _ in range(3):
+            await settled()
+            clock.advance(timedelta(seconds=1))
+        await settled()
+
+    status = manager.reports[task.id].status
+    assert (status.state, status.message) == (
+        TaskState.STARTING, "starting: waiting to be healthy; its check said last: no answer"
+    )  # fmt: skip
+
+
 async def test_an_unhealthy_container_is_stopped_and_reported_with_its_last_words(
     settings: AgentSettings, engine: FakeEngine, manager: FakeManager
 ) -> None:

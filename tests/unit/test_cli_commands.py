@@ -116,7 +116,7 @@ async def test_nothing_is_written_when_an_external_network_is_missing(shell: She
     said = await shell.run("stack", "deploy", "-c", "s.yaml", "shop")
     assert (said.code, said.err) == (
         4,
-        "swarmpy: network theirs is declared external and is not there; create it first\n",
+        "swarmpy: s.yaml:2: network theirs: is declared external and is not there; create it first\n",
     )
     assert shell.api.state.networks == {}
 
@@ -127,7 +127,7 @@ async def test_a_name_that_another_stack_has_is_left_alone(shell: Shell) -> None
     await shell.ok("stack", "deploy", "-d", "-c", "a.yaml", "a")
     said = await shell.run("stack", "deploy", "-d", "-c", "b.yaml", "a_b")
     assert said.code == 5
-    assert "service a_b_c is there already and does not belong to the stack a_b" in said.err
+    assert "b.yaml:1: service c: a_b_c is there already and does not belong to the stack a_b" in said.err
 
 
 async def test_stacks_are_listed_and_removed(shell: Shell) -> None:

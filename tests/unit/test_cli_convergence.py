@@ -7,6 +7,7 @@ from support.looks import BOTH, GAVE_UP, Document, Watch, node, service, task
 
 from swarmpy.cli.convergence import STEADY, Phase
 from swarmpy.cli.failures import MOST_FAILURES
+from swarmpy.health_wait import health_wait
 
 JOB_OVER: Document = {"JobStatus": {"JobIteration": {"Index": 3}}}
 TWO_JOBS: Document = {"ReplicatedJob": {"TotalCompletions": 2, "MaxConcurrent": 1}}
@@ -275,6 +276,39 @@ def test_a_task_under_way_says_where_and_what_it_does() -> None:
     assert Watch().look(1, service(), [doing, task(2)]).under_way == (
         "web.1 starting on host-n1: waiting to be healthy",
     )
+
+
+def test_what_a_health_check_printed_is_told_in_one_short_line() -> None:
+    err = "unhealthy container: " + "no answer\n" * 300
+    tasks = [task(1, "failed", err=err, desired="shutdown"), task(1, "starting", attempt=2), task(2)]
+    (attempts,) = Watch().look(1, service(), tasks).reasons
+    assert "\n" not in attempts
+    assert attempts.startswith("web.1: 1 attempt failed, the last one: unhealthy container: no answer no answer")
+    assert len(attempts) < 400
+    over = Watch().look(1, service(restart="none"), [task(1, "failed", err=err), task(2)])
+    assert "\n" not in over.text
+    assert len(over.text) < 400
+
+
+def test_a_task_that_is_not_healthy_yet_says_so_and_what_its_check_said() -> None:
+    def starting(message: str) -> list[Document]:
+        one = task(1, "starting")
+        one["Status"]["Message"] = message
+        return [one, task(2)]
+
+    early = Watch().look(1, service(), starting(health_wait()))
+    assert (early.text, early.reasons) == ("1/2 running, waiting to be healthy", ())
+    assert early.under_way == ("web.1 starting on host-n1: waiting to be healthy",)
+
+    told = Watch().look(1, service(), starting(health_wait("refused\n")))
+    assert told.text == "1/2 running, waiting to be healthy"
+    assert told.reasons == ("web.1 starting on host-n1: waiting to be healthy; its check said last: refused",)
+    assert told.under_way == ()
+
+
+def test_runs_that_a_smaller_job_leaves_are_not_counted_beyond_it() -> None:
+    over = [task(n, "complete", **THIS_RUN) for n in range(1, 4)]
+    assert Watch().look(1, service(TWO_JOBS, **JOB_OVER), over).text == "2/2 complete"
 
 
 def test_one_shots_that_have_ended_are_not_said_to_run() -> None:

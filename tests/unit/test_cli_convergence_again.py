@@ -167,6 +167,23 @@ def test_what_to_do_about_a_paused_update_follows_where_its_wish_came_from() -> 
     assert "rollback" not in Watch().look(1, service(update="rollback_paused"), BOTH).advice
 
 
+@pytest.mark.parametrize(
+    ("tasks", "former", "says"),
+    [
+        ([task(1, "failed"), task(2)], [], "the other tasks run as before"),
+        ([task(1, "failed")], [task(2)], "the other tasks run as before"),
+        ([task(1, "failed")], [task(2, "failed")], "no task of it runs"),
+    ],
+    ids=["a new one runs", "an old one runs", "none runs"],
+)
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_paused_update_says_whether_anything_runs(
+    tasks: list[Document], former: list[Document], says: str, from_file: bool
+) -> None:
+    verdict = Watch(from_file=from_file).look(1, service(update="paused"), tasks, former=[*tasks, *former])
+    assert verdict.advice.startswith(f"{says}; ")
+
+
 def waiting(text: str) -> Document:
     return task(1, "ready", desired="ready", Reason={"Code": "waiting-dependency", "Text": text})
 

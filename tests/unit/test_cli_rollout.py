@@ -110,8 +110,24 @@ def test_services_name_the_secrets_that_were_just_made_by_their_ids() -> None:
 
 def test_nothing_is_written_when_something_external_is_missing() -> None:
     client = ScriptedClient()
-    with pytest.raises(NotFound, match="config theirs is declared external"):
+    with pytest.raises(NotFound, match="config theirs: is declared external"):
         roll_out(client, a_plan(), DETACHED, Said())
+    assert client.calls == []
+
+
+def test_what_is_missing_is_supposed_to_be_there_so_that_all_else_is_told_in_the_same_round() -> None:
+    client = ScriptedClient()
+    client.faults = [
+        {"Kind": "config", "Name": "theirs", "Message": "it is empty", "Status": 400},
+        {"Kind": "service", "Name": "shop_web", "Message": "constraint 'x'", "Status": 400},
+    ]
+    with pytest.raises(BadRequest) as caught:
+        roll_out(client, a_plan(), DETACHED, Said())
+    assert str(caught.value).splitlines() == [
+        "config theirs: is declared external and is not there; create it first",
+        "service shop_web: constraint 'x'",
+    ]
+    assert {"Kind": "config", "Name": "theirs", "Spec": {"Name": "theirs"}, "Size": 0} in client.checked[0]["Writes"]
     assert client.calls == []
 
 

@@ -47,6 +47,16 @@ async def test_an_update_is_waited_for_unless_detached_and_shown_unless_quiet(sh
     assert shell.service("web").spec.labels == {}
 
 
+async def test_edits_from_several_places_at_once_are_all_made(shell: Shell) -> None:
+    await created(shell)
+    processes = [await shell.start("service", "update", "-d", "--env-add", f"V{n}=1", "web") for n in range(3)]
+    said = [await shell.finished(process) for process in processes]
+    assert [one.code for one in said] == [0, 0, 0], said
+    env = spec(shell)["Env"]
+    assert isinstance(env, list)
+    assert sorted(env) == ["V0=1", "V1=1", "V2=1"]
+
+
 async def test_an_update_rolls_back_by_flag_and_by_command(shell: Shell) -> None:
     await created(shell)
     await shell.ok("service", "update", "-d", "--image", "shop/web:2", "web")

@@ -128,6 +128,18 @@ async def test_a_rollback_to_what_needs_a_secret_that_is_gone_writes_nothing(she
     assert shell.api.state.revision == revision
 
 
+async def test_revisions_of_a_stack_that_another_client_removed_say_so(shell: Shell) -> None:
+    await deployed(shell, ONE)
+    await deployed(shell, TWO)
+    service = shell.api.state.services[shell.api.state.named("services", "shop_web") or ""]
+    for name in ("shop_web", "shop_once"):
+        await shell.api.delete(f"/services/{name}")
+    assert service.id not in shell.api.state.services or shell.api.state.services[service.id].removed
+    _, newest, older = (await shell.ok("stack", "revisions", "shop")).splitlines()
+    assert "its services are gone: `swarmpy stack rm shop` removes the revisions, too" in newest
+    assert "gone" not in older
+
+
 async def test_revisions_go_with_their_stack(shell: Shell) -> None:
     await deployed(shell, ONE)
     await shell.ok("stack", "rm", "shop")
@@ -183,8 +195,10 @@ async def test_a_network_that_was_made_as_the_file_says_is_kept_and_one_that_wou
     revision = shell.api.state.revision
     said = await shell.run(*DEPLOY)
     assert (said.code, shell.api.state.revision) == (5, revision)
-    assert said.err == (
-        "swarmpy: network shop_n is there with other settings (Internal True -> False); networks never change: "
+    place, _, sentence = said.err.partition(": network ")
+    assert place.startswith("swarmpy: s.yaml:")
+    assert sentence == (
+        "n: shop_n is there with other settings (Internal True -> False); networks never change: "
         "give it another name, or remove it first\n"
     )
 

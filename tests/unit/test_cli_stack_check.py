@@ -68,6 +68,28 @@ async def test_all_faults_are_told_with_their_lines_and_nothing_stays_behind(
     assert shell.api.state.revision == revision
 
 
+async def test_what_is_missing_or_other_than_wished_is_told_with_all_the_rest(shell: Shell) -> None:
+    first = "services: {web: {image: 'x:1', secrets: [key]}}\nsecrets: {key: {file: ./key}}\n"
+    given(shell, first)
+    await shell.ok(*DEPLOY)
+    (shell.folder / "key").write_text("open barley")
+    text = (
+        "services:\n  web:\n    image: x:1\n    secrets: [key]\n    configs: [nowhere]\n    networks: [far]\n"
+        "    deploy: {placement: {constraints: [foo]}}\nsecrets:\n  key: {file: ./key}\n"
+        "configs:\n  nowhere: {external: true}\nnetworks:\n  far: {external: true}\n"
+    )
+    revision = given(shell, text)
+    said = await shell.run(*DEPLOY)
+    assert (said.code, said.out) == (2, "")
+    assert [line.removeprefix("swarmpy: ").partition(";")[0] for line in said.err.splitlines()] == [
+        "s.yaml:7: service web: constraint expected one operator from ==, !=: 'foo'",
+        "s.yaml:9: secret key: shop_key is there with other data",
+        "s.yaml:11: config nowhere: is declared external and is not there",
+        "s.yaml:13: network far: is declared external and is not there",
+    ]
+    assert shell.api.state.revision == revision
+
+
 async def test_what_the_policy_forbids_is_told_at_its_key_and_has_its_own_code(shell: Shell) -> None:
     revision = given(shell, POLICY)
     for words in (DEPLOY, ("stack", "diff", *WISH)):
@@ -140,6 +162,25 @@ def test_a_manager_that_knows_no_such_question_is_not_waited_for() -> None:
     client = Answering(NotFound("page not found"))
     check(client, NOWHERE, [creating(Kind.SERVICE, "shop_web")])
     assert len(client.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("service shop_web already exists", "service shop_web already exists"),
+        ("update out of sequence", "service shop_web: update out of sequence"),
+    ],
+)
+def test_what_came_into_being_meanwhile_is_of_someone_who_was_faster(message: str, told: str) -> None:
+    client = Answering([fault("shop_web", 409, message)])
+    with pytest.raises(Conflict, match=f"^{told}: someone else was faster; deploy again$"):
+        check(client, NOWHERE, [creating(Kind.SERVICE, "shop_web")])
+
+
+def test_two_of_one_name_in_the_files_are_in_their_own_way() -> None:
+    client = Answering([{"Kind": "secret", "Name": "s", "Message": "secret s already exists", "Status": 409}])
+    with pytest.raises(Conflict, match=r"already exists$"):
+        check(client, NOWHERE, [creating(Kind.SECRET, "s"), creating(Kind.SECRET, "s")])
 
 
 def test_what_changes_nothing_is_not_asked_about() -> None:

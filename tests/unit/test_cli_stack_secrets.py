@@ -83,7 +83,7 @@ async def test_the_same_again_changes_nothing(shell: Shell) -> None:
 async def test_other_data_under_the_same_name_are_refused_before_anything_is_written(shell: Shell) -> None:
     await deployed(shell, a_plan("shop_key", b"one"))
     revision = shell.api.state.revision
-    with pytest.raises(Conflict, match="secret shop_key has other data"):
+    with pytest.raises(Conflict, match="secret shop_key: shop_key is there with other data"):
         await deployed(shell, a_plan("shop_key", b"two", "shop_other"))
     assert shell.api.state.revision == revision
 
@@ -244,5 +244,5 @@ async def test_a_file_with_a_secret_is_deployed_twice_and_never_shown(shell: She
     (shell.folder / "key").write_text("open barley")
     said = await shell.run(*deploy)
     assert said.code == 5
-    assert said.err.startswith("swarmpy: secret shop_key has other data; secrets never change")
+    assert said.err.startswith("swarmpy: s.yaml:2: secret key: shop_key is there with other data; secrets never change")
     assert "open" not in differing.out + said.err

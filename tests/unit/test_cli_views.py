@@ -8,7 +8,7 @@ from support.builders import T0
 
 from swarmpy.cli.render import ago, clipped, memory, parse_time, table
 from swarmpy.cli.slots import place_of
-from swarmpy.cli.views import node_reasons, node_row, service_row, task_name, task_rows
+from swarmpy.cli.views import error_of, node_reasons, node_row, service_row, task_name, task_rows
 
 Document = dict[str, Any]
 
@@ -56,6 +56,10 @@ def a_service(mode: Document, status: Document | None = None, **spec: Any) -> Do
         (a_service({"Replicated": {}}, Placement={"MaxReplicas": 1}), "replicated", "1/2 (max 1 per node)"),
         (a_service({"ReplicatedJob": {"TotalCompletions": 3}}, {"RunningTasks": 1, "DesiredTasks": 1,
                    "CompletedTasks": 2}), "replicated job", "1/1 (2/3 completed)"),
+        (a_service({"GlobalJob": {}}, {"RunningTasks": 0, "DesiredTasks": 0, "CompletedTasks": 3}), "global job",
+                   "0/0 (3/3 completed)"),
+        (a_service({"GlobalJob": {}}, {"RunningTasks": 1, "DesiredTasks": 2, "CompletedTasks": 1}), "global job",
+                   "1/2 (1/3 completed)"),
     ],
 )  # fmt: skip
 def test_a_service_in_a_row(service: Document, mode: str, replicas: str) -> None:
@@ -103,6 +107,10 @@ def test_a_waiting_task_shows_its_reason_where_others_show_errors() -> None:
     running = a_task("b", 2, "running", "2030-01-01T00:00:01Z", Reason={"Code": "replaced", "Text": "old"})
     rows = task_rows([waiting, running], {"s": "web"}, {}, T0)
     assert [row["Error"] for row in rows] == ["no node fits", ""]
+
+
+def test_an_error_of_many_lines_is_told_in_one() -> None:
+    assert error_of({"Status": {"State": "failed", "Err": "unhealthy:\n  a\n\n  b\n"}}) == "unhealthy: a b"
 
 
 def test_reasons_of_nodes_are_told_together_where_they_are_equal() -> None:

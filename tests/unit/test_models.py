@@ -1,7 +1,8 @@
 """Docker's documents: read, held and written back with nothing lost and nothing unknown let in."""
 
 import json
-from typing import Any
+from enum import Enum
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -80,6 +81,38 @@ def test_names_are_spelled_as_docker_spells_them(model: type[DockerModel]) -> No
 def test_names_are_read_in_any_case(name: str) -> None:
     spec = ServiceSpec.model_validate({"TaskTemplate": {"ContainerSpec": {name: {"Retries": 3}}}})
     assert spec.to_docker() == {"TaskTemplate": {"ContainerSpec": {"Healthcheck": {"Retries": 3}}}, "Mode": {}}
+
+
+def subclasses(model: type[DockerModel]) -> list[type[DockerModel]]:
+    return [found for child in model.__subclasses__() for found in (child, *subclasses(child))]
+
+
+WORDS = [
+    (model, field.alias or name)
+    for model in subclasses(DockerModel)
+    for name, field in model.model_fields.items()
+    if type(None) in get_args(field.annotation)
+    and any(isinstance(part, type) and issubclass(part, Enum) for part in get_args(field.annotation))
+]
+
+
+def test_words_that_may_be_absent_are_found() -> None:
+    names = {f"{model.__name__}.{alias}" for model, alias in WORDS}
+    assert {"UpdateConfig.Order", "UpdateConfig.FailureAction", "RestartPolicy.Condition", "Mount.Type"} <= names
+
+
+@pytest.mark.parametrize(("model", "alias"), WORDS, ids=lambda part: getattr(part, "__name__", part))
+def test_an_empty_word_is_absent_as_in_go(model: type[DockerModel], alias: str) -> None:
+    """Go's clients write a word that nobody set as an empty string."""
+    needed = {name: "x" for name, field in model.model_fields.items() if field.is_required()}
+    assert model.model_validate({**needed, alias: ""}) == model.model_validate(needed)
+    assert model.model_validate({**needed, alias.lower(): ""}) == model.model_validate(needed)
+
+
+def test_an_empty_role_is_no_role() -> None:
+    """Docker refuses it, too: an update that forgot it would demote a manager."""
+    with pytest.raises(ValidationError, match="Role"):
+        NodeSpec.model_validate({"Role": "", "Availability": "active"})
 
 
 def test_null_is_absent_and_an_empty_map_is_not() -> None:

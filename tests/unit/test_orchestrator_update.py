@@ -15,7 +15,7 @@ from manager.orchestrator.replicated import reconcile_replicated
 from manager.orchestrator.survey import survey
 from swarmpy.labels import ALLOW, HOST
 from swarmpy.models.cluster import ClusterSpec
-from swarmpy.models.container import ContainerSpec
+from swarmpy.models.container import ContainerSpec, HealthConfig
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import RestartCondition, RestartPolicy
 from swarmpy.states import TaskState
@@ -128,6 +128,33 @@ def test_the_next_slot_waits_for_the_delay() -> None:
 
     assert decide(service, running, old(2), old(3), now=10) == Decision(again_at=at(35))
     assert renewed(decide(service, running, old(2), old(3), now=35)) == [2]
+
+
+def test_the_next_slot_waits_a_second_for_a_crash_at_the_start() -> None:
+    """Without it, what crashes at once has taken the next replica along before anyone heard of it."""
+    assert decide(web(), new(1, started=5), old(2), old(3), now=5.5) == Decision(again_at=at(6))
+    assert renewed(decide(web(), new(1, started=5), old(2), old(3), now=6)) == [2]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [{"monitor": 0}, {"failure_action": FailureAction.CONTINUE}],
+    ids=["nothing is watched", "no failure holds it up"],
+)
+def test_where_a_crash_would_stop_nothing_the_next_slot_does_not_wait_for_one(config: dict[str, Any]) -> None:
+    assert renewed(decide(web(replicas=2, **config), new(1, started=5), old(2), now=5)) == [2]
+
+
+@pytest.mark.parametrize(("test", "next_slots"), [(["CMD", "true"], [2]), (["NONE"], [])])
+def test_what_runs_by_a_health_check_has_proved_itself(test: list[str], next_slots: list[int]) -> None:
+    service = web(replicas=2)
+    container = ContainerSpec(image="web:2", health_check=HealthConfig(test=tuple(test)))
+    spec = service.spec.model_copy(
+        update={"task_template": service.spec.task_template.model_copy(update={"container_spec": container})}
+    )
+    service = service.model_copy(update={"spec": spec})
+
+    assert renewed(decide(service, new(1, started=5), old(2), now=5)) == next_slots
 
 
 def test_a_slot_that_was_never_dirty_is_not_waited_for() -> None:

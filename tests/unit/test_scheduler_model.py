@@ -15,6 +15,7 @@ from scheduler.view import ClusterView, NetworkRoom, NodeInfo, PlacedTask, Requi
 from swarmpy.states import Availability
 
 ZONES = st.sampled_from(("a", "b", "c"))
+VERSIONS = st.sampled_from((1, 1, 2))
 RACKS = st.sampled_from(("1", "2", ""))
 
 
@@ -95,16 +96,18 @@ def stories(draw: st.DrawFn) -> Story:
     history = [
         (
             PlacedTask(
-                f"old{number}", draw(services), 1, draw(somewhere), draw(st.sampled_from(wishes)),
+                f"old{number}", draw(services), draw(VERSIONS), draw(somewhere), draw(st.sampled_from(wishes)),
                 leaving=draw(st.booleans()),
             ),
             draw(st.booleans()),
         )
         for number in range(draw(st.integers(0, 10)))
     ]  # fmt: skip
-    failing = draw(st.lists(st.tuples(somewhere, services, st.just(1), st.integers(0, 400)), max_size=2))
+    failing = draw(st.lists(st.tuples(somewhere, services, VERSIONS, st.integers(0, 400)), max_size=2))
     groups = [
-        TaskGroup(draw(services), 1, asked, tuple(f"g{number}.{n}" for n in range(draw(st.integers(1, 14)))))
+        TaskGroup(
+            draw(services), draw(VERSIONS), asked, tuple(f"g{number}.{n}" for n in range(draw(st.integers(1, 14))))
+        )
         for number, asked in enumerate(wishes)
     ]
     shares = st.dictionaries(somewhere, st.integers(0, 4), max_size=4)

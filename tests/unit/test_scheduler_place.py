@@ -1,5 +1,6 @@
 """Where tasks go, and what is said when they go nowhere."""
 
+import itertools
 from datetime import timedelta
 
 import pytest
@@ -53,6 +54,31 @@ def test_a_task_that_is_leaving_keeps_its_room_but_does_not_drive_its_successor_
 
     assert placed_on(view, group("web", 1, wish(cpus=1), version=2)) == ["n1"]
     assert fits(view, "n1", wish(cpus=3)) == "lacks 1 CPU: 3 asked, 2 of 4 reserved"
+
+
+@pytest.mark.parametrize("old", list(itertools.product(("n1", "n2", "n3"), repeat=3)))
+def test_an_update_that_starts_first_ends_even_wherever_the_old_tasks_are(old: tuple[str, ...]) -> None:
+    """Each goes when its successor is there, and must not decide where the next successor goes."""
+    view = cluster(node("n1"), node("n2"), node("n3"))
+    for slot, node_id in enumerate(old):
+        view.add_task(PlacedTask(f"old{slot}", "web", 1, node_id, wish()))
+
+    new = []
+    for slot in range(3):
+        (placed,) = place(view, (TaskGroup("web", 2, wish(), (f"new{slot}",)),), NOW)
+        assert isinstance(placed, Placed)
+        new.append(placed.node_id)
+        view.remove_task(f"old{slot}")
+
+    assert sorted(new) == ["n1", "n2", "n3"]
+
+
+def test_a_task_of_a_new_version_avoids_old_ones_among_nodes_that_are_equal_to_it() -> None:
+    view = cluster(node("n1"), node("n2"), node("n3"))
+    for node_id in ("n1", "n2"):
+        view.add_task(PlacedTask(f"old-{node_id}", "web", 1, node_id, wish()))
+
+    assert placed_on(view, group("web", 3, version=2)) == ["n3", "n1", "n2"]
 
 
 def test_tasks_that_are_leaving_are_none_of_their_node_s_when_equal_nodes_are_ranked() -> None:

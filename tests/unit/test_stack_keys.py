@@ -9,7 +9,8 @@ import pytest
 from swarmpy.stack import schema
 from swarmpy.stack.deploy_schema import DEPLOY
 from swarmpy.stack.host import READERS
-from swarmpy.stack.keys import STANDINGS, Ignored, Refused, standing_of
+from swarmpy.stack.keys import STANDINGS, Ignored, Refused, judge, standing_of
+from swarmpy.stack.parse import parse_stack
 from swarmpy.stack.service_schema import SERVICE
 from swarmpy.stack.shapes import Either, Fields, ListOf, MapOf, Shape
 
@@ -114,3 +115,12 @@ def test_a_standing_is_found_by_the_shape_of_the_path() -> None:
     assert standing_of(("services", "web", "volumes", 0, "cluster")) is not None
     assert standing_of(("services", "web", "image")) is None
     assert standing_of(("services",)) is None
+
+
+def test_what_an_external_secret_is_said_to_hold_is_passed_over_with_a_warning() -> None:
+    tree = parse_stack("services: {web: {image: x}}\nsecrets:\n  s: {external: true, file: ./f}\n", "s.yaml")
+    judgement = judge(tree)
+    assert judgement.refusals == ()
+    assert [str(one) for one in judgement.warnings] == [
+        "s.yaml:3: secrets.s.file: ignored: it is external, and holds what it holds already"
+    ]

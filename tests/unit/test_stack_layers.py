@@ -110,6 +110,17 @@ def test_services_of_profiles_are_left_out_with_a_word_unless_wished_for(read: A
         assert set(read(files, {}, (profile,)).config["services"]) == {"web", "debug"}
 
 
+def test_a_profile_is_named_as_a_shell_takes_it_and_an_unknown_one_is_told(read: Any) -> None:
+    files = {"s.yaml": "services: {web: {image: x}, debug: {image: y, profiles: [a b, c]}}"}
+    assert read(files).warnings[0].endswith("take it in with --profile 'a b'")
+    assert read(files, {}, ("typo", "c")).warnings == (
+        "--profile typo: no service belongs to such a profile; there are a b, c",
+    )
+    assert read({"s.yaml": "services: {web: {image: x}}"}, {}, ("typo", "*")).warnings == (
+        "--profile typo: no service belongs to such a profile; the files name none",
+    )
+
+
 def test_a_file_of_variables_counts_less_than_the_environment(tmp_path: Path) -> None:
     (tmp_path / "one").write_text("A=1\nB=1\nC=1\n")
     (tmp_path / "two").write_text("B=2\nC=2\n")

@@ -82,6 +82,13 @@ def test_aliases_cannot_unfold_without_bound() -> None:
         parse_stack("\n".join(levels), "s.yaml")
 
 
+def test_a_large_file_is_not_said_to_repeat_itself() -> None:
+    text = "\n".join(f"x-{n}: {'y' * 200_000}" for n in range(90))
+    assert len(parse_stack(text, "s.yaml").entries) == 90
+    with pytest.raises(StackError, match=r"^s\.yaml:1: the file has more than 200000 values; divide it$"):
+        parse_stack(f"x-a: [{'1,' * 200_001}]", "s.yaml")
+
+
 def test_a_path_is_found_as_deep_as_it_goes() -> None:
     tree = parse_stack("services:\n  web:\n    image: x\n    ports:\n      - 80\n", "s.yaml")
     depth, mark = locate(tree, ("services", "web", "ports", 0))

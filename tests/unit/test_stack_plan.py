@@ -348,6 +348,7 @@ def test_a_wish_that_is_not_carried_out_is_refused_by_name(lines: str, sentence:
     [
         ("networks: {default: {driver: bridge}}\n", "networks.default.driver: the only driver is overlay"),
         ("networks: {default: {ipam: {config: [{subnet: 10.0.0.1/8}]}}}\n", "'10.0.0.1/8' is no subnet"),
+        ("networks: {unused: {ipam: {config: [{subnet: foo}]}}}\n", "networks.unused.ipam.config[0].subnet: 'foo' is"),
     ],
 )
 def test_a_section_that_is_not_carried_out_is_refused_by_name(rest: str, sentence: str) -> None:

@@ -39,8 +39,12 @@ def about(service: str, **environment: str) -> list[str]:
         ("command: {a: 1}", "must be a string or a list, and it is a mapping"),
         ("environment: {A: []}", "services.web.environment.A: must be a string, a number, true or false or empty"),
         ("environment: A=1", "must be a mapping or a list, and 'A=1' is text"),
+        ("deploy: {update_config: {parallelism: 99999999999999999999999}}", "1e+23 is more than fits in 64 bits"),
+        ("deploy: {replicas: 1e3}", "and it is written with a point or an exponent; write 1000"),
+        ("deploy: {replicas: 1.5}", "must be a whole number, and 1.5 is one with a fraction"),
         ("cap_add: [A, A]", "services.web.cap_add[1]: 'A' stands twice in this list"),
         ("ports: ['99999:80']", "services.web.ports[0]: '99999:80': ports go up to 65535"),
+        ("ports: [65536]", "services.web.ports[0]: must be at most 65535, and 65536 is more"),
         ("ports: [{target: http}]", "services.web.ports[0].target: must be a whole number, and 'http' is text"),
         ("stop_grace_period: 5x", "'5x' is no duration; write one like 90s"),
         ("stop_grace_period: 5", "must be a duration (a string such as 1m30s), and 5 is a number"),
@@ -109,3 +113,17 @@ def test_values_are_of_the_type_that_the_key_asks_for() -> None:
     tree, _ = interpolate_file(parse_stack(text, "s.yaml"), Filler({"TWO": "2", "YES": "yes"}))
     wished: Plain = {"services": {"web": {"image": "2", "tty": True, "deploy": {"replicas": 2, "labels": {"a": "2"}}}}}
     assert typed(schema.FILE, tree) == wished
+
+
+def test_one_and_true_are_two_things() -> None:
+    assert about("profiles: [1, true]") == [
+        "s.yaml:4: services.web.profiles[0]: must be a string, and 1 is a number; quote it to make it text",
+        "s.yaml:4: services.web.profiles[1]: must be a string, and true is a truth value",
+    ]
+    assert about("ports: [{target: 1}, {target: 1}]") == [
+        's.yaml:4: services.web.ports[1]: {"target": 1} stands twice in this list'
+    ]
+
+
+def test_an_empty_name_is_called_empty() -> None:
+    assert complaints("services:\n  '': {image: x}\n") == ["s.yaml:2: services: a name here is empty"]

@@ -82,6 +82,10 @@ def test_an_image_that_is_none_is_refused(image: str, sentence: str) -> None:
         ("configs: {c: {content: 'a', file: x}}", "configs.c: says in 2 ways what it holds: file, content; keep one"),
         ("secrets: {s: {file: x, environment: X}}", "secrets.s: says in 2 ways what it holds: file, environment"),
         (
+            "secrets: {s: {file: x, environment: X, external: true}}",
+            "secrets.s: says in 3 ways what it holds: file, environment, external; keep one",
+        ),
+        (
             'configs: {c: {template_driver: golang, content: "a\\n{{ .Foo"}}',
             "configs.c: the template's line 2 has a {{ that no }} ends",
         ),
@@ -91,6 +95,32 @@ def test_an_image_that_is_none_is_refused(image: str, sentence: str) -> None:
 def test_a_config_that_no_node_could_lay_out_is_refused(tmp_path: Path, section: str, sentence: str) -> None:
     found = plan_of(tmp_path, service_lines("") + section)
     assert any(line.startswith(f"s.yaml:5: {sentence}") for line in found), found
+
+
+def test_a_list_with_wrong_items_is_read_on_and_the_rest_of_it_told_at_its_place(tmp_path: Path) -> None:
+    found = plan_of(
+        tmp_path,
+        "services:\n  web:\n    image: x\n    depends_on: [v, v, x]\n    volumes:\n"
+        "      - a::b\n      - /a:b\n      - [c]\n      - {target: /x}\n      - v:/x\n"
+        "      - {type: bind, target: /b}\n"
+        "    ports:\n      - 99999:1\n      - 80:80\n      - {target: x}\n      - {target: 0}\n"
+        "    ulimits:\n      nofile: {soft: 2, hard: 1}\n      nofiles: 1\n  v: {image: x}\n",
+    )
+    assert [line.split(": ")[:2] for line in found] == [
+        ["s.yaml:4", "services.web.depends_on[1]"],
+        ["s.yaml:4", "services.web.depends_on.x"],
+        ["s.yaml:6", "services.web.volumes[0]"],
+        ["s.yaml:7", "services.web.volumes[1].target"],
+        ["s.yaml:8", "services.web.volumes[2]"],
+        ["s.yaml:9", "services.web.volumes[3]"],
+        ["s.yaml:10", "services.web.volumes[4]"],
+        ["s.yaml:11", "services.web.volumes[5].source"],
+        ["s.yaml:13", "services.web.ports[0]"],
+        ["s.yaml:15", "services.web.ports[2].target"],
+        ["s.yaml:16", "services.web.ports[3].target"],
+        ["s.yaml:18", "services.web.ulimits.nofile"],
+        ["s.yaml:19", "services.web.ulimits.nofiles"],
+    ]
 
 
 def test_a_broken_template_of_a_secret_is_not_shown(tmp_path: Path) -> None:

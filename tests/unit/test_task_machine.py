@@ -14,6 +14,7 @@ from agent.task.events import (
     BecameHealthy,
     BecameUnhealthy,
     Begin,
+    CheckSaid,
     Created,
     Delayed,
     Dropped,
@@ -41,6 +42,7 @@ from agent.task.instructions import (
     SignalContainer,
     StartContainer,
     WakeAfter,
+    WatchCheck,
 )
 from agent.task.machine import LAST_PHASE, RULES, new_run, step
 from agent.task.run import Phase, TaskRun
@@ -118,6 +120,17 @@ def test_a_task_with_a_health_check_is_starting_until_it_is_healthy() -> None:
     assert run.status.state is TaskState.STARTING
 
     assert fed(run, BecameHealthy()).status.state is TaskState.RUNNING
+
+
+def test_while_a_health_check_is_not_good_its_last_words_are_told() -> None:
+    run, asked = step(a_run(*TO_RUNNING[:4]), Started(CHECKED), NOW)
+    assert asked == (WatchCheck("c1"),)
+    assert fed(run, CheckSaid("")).status.message == "starting: waiting to be healthy"
+
+    run = fed(run, CheckSaid("curl: (7)\n  refused\n"))
+    assert run.status.message == "starting: waiting to be healthy; its check said last: curl: (7) refused"
+    assert step(run, CheckSaid("curl: (7)\n  refused\n"), NOW) == (run, ())
+    assert len(fed(run, CheckSaid("x" * 4096)).status.message or "") < 400
 
 
 def test_health_that_is_heard_of_before_the_start_is_known_counts() -> None:
@@ -345,6 +358,7 @@ def test_a_crash_loop_with_no_manager_slows_down() -> None:
 EVENTS: tuple[Event, ...] = (
     ImageReady(), PullProgressed("half"), NetworksReady(), Created("c1"), Started(RUNNING), Started(CHECKED), Removed(),
     Refused("no"), Delayed("later"), GraceOver(), RestartDue(), BecameHealthy(), BecameUnhealthy("sick"), Exited(0),
+    CheckSaid("not yet"),
     Exited(1), Exited(1, alone=True), Exited(1, removed=True, alone=True), Vanished(), Dropped(), Attended(),
     Assigned(an_assignment()), Assigned(an_assignment(desired=TaskState.SHUTDOWN)),
 )  # fmt: skip
