@@ -30,8 +30,8 @@ from swarmpy.together import together
 
 log = logger("network")
 
-# What somebody deleted is back by then; most of it at once, for the kernel tells.
-LOOK_EVERY = timedelta(seconds=15)
+# What somebody deleted is to be back within 15 s, a listing of thousands of rules and the mending included.
+LOOK_EVERY = timedelta(seconds=10)
 TRY_AGAIN_AFTER = timedelta(seconds=1)
 # A container waits so long for its network to be shown before it is tried again.
 SHOWN_WITHIN = timedelta(seconds=10)
@@ -104,6 +104,8 @@ class NetworkKeeper:
         self._rules = ShownRules(clock, parts.rules)
         self._rules.on_doubt = self.wake
         self._wake = asyncio.Event()
+        self._departures: list[Departure] = []
+        self._departed = asyncio.Event()
         self._passed = asyncio.Condition()
         self._is_suspicious = False
         self.trouble = ""
@@ -133,7 +135,8 @@ class NetworkKeeper:
     async def run(self) -> None:
         """Until cancelled."""
         self._features = await self._parts.rules.probe()
-        await together(self._follow(), self._rules.run(), self._look_now_and_then(), self._hear_the_kernel())
+        beside = (self._rules.run(), self._look_now_and_then(), self._hear_the_kernel(), self._forget_departed())
+        await together(self._follow(), *beside)
 
     async def clear(self) -> None:
         """Take away all of ours, as when the node leaves its cluster."""
@@ -191,7 +194,8 @@ class NetworkKeeper:
         trouble = await self._bring_links_about(picture)
         mended += await self._bring_rules_about(picture)
         await self._parts.names.show(picture)
-        await self._forget_departed(picture)
+        self._departures.extend(departed(self._shown.picture, picture))
+        self._departed.set()
         self._shown.picture = picture
         async with self._passed:
             self._shown.networks = frozenset(id for id, network in picture.networks.items() if network.on_engine)
@@ -259,9 +263,12 @@ class NetworkKeeper:
             return ()
         return await self._rules.bring_about(rules_of(picture, macs, self._features))
 
-    async def _forget_departed(self, picture: Picture) -> None:
-        gone = departed(self._shown.picture, picture)
-        if gone:
+    async def _forget_departed(self) -> None:
+        """Beside the passes: kernels with many connections take their time, and the next picture must not wait."""
+        while True:
+            await self._departed.wait()
+            self._departed.clear()
+            gone, self._departures = tuple(self._departures), []
             forgotten = await self._parts.connections.forget(gone)
             if forgotten.why_not:
                 log.warning("network.connections_kept", reason=forgotten.why_not)

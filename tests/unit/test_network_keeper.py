@@ -299,7 +299,7 @@ async def test_datagrams_to_a_back_end_that_left_are_not_remembered() -> None:
         await stage.becomes(full)
         assert stage.departures == []
         await stage.becomes(replace(full, map=replace(full.map, endpoints={})))
-        assert stage.departures == [Departure("10.0.2.9", "10.0.0.5")]
+        await stage.settled(lambda: stage.departures == [Departure("10.0.2.9", "10.0.0.5")])
 
 
 async def test_two_wishes_while_one_pass_runs_are_one_more_pass() -> None:
