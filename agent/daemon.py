@@ -78,8 +78,8 @@ async def _serve(
         info = await engine.describe()
         runner.describe_node(_node_facts(settings, info))
         volumes = await kept_volumes(engine, runner.kept_volumes)
-        facts = networks.facts() if networks else NetworkFacts()
-        return Portrait(described(settings, info), volumes, facts.features, facts.routes, facts.limits)
+        facts = await networks.facts() if networks else NetworkFacts()
+        return portrayed(described(settings, info), volumes, facts)
 
     memory = cache.load()
     runner.kept_volumes.update(memory.volumes)
@@ -205,6 +205,10 @@ def described(settings: AgentSettings, info: EngineInfo) -> NodeDescription:
             plugins=tuple(Plugin(type=kind, name=name) for kind, name in info.plugins),
         ),
     )
+
+
+def portrayed(description: NodeDescription, volumes: tuple[str, ...], facts: NetworkFacts) -> Portrait:
+    return Portrait(description, volumes, facts.features, facts.routes, facts.limits, facts.wireguard_key)
 
 
 async def kept_volumes(engine: Engine, named: set[str]) -> tuple[str, ...]:

@@ -63,6 +63,7 @@ class Portrait:
     features: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    wireguard_key: str = ""
 
 
 Describe = Callable[[], Awaitable[Portrait]]
@@ -196,6 +197,7 @@ class Session:
             features=portrait.features,
             routes=portrait.routes,
             limits=portrait.limits,
+            wireguard_key=portrait.wireguard_key,
         )
         await self._send(channel, hello)
         answer = await within(self._clock, ANSWER_WITHIN, _receive(channel))
@@ -285,6 +287,7 @@ class Session:
                     features=portrait.features,
                     routes=portrait.routes,
                     limits=portrait.limits,
+                    wireguard_key=portrait.wireguard_key,
                     repaired=repaired,
                 )
                 await self._send(channel, news)

@@ -100,7 +100,8 @@ class Node(Object):
     its certificates are made for. `volumes` are names of the engine's that tasks must be with, known also
     while the node is away. `features` are words for what its kernel can beyond what every node must, `routes` the
     subnets that it reaches otherwise than over our networks, `limits` sentences on what of networks does not work
-    there. `repaired` is what of its networks the node last found changed by others and mended."""
+    there. `wireguard_key` is public: by it peers reach the node in encrypted networks. `repaired` is what of its
+    networks the node last found changed by others and mended."""
 
     spec: NodeSpec
     description: NodeDescription
@@ -114,6 +115,7 @@ class Node(Object):
     features: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    wireguard_key: str = ""
     repaired: Repair | None = None
 
     @property

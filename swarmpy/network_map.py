@@ -12,12 +12,14 @@ from swarmpy.models.base import Document
 
 
 class Peer(Document):
-    """A node that takes part in a network: its node subnet there, and `address`, where the underlay reaches it."""
+    """A node that takes part in a network: its node subnet there, and `address`, where the underlay reaches it.
+    `wireguard_key` is its public key where the network is encrypted; without one it is not reached there."""
 
     network_id: str
     node_id: str
     subnet: str
     address: str
+    wireguard_key: str = ""
 
     @property
     def key(self) -> str:

@@ -43,6 +43,9 @@ VolumeNames = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_VOLUME)], 
 Features = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST_FEATURES)]
 Routes = Annotated[tuple[Annotated[str, Field(max_length=LONGEST_WORD)], ...], Field(max_length=MOST_ROUTES)]
 
+# A public key (32 bytes) in base64; empty where there is none.
+WireguardKey = Annotated[str, Field(pattern=r"^([A-Za-z0-9+/]{43}=)?$")]
+
 # Words of `features`.
 WIREGUARD = "wireguard"
 
@@ -122,7 +125,8 @@ class Hello(Document):
     are all tasks the agent holds, with their true state; those that do not fit follow in Reports. `volumes` are names
     of those on the engine that tasks must be with. `features` are words for what the kernel can (`WIREGUARD`), `routes`
     the subnets (CIDR) that it reaches otherwise than over networks of ours, `limits` sentences for people on what of
-    networks does not work there."""
+    networks does not work there. `wireguard_key` is the public key by which its peers reach the node in encrypted
+    networks."""
 
     type: Literal["hello"] = "hello"
     protocol: int = PROTOCOL
@@ -133,6 +137,7 @@ class Hello(Document):
     features: Features = ()
     routes: Routes = ()
     limits: Notes = ()
+    wireguard_key: WireguardKey = ""
 
 
 class Beat(Document):
@@ -164,8 +169,8 @@ class Mapped(Document):
 
 class Described(Document):
     """What the node is now. `trouble` is what keeps it from working, for people; empty when nothing does.
-    `volumes`, `features`, `routes` and `limits` as in Hello; None when they are what they were. `repaired` says what of
-    its networks the node found changed by others and mended, since it last said so."""
+    `volumes`, `features`, `routes`, `limits` and `wireguard_key` as in Hello; None when they are what they were.
+    `repaired` says what of its networks the node found changed by others and mended, since it last said so."""
 
     type: Literal["described"] = "described"
     session_id: str
@@ -175,6 +180,7 @@ class Described(Document):
     features: Features | None = None
     routes: Routes | None = None
     limits: Notes | None = None
+    wireguard_key: WireguardKey | None = None
     repaired: Notes = ()
 
 

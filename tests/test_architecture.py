@@ -98,6 +98,7 @@ PURE = (
     "agent/network/picture.py",
     "agent/network/rules*.py",
     "agent/network/table.py",
+    "agent/network/tunnel.py",
     "agent/network/wanted.py",
     "agent/task/*.py",
     "manager/dispatcher/assignments.py",

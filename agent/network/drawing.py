@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
-from agent.network.picture import VXLAN_OVERHEAD, LocalNetwork, LocalTask, Picture, Underlay
+from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay, overhead_of
 from agent.task.assign import AssignedSet
 from agent.task.run import DOWN, Phase, TaskRun
 from swarmpy.network_map import Endpoint, IndexedMap
@@ -31,7 +31,7 @@ def picture_of(
 
 def mtu_of(network: NetworkAssignment, underlay: Underlay) -> int:
     """What was wished, else what the underlay leaves room for."""
-    return network.mtu or underlay.mtu - VXLAN_OVERHEAD
+    return network.mtu or underlay.mtu - overhead_of(encrypted=network.encrypted)
 
 
 def _local(network: NetworkAssignment, underlay: Underlay, on_engine: Collection[str]) -> LocalNetwork:

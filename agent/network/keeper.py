@@ -22,6 +22,7 @@ from agent.network.rules import rules_of, why_not
 from agent.network.rules_port import Features, PacketRules
 from agent.network.shown_rules import ShownRules
 from agent.network.table import NO_RULES, Ruleset, Table, script
+from agent.network.tunnel_keeper import TunnelKeeper, no_tunnel
 from agent.network.wanted import wanted
 from swarmpy.clock import Clock, within
 from swarmpy.errors import NotFound, SwarmpyError, Unavailable
@@ -94,11 +95,14 @@ class NetworkKeeper:
     """`on_shown` hears the revision of each picture that is brought about, `on_repair` sentences of what was mended,
     `on_trouble` that `limits` are others now."""
 
-    def __init__(self, clock: Clock, node: Node, parts: Parts, address: str) -> None:
+    def __init__(
+        self, clock: Clock, node: Node, parts: Parts, address: str, tunnel: TunnelKeeper | None = None
+    ) -> None:
         self._clock = clock
         self._node = node
         self._parts = parts
         self._address = address
+        self._tunnel = tunnel or no_tunnel()
         self._features = Features()
         self._shown = _Shown()
         self._rules = ShownRules(clock, parts.rules)
@@ -117,6 +121,12 @@ class NetworkKeeper:
     def limits(self) -> tuple[str, ...]:
         """What does not work here, in sentences."""
         return (*why_not(self._features), *filter(None, (self.trouble,)))
+
+    async def wireguard_key(self) -> str:
+        """By which peers reach this node in encrypted networks; empty where it can have none."""
+        key = await self._tunnel.public_key()
+        # Without packet rules nothing keeps others from sending in the clear what looks like such a network's.
+        return key if self._features.rules else ""
 
     def wake(self) -> None:
         """The picture may be another."""
@@ -144,6 +154,7 @@ class NetworkKeeper:
         have = await kernel.read(NO_PICTURE)
         for operation in (*plan(Links(), have), *leftovers(Links(), have, frozenset())):
             await kernel.perform(operation)
+        await self._tunnel.clear()
         features = await self._parts.rules.probe()
         tables = {"ip": Table(), "bridge": Table()} if features.bridge else {"ip": Table()}
         if features.rules:
@@ -191,6 +202,7 @@ class NetworkKeeper:
         picture, revision = self._node.picture(underlay)
         is_suspicious, self._is_suspicious = self._is_suspicious, False
         mended = await self._mended_by_hand(picture) if is_suspicious else ()
+        sealing = await self._tunnel.bring_about(picture)
         trouble = await self._bring_links_about(picture)
         mended += await self._bring_rules_about(picture)
         await self._parts.names.show(picture)
@@ -204,13 +216,14 @@ class NetworkKeeper:
         if mended:
             log.warning("network.repaired", what="; ".join(mended))
             self.on_repair(mended)
-        return trouble
+        return sealing or trouble
 
     async def _mended_by_hand(self, picture: Picture) -> tuple[str, ...]:
         """What differs from what was brought about last; it is mended with the rest of the pass."""
         before = self._shown
         had = before.links
         before.links = is_there = await self._parts.kernel.read(before.picture, had.ports if had else frozenset())
+        sealing = await self._tunnel.differences()
         missing = await self._parts.engine_rules.mend()
         if had is None:
             return ()
@@ -223,7 +236,7 @@ class NetworkKeeper:
         )
         # Somebody may have plugged them in elsewhere.
         before.ports = {}
-        return (*map(describe, plan(had, is_there)), *missing)
+        return (*sealing, *map(describe, plan(had, is_there)), *missing)
 
     async def _ports_of(self, picture: Picture) -> frozenset[BridgePort]:
         """Only those of new containers are looked for."""

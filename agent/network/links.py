@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, TypeVar
 
-from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX, VXLAN_PORT
+from agent.network.picture import BRIDGE_PREFIX, TUNNEL, VTEP_PREFIX, VXLAN_PORT
 
 # Where `ip rule` lists ours, in a container: datagrams that answer from a published port take the most special route
 # that there is, and only instead of the default one that of a table of their own.
@@ -103,12 +103,13 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class FdbEntry:
-    """Where in the underlay frames for a MAC are sent."""
+    """Where in the underlay frames for a MAC are sent; `by` that device, or, where it is empty, as routes say."""
 
     device: str
     mac: str
     underlay: IPv4Address | None
     node: str = field(default="", compare=False)
+    by: str = ""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -239,7 +240,7 @@ Operation = Put | Remove
 
 
 def is_ours(device: str) -> bool:
-    return device.startswith((BRIDGE_PREFIX, VTEP_PREFIX))
+    return device.startswith((BRIDGE_PREFIX, VTEP_PREFIX)) or device == TUNNEL
 
 
 def plan(want: Links, have: Links) -> tuple[Operation, ...]:

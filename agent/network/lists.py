@@ -132,7 +132,9 @@ def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:
             if entry.is_permanent and entry.address is not None
         ),
         fdb=frozenset(
-            FdbEntry(link.name, entry.mac, entry.address) for link in vteps for entry in lists.fdb(link.index)
+            FdbEntry(link.name, entry.mac, entry.address, by=_name_of(entry.by) if entry.by else "")
+            for link in vteps
+            for entry in lists.fdb(link.index)
         ),
         routes=frozenset(
             Route(route.subnet, route.via, link.name, route.table)

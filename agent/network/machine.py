@@ -1,7 +1,7 @@
 """The parts of this very machine for the network keeper: its kernel, its packet rules, the agent's name server."""
 
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.dns.names import NameServer
@@ -12,24 +12,29 @@ from agent.network.keeper import NetworkKeeper, Parts
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
 from agent.network.node_view import NodeView
+from agent.network.tunnel_keeper import TunnelKeeper
+from agent.network.tunnel_port import NoTunnels, Tunnels
+from agent.network.tunnel_wg import Wg
 from agent.runner import Runner
 from swarmpy.clock import Clock
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 from swarmpy.tokens import host_of
-from swarmpy.wire import MOST_ROUTES
+from swarmpy.wire import MOST_ROUTES, WIREGUARD
 
 ROUTES = Path("/proc/net/route")
+KEY_FILE = "wireguard.key"
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """What the cluster is told of a node's network: what its kernel can, whose the subnets around are, and sentences on
-    what does not work."""
+    """What the cluster is told of a node's network: what its kernel can, whose the subnets around are, sentences on
+    what does not work, and the key by which its peers reach it where networks are encrypted."""
 
     features: tuple[str, ...] = ()
     routes: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    wireguard_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +44,11 @@ class Network:
     parts: Parts
     serve: Callable[[], Coroutine[object, object, None]]
     routes: Path = ROUTES
+    tunnels: Tunnels = field(default_factory=NoTunnels)
 
     def of_node(self, settings: AgentSettings, clock: Clock, runner: Runner) -> "NodeNetwork":
-        keeper = NetworkKeeper(clock, NodeView(settings.node_id, runner), self.parts, host_of(settings.address))
+        view, tunnel = NodeView(settings.node_id, runner), TunnelKeeper(self.tunnels, settings.data_dir / KEY_FILE)
+        keeper = NetworkKeeper(clock, view, self.parts, host_of(settings.address), tunnel)
         return NodeNetwork(self, keeper)
 
 
@@ -50,13 +57,14 @@ class NodeNetwork:
     network: Network
     keeper: NetworkKeeper
 
-    def facts(self) -> NetworkFacts:
+    async def facts(self) -> NetworkFacts:
         try:
             routes = routes_in(self.network.routes.read_text())
         except OSError:
             # Without a kernel's listing nothing is kept clear of; the engine still refuses what it overlaps.
             routes = ()
-        return NetworkFacts((), routes[:MOST_ROUTES], self.keeper.limits)
+        key = await self.keeper.wireguard_key()
+        return NetworkFacts((WIREGUARD,) if key else (), routes[:MOST_ROUTES], self.keeper.limits, key)
 
     async def run(self) -> None:
         """Until cancelled; the kernel keeps what it has."""
@@ -68,4 +76,4 @@ class NodeNetwork:
 
 def of_this_machine(clock: Clock) -> Network:
     names = NameServer(clock)
-    return Network(Parts(Kernel(), Nft(), names, Conntrack(), DockerUser()), names.serve)
+    return Network(Parts(Kernel(), Nft(), names, Conntrack(), DockerUser()), names.serve, tunnels=Wg())

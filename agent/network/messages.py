@@ -66,12 +66,14 @@ class LinkFacts:
 
 @dataclass(frozen=True, slots=True)
 class NeighbourFacts:
-    """Of FDB entries `address` is the underlay's; None where there is none."""
+    """Of FDB entries `address` is the underlay's; None where there is none. `by`: the index of the device that it is
+    sent by; 0 where routes say."""
 
     index: int
     address: IPv4Address | None
     mac: str
     is_permanent: bool
+    by: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +201,7 @@ def neighbour_of(body: bytes) -> NeighbourFacts:
         IPv4Address(address) if len(address) == 4 else None,
         _mac(attributes.get(2, b"")),
         bool(state & _PERMANENT),
+        number_of(attributes.get(8)),
     )
 
 

@@ -186,8 +186,8 @@ def _put(changes: IPRoute, reader: Lists, thing: Thing) -> None:
             index = _index(thing.device)
             changes.neigh("replace", ifindex=index, dst=str(thing.address), lladdr=thing.mac, state=_PERMANENT)
         case FdbEntry():
-            entry = {"lladdr": thing.mac, "dst": str(thing.underlay), "flags": _SELF, "state": _PERMANENT_FDB}
-            changes.fdb("replace", ifindex=_index(thing.device), **entry)
+            entry = {"lladdr": thing.mac, "flags": _SELF, "state": _PERMANENT_FDB}
+            changes.fdb("replace", ifindex=_index(thing.device), **entry, **_target(thing))
         case Route():
             _put_route(changes, reader, thing)
         case Rule():
@@ -205,14 +205,19 @@ def _remove(changes: IPRoute, thing: Thing) -> None:
             case Neighbour():
                 changes.neigh("del", ifindex=_index(thing.device), dst=str(thing.address))
             case FdbEntry():
-                target = {} if thing.underlay is None else {"dst": str(thing.underlay)}
-                changes.fdb("del", ifindex=_index(thing.device), lladdr=thing.mac, **target)
+                changes.fdb("del", ifindex=_index(thing.device), lladdr=thing.mac, **_target(thing))
             case Route():
                 changes.route("del", **_route(thing))
             case Rule():
                 changes.rule("del", **_rule(thing))
             case BridgePort() | Sysctl() | ContainerRoutes():
                 raise BrokenInvariant(f"{name_of(thing)} is put, and never removed")
+
+
+def _target(entry: FdbEntry) -> dict[str, object]:
+    target: dict[str, object] = {} if entry.underlay is None else {"dst": str(entry.underlay)}
+    # The name tells it from the index of the device that has the entry.
+    return target | {"NDA_IFINDEX": _index(entry.by)} if entry.by else target
 
 
 def _put_bridge(changes: IPRoute, bridge: Bridge) -> None:

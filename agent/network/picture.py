@@ -17,6 +17,10 @@ _LETTERS_OF_ID = 12
 VXLAN_OVERHEAD = 50
 # RFC 7348, section 5; what firewalls opened for Docker's Swarm let through as well.
 VXLAN_PORT = 4789
+# The device that VXLAN of encrypted networks runs over, and its port: one for all nodes, for none is told another's.
+TUNNEL, TUNNEL_PORT = "spwg0", 51820
+# Outer IPv4 and UDP headers, and WireGuard's own with its tag.
+TUNNEL_OVERHEAD = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,11 @@ class Picture:
 
 
 NO_PICTURE = Picture("", Underlay(IPv4Address(0), ""))
+
+
+def overhead_of(*, encrypted: bool) -> int:
+    """What the way between nodes adds to a packet of such a network."""
+    return VXLAN_OVERHEAD + (TUNNEL_OVERHEAD if encrypted else 0)
 
 
 def bridge_of(network_id: str) -> str:

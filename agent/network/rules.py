@@ -13,6 +13,7 @@ from ipaddress import IPv4Network
 from agent.network.picture import LocalNetwork, LocalTask, Picture, mark_of, vtep_mac
 from agent.network.rules_filter import doors_of, filter_chains, filter_lookups
 from agent.network.rules_port import Features
+from agent.network.rules_sealed import sealing_chains
 from agent.network.rules_text import DNS, addressed_here, any_of, networks_of, quoted, ranges_of
 from agent.network.table import Chain, Lookup, Ruleset, Table
 from swarmpy.network_map import Endpoint, MappedPort
@@ -27,6 +28,7 @@ def rules_of(picture: Picture, bridge_macs: Mapping[str, str], features: Feature
     services = _services(picture)
     lookups = {**services.lookups, **_address_lookups(picture), **filter_lookups(picture, services.published)}
     chains = {**services.chains, **_translation(picture, features), **filter_chains(picture, features)}
+    chains |= sealing_chains(picture)
     tables = {"ip": Table(chains, lookups)}
     if features.bridge:
         tables["bridge"] = _bridge_table(picture, bridge_macs)

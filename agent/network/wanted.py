@@ -22,12 +22,13 @@ from agent.network.links import (
     Way,
 )
 from agent.network.picture import (
-    VXLAN_OVERHEAD,
+    TUNNEL,
     LocalNetwork,
     LocalTask,
     Picture,
     bridge_mac,
     mark_of,
+    overhead_of,
     vtep_address,
     vtep_mac,
 )
@@ -66,10 +67,13 @@ def wanted_sysctls(picture: Picture) -> Set[Sysctl]:
 
 
 def _peers(picture: Picture, network: LocalNetwork) -> Iterator[Peer]:
-    """Not one that is still said to have what is this node's now: packets for our own containers would leave."""
+    """Not one that is still said to have what is this node's now: packets for our own containers would leave. Nor one
+    that an encrypted network does not reach: without a route there is no way in the clear."""
     return (
-        peer for peer in picture.peers_of(network.id) if not IPv4Network(peer.subnet).overlaps(network.subnet)
-    )  # fmt: skip
+        peer
+        for peer in picture.peers_of(network.id)
+        if not IPv4Network(peer.subnet).overlaps(network.subnet) and (peer.wireguard_key or not network.encrypted)
+    )
 
 
 def _bridge(network: LocalNetwork) -> Bridge:
@@ -84,24 +88,27 @@ def _vtep(network: LocalNetwork, picture: Picture) -> Vtep:
         vni=network.vni,
         mac=vtep_mac(network.subnet),
         local=underlay.address,
-        underlay_device=underlay.device,
+        underlay_device=TUNNEL if network.encrypted else underlay.device,
         # The kernel refuses more than the underlay carries.
-        mtu=min(network.mtu, underlay.mtu - VXLAN_OVERHEAD),
+        mtu=min(network.mtu, underlay.mtu - overhead_of(encrypted=network.encrypted)),
         address=vtep_address(network.subnet),
     )
 
 
 def _sysctls(networks: Iterable[LocalNetwork]) -> Iterator[Sysctl]:
     """Answers leave by another way than the reverse path, and 127.0.0.1 reaches published ports."""
-    found = False
+    found = encrypted = False
     for network in networks:
-        found = True
+        found, encrypted = True, encrypted or network.encrypted
         for device in (network.bridge, network.vtep) if network.on_engine else (network.vtep,):
             yield _of_device(device, "rp_filter", 0)
             yield _of_device(device, "route_localnet", 1)
         if network.on_engine:
             # The bridge sends packets back out where they came from, and that is meant.
             yield _of_device(network.bridge, "send_redirects", 0)
+    if encrypted:
+        # No route leads to it.
+        yield _of_device(TUNNEL, "rp_filter", 0)
     if found:
         yield Sysctl("net/ipv4/ip_forward", "1")
         # The kernel takes the greater of a device's value and of this one, or either of the two.
@@ -119,7 +126,8 @@ def _neighbour(network: LocalNetwork, peer: Peer) -> Neighbour:
 
 
 def _fdb_entry(network: LocalNetwork, peer: Peer) -> FdbEntry:
-    return FdbEntry(network.vtep, vtep_mac(IPv4Network(peer.subnet)), IPv4Address(peer.address), peer.node_id)
+    mac, by = vtep_mac(IPv4Network(peer.subnet)), TUNNEL if network.encrypted else ""
+    return FdbEntry(network.vtep, mac, IPv4Address(peer.address), peer.node_id, by)
 
 
 def _route(network: LocalNetwork, peer: Peer) -> Route:

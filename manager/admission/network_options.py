@@ -57,5 +57,6 @@ def _check_encryption(state: State) -> None:
         more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
         raise Unsupported(
             f"Options {ENCRYPTED_OPTION}: the kernels of {', '.join(lacking[:_MOST_NAMED])}{more} have no WireGuard, "
-            "by which networks are encrypted; load its module on every node, or leave the option out"
+            "by which networks are encrypted, or the command wg is not there; install wireguard-tools on every node "
+            "and load the kernel's module (or run wireguard-go spwg0), or leave the option out"
         )

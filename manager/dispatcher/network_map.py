@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from manager.admission.network_options import must_encrypt
 from manager.dispatcher.frames import MapPart, SharedMap
 from manager.objects import Network, Node, Service, Task
 from manager.state import Changed, State
@@ -36,10 +37,14 @@ class Update:
 
 
 def peers_of(state: State, network: Network) -> Iterator[Peer]:
+    is_encrypted = must_encrypt(network)
     for share in network.node_subnets:
         node = state.nodes.get(share.node_id)
         if node is not None and node.addr:
-            yield Peer(network_id=network.id, node_id=node.id, subnet=share.subnet, address=node.addr)
+            key = node.wireguard_key if is_encrypted else ""
+            yield Peer(
+                network_id=network.id, node_id=node.id, subnet=share.subnet, address=node.addr, wireguard_key=key
+            )
 
 
 def services_of(state: State, service: Service) -> Iterator[MappedService]:
@@ -333,8 +338,8 @@ def _together(parts: list[MapChanges]) -> MapChanges:
     )
 
 
-def _as_others_see(node: object) -> tuple[str, bool] | None:
-    return (node.addr, node.state is NodeState.DOWN) if isinstance(node, Node) else None
+def _as_others_see(node: object) -> tuple[str, str, bool] | None:
+    return (node.addr, node.wireguard_key, node.state is NodeState.DOWN) if isinstance(node, Node) else None
 
 
 def _mesh_ports(service: Service) -> tuple[MappedPort, ...]:

@@ -46,6 +46,7 @@ def registered(known: Node, hello: Hello, now: datetime) -> Node | None:
         features=hello.features,
         routes=hello.routes,
         limits=hello.limits,
+        wireguard_key=hello.wireguard_key,
         address=hello.address or known.address,
         state=NodeState.READY,
         message="",
@@ -74,7 +75,7 @@ def described(known: Node | None, news: Described, now: datetime) -> Node | None
     gone."""
     if known is None:
         return None
-    told = {name: getattr(news, name) for name in ("volumes", "features", "routes", "limits")}
+    told = {name: getattr(news, name) for name in ("volumes", "features", "routes", "limits", "wireguard_key")}
     news_of: dict[str, object] = {name: value for name, value in told.items() if value is not None}
     if news.repaired:
         news_of["repaired"] = Repair(at=now, what=news.repaired)
