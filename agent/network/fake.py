@@ -78,6 +78,10 @@ class SimulatedKernel:
             if held := self.containers.get(task.pid, {}).keys() & {*task.addresses.values()}:
                 yield self.inside.get(task.pid, ContainerRoutes(task.pid, frozenset(held)))
 
+    def add_device(self, name: str, mtu: int = 1500) -> None:
+        self._make_settings(name, name in self.devices)
+        self.devices[name] = mtu
+
     def perform(self, operation: Operation) -> None:
         if isinstance(operation, Put):
             self._put(operation.thing)
@@ -138,6 +142,8 @@ class SimulatedKernel:
                 self.neighbours[thing.key] = thing
             case FdbEntry():
                 self._need(thing.device)
+                if thing.by:
+                    self._need(thing.by)
                 self.fdb[thing.key] = thing
             case Route():
                 self._put_route(thing)

@@ -16,8 +16,9 @@ from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
-from pyroute2 import IPRoute, WireGuard
+from pyroute2 import GenericNetlinkSocket, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
+from pyroute2.netlink.generic.wireguard import wgmsg
 
 from agent.network.lists import Lists
 from agent.network.messages import LinkFacts
@@ -146,10 +147,11 @@ def _link() -> LinkFacts | None:
 
 def _kernel_has_it() -> bool:
     """Asking for its family loads the module."""
-    try:
-        WireGuard().close()
-    except NetlinkError:
-        return False
+    with GenericNetlinkSocket() as asking:
+        try:
+            asking.bind(_KIND, wgmsg)
+        except NetlinkError:
+            return False
     return True
 
 

@@ -88,6 +88,26 @@ async def test_what_was_put_is_what_is_read(bench: KernelBench, picture: Picture
     assert await bench.port.read(picture) == wanted(picture)
 
 
+async def test_an_encrypted_network_leads_by_the_tunnel(bench: KernelBench) -> None:
+    sealed = a_network("sealed", "10.0.7.0/24", vni=4099, mtu=1390, encrypted=True)
+    peer = a_peer("node-2", "10.0.8.0/24", "192.0.2.2", "sealed").model_copy(update={"wireguard_key": "k2"})
+    picture = a_picture(sealed, peers=(peer,), underlay=bench.underlay)
+    with pytest.raises(NotFound, match="device spwg0 is not there"):
+        await bring(bench, picture)
+    bench.add_device("spwg0")
+
+    await bring(bench, picture)
+
+    assert await bench.port.read(picture) == wanted(picture)
+    (entry,) = wanted(picture).fdb
+    for past_the_tunnel in (replace(entry, by=""), replace(entry, by="eth0")):
+        await bench.port.perform(Put(past_the_tunnel))
+        assert (await bring(bench, picture))[0].thing == entry
+    bench.lose(entry)
+    await bring(bench, picture)
+    assert await bench.port.read(picture) == wanted(picture)
+
+
 async def test_every_operation_may_be_repeated(bench: KernelBench, picture: Picture) -> None:
     for there in (picture, a_picture(NETWORK, underlay=bench.underlay), a_picture(underlay=bench.underlay)):
         for operation in await bring(bench, there):

@@ -43,6 +43,10 @@ class KernelBench(Protocol):
         """A route that is not ours, to the same place."""
         ...
 
+    def add_device(self, name: str) -> None:
+        """Some device that is not ours to make."""
+        ...
+
     def container(self, network: LocalNetwork) -> tuple[int, BridgePort]:
         """One on a bridge that is there, as an engine makes it: its pid, and its place."""
         ...
@@ -63,6 +67,9 @@ class FakeBench:
 
     def route_elsewhere(self, route: Route) -> None:
         self.port.kernel.perform(Put(Route(route.subnet, None, "eth0", route.table)))
+
+    def add_device(self, name: str) -> None:
+        self.port.kernel.add_device(name)
 
     def container(self, network: LocalNetwork) -> tuple[int, BridgePort]:
         place = BridgePort("veth1", network.bridge)
@@ -87,6 +94,9 @@ class RealBench:
     def route_elsewhere(self, route: Route) -> None:
         self.node.ip(f"route add {route.subnet} dev eth0 table {route.table}")
 
+    def add_device(self, name: str) -> None:
+        self.node.ip(f"link add name {name} type bridge", f"link set {name} up")
+
     def container(self, network: LocalNetwork) -> tuple[int, BridgePort]:
         made = Namespace("container")
         self._lab.own(made)
@@ -110,7 +120,8 @@ def lose_by_hand(node: Namespace, thing: Thing) -> None:
         case Neighbour():
             node.ip(f"neigh del {thing.address} dev {thing.device}")
         case FdbEntry():
-            node.run("bridge", "fdb", "del", thing.mac, "dev", thing.device, "dst", str(thing.underlay), "self")
+            by = ("via", thing.by) if thing.by else ()
+            node.run("bridge", "fdb", "del", thing.mac, "dev", thing.device, "dst", str(thing.underlay), *by, "self")
         case Route():
             node.ip(f"route del {thing.subnet} dev {thing.device} table {thing.table}")
         case Rule():

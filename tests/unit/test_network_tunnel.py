@@ -134,13 +134,13 @@ async def test_a_plan_leads_from_anywhere_to_what_is_wanted_however_often_it_is_
 
 def test_operations_say_what_they_mend() -> None:
     device, peer = Device(OWN, 1440), TunnelPeer("k2", IPv4Address("192.0.2.2"), "node-2")
-    said = map(describe_operation, (Put(device), Put(device, replace(device, mtu=1)), Remove(peer), Put(peer)))
-    assert tuple(said) == (
+    operations = (Put(device), Put(device, replace(device, mtu=1)), Remove(peer), Put(peer))
+    assert [describe_operation(operation) for operation in operations] == [
         "WireGuard device spwg0 was missing",
         "WireGuard device spwg0 was not as it is to be",
         "WireGuard peer node-2 was there, and is not to be",
         "WireGuard peer node-2 was missing",
-    )
+    ]
 
 
 # The key
