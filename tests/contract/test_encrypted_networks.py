@@ -69,7 +69,8 @@ class Site:
         """One round, as the keeper makes it; the answer is what was refused."""
         await self.tunnel.differences()
         refused = [await self.tunnel.bring_about(self.picture)]
-        ports = await self.kernel.ports_of([each.pid for each in self.containers.values()], self.picture.networks)
+        found = await self.kernel.ports_of([each.pid for each in self.containers.values()], self.picture.networks)
+        ports = frozenset(port for ports in found.values() for port in ports)
         for operation in plan(wanted(self.picture, ports), await self.kernel.read(self.picture, ports)):
             try:
                 await self.kernel.perform(operation)

@@ -123,3 +123,10 @@ async def test_a_network_without_an_address_for_a_service_says_so(api: Api) -> N
     (line,) = [line for line in (await api.get("/status")).json["networks"] if line["name"] == "front"]
 
     assert line["reason"] == "1 service has no virtual address: all 2 are given; choose a wider subnet"
+
+
+async def test_an_encrypted_network_is_refused_with_the_names_of_the_nodes_that_cannot(api: Api) -> None:
+    answer = await api.post("/networks/create", {"Name": "sealed", "Driver": "overlay", "Options": {"encrypted": ""}})
+
+    assert answer.status == 501
+    assert f"the kernels of {NODE_ID} have no WireGuard" in answer.json["message"]

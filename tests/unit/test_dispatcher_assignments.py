@@ -90,6 +90,17 @@ def test_a_network_is_told_to_the_nodes_that_have_a_part_of_it() -> None:
     assert (told.networks["net"].mtu, told.networks["net"].internal) == (1400, True)
 
 
+def test_an_encrypted_network_is_told_with_all_its_ranges_and_again_when_it_gets_one_more() -> None:
+    parts = {"n1": "10.0.1.0/24", "n2": "10.7.2.0/24"}
+    sealed = a_network(subnets=parts, options={"encrypted": ""}).model_copy(update={"subnet": "10.0.0.0/16"})
+    less = sealed.model_copy(update={"node_subnets": sealed.node_subnets[:1]})
+    told = on_n1(sealed).networks["net"]
+
+    assert (told.encrypted, told.ranges) == (True, ("10.0.0.0/16", "10.7.2.0/24"))
+    assert nodes_told_of(less, sealed) == {"n1", "n2"}
+    assert on_n1(a_network(subnets=parts)).networks["net"].ranges == ()
+
+
 def test_the_node_itself_is_told_its_labels_and_availability() -> None:
     state = picture(a_node(labels={"zone": "a"}, availability=Availability.DRAIN))
     full = assignment_set(state, "n1", plain).as_full(9)

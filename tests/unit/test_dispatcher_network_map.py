@@ -10,7 +10,7 @@ from support.picture import a_network, a_node, a_service, a_task, a_template, pi
 
 from manager.dispatcher.network_map import Atlas, whole_map
 from manager.objects import AnyObject, Task, TaskNetwork, VirtualIP
-from manager.state import State
+from manager.state import Changed, State
 from manager.store.codec import encode
 from manager.store.keys import key_of
 from manager.store.port import Batch, Change, Entry
@@ -53,6 +53,27 @@ def test_the_nodes_of_a_network_are_told_where_the_others_are() -> None:
         Peer(network_id="net", node_id="n1", subnet="10.0.1.0/24", address="192.0.2.1"),
         Peer(network_id="net", node_id="n2", subnet="10.0.2.0/24", address="192.0.2.2"),
     )
+
+
+def test_keys_are_told_on_encrypted_networks_alone_and_a_new_one_at_once() -> None:
+    def state(key: str) -> State:
+        keyed = [node.model_copy(update={"wireguard_key": key}) for node in nodes()]
+        return picture(
+            *keyed, a_network(subnets=SHARES), a_network("sealed", subnets=SHARES, options={"encrypted": ""})
+        )
+
+    def keys(map: NetworkMap | MapChanges) -> dict[str, str]:
+        return {peer.network_id: peer.wireguard_key for peer in map.peers}
+
+    assert keys(whole_map(state("k1"), "n1")) == {"net": "", "sealed": "k1"}
+    atlas = Atlas()
+    atlas.rebuild(state("k1"))
+    _, positions = atlas.whole("n1")
+    before, after = state("k1").nodes["n2"], state("k2").nodes["n2"]
+    assert atlas.fold(state("k2"), [Changed("nodes/n2", before, after)]) == {"sealed"}
+    update = atlas.since("n1", positions)
+    assert update is not None
+    assert keys(update.changes) == {"sealed": "k2"}
 
 
 def test_a_node_that_is_not_on_a_network_is_told_nothing_of_it() -> None:

@@ -47,6 +47,12 @@ def draw(
 def test_a_network_carries_what_the_underlay_leaves_room_for_unless_it_says_otherwise() -> None:
     assert draw().networks[NETWORK.id].mtu == 8950
     assert draw(mtu=1280).networks[NETWORK.id].mtu == 1280
+    assert draw(encrypted=True).networks[NETWORK.id].mtu == 8890
+
+
+def test_an_encrypted_network_knows_all_its_ranges() -> None:
+    told = draw(encrypted=True, ranges=("10.200.0.0/16",)).networks[NETWORK.id]
+    assert (told.encrypted, told.ranges) == (True, (IPv4Network("10.200.0.0/16"),))
 
 
 def test_a_bridge_is_to_be_there_once_the_engine_has_made_it() -> None:

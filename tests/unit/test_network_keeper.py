@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 import pytest
 from support.pictures import a_network, a_peer, a_picture
@@ -16,8 +17,11 @@ from agent.network.fake import FakeKernel
 from agent.network.keeper import LOOK_EVERY, SHOWN_WITHIN, NetworkKeeper, Parts
 from agent.network.links import BridgePort, ContainerRoutes, Route
 from agent.network.picture import LocalTask, Picture, Underlay
-from agent.network.rules_port import MemoryRules, RulesRefused
+from agent.network.rules_port import Features, MemoryRules, RulesRefused
 from agent.network.shown_rules import QUIET, TAMPERED
+from agent.network.tunnel import NO_TUNNEL, wanted_tunnel
+from agent.network.tunnel_keeper import TunnelKeeper
+from agent.network.tunnel_port import MemoryTunnels
 from agent.network.wanted import wanted
 from swarmpy.clock import ManualClock
 from swarmpy.errors import Unavailable
@@ -32,7 +36,7 @@ EMPTY = a_picture()
 class Stage:
     """Everything around a keeper, in memory; it plays the node, its names, connections and engine at once."""
 
-    def __init__(self, packet_rules: MemoryRules) -> None:
+    def __init__(self, packet_rules: MemoryRules, tunnel: TunnelKeeper | None = None) -> None:
         self.clock = ManualClock()
         self.now, self.revision = EMPTY, 1
         self.kernel, self.packet_rules = FakeKernel(), packet_rules
@@ -42,9 +46,8 @@ class Stage:
         self.engine_rules_are_gone = False
         self.shown: list[int] = []
         self.repaired: list[str] = []
-        self.keeper = NetworkKeeper(
-            self.clock, self, Parts(self.kernel, self.packet_rules, self, self, self), str(EMPTY.underlay.address)
-        )
+        parts = Parts(self.kernel, self.packet_rules, self, self, self)
+        self.keeper = NetworkKeeper(self.clock, self, parts, str(EMPTY.underlay.address), tunnel)
         self.keeper.on_shown = self.shown.append
         self.keeper.on_repair = self.repaired.extend
 
@@ -92,8 +95,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def running(packet_rules: MemoryRules | None = None) -> AsyncIterator[Stage]:
-    stage = Stage(packet_rules or MemoryRules())
+async def running(packet_rules: MemoryRules | None = None, tunnel: TunnelKeeper | None = None) -> AsyncIterator[Stage]:
+    stage = Stage(packet_rules or MemoryRules(), tunnel)
     work = asyncio.ensure_future(stage.keeper.run())
     try:
         yield stage
@@ -312,6 +315,46 @@ async def test_two_wishes_while_one_pass_runs_are_one_more_pass() -> None:
         await stage.settled(lambda: stage.shown[-1] == stage.revision)
         assert len(stage.shown) <= before + 2
         stage.clock.advance(timedelta(seconds=1))
+
+
+async def test_an_encrypted_network_has_its_tunnel_and_gets_it_back(tmp_path: Path) -> None:
+    tunnels, peer = MemoryTunnels(), PEER.model_copy(update={"wireguard_key": "k2"})
+    sealed = a_picture(a_network(encrypted=True), peers=(peer,))
+    async with running(tunnel=TunnelKeeper(tunnels, tmp_path / "wireguard.key")) as stage:
+        stage.kernel.kernel.add_device("spwg0")
+        key = await stage.keeper.wireguard_key()
+        await stage.becomes(sealed)
+        assert tunnels.tunnel == wanted_tunnel(sealed, key) != NO_TUNNEL
+        assert stage.links_are_as_wanted()
+
+        tunnels.tunnel = NO_TUNNEL
+        stage.clock.advance(LOOK_EVERY)
+        await stage.settled(lambda: bool(stage.repaired))
+        assert stage.repaired == ["WireGuard device spwg0 was missing", "WireGuard peer node-2 was missing"]
+        assert tunnels.tunnel == wanted_tunnel(sealed, key)
+
+        await stage.keeper.clear()
+        assert tunnels.tunnel == NO_TUNNEL
+
+
+async def test_without_a_tunnel_an_encrypted_network_has_no_way_and_others_have_theirs() -> None:
+    plain = a_network("plain", "10.0.7.0/24")
+    async with running() as stage:
+        assert await stage.keeper.wireguard_key() == ""
+        peer = PEER.model_copy(update={"wireguard_key": "k2"})
+        other = a_peer("node-2", "10.0.8.0/24", "192.0.2.2", "plain")
+        await stage.becomes(a_picture(a_network(encrypted=True), plain, peers=(peer, other)))
+        assert {route.device for route in stage.kernel.kernel.routes.values()} == {plain.vtep}
+        assert stage.keeper.trouble.startswith("networks cannot be encrypted")
+
+
+async def test_where_packet_rules_cannot_be_set_no_network_can_be_encrypted(tmp_path: Path) -> None:
+    async with running(tunnel=TunnelKeeper(MemoryTunnels(), tmp_path / "wireguard.key")) as stage:
+        assert await stage.keeper.wireguard_key()
+    rules = MemoryRules(Features(rules=False))
+    async with running(rules, TunnelKeeper(MemoryTunnels(), tmp_path / "wireguard.key")) as stage:
+        await stage.becomes(EMPTY)
+        assert await stage.keeper.wireguard_key() == ""
 
 
 async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:
