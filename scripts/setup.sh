@@ -19,6 +19,8 @@ missing_packages() {
         have iptables || echo iptables
         have busybox || echo busybox-static
         have nft || echo nftables
+        have wg || echo wireguard-tools
+        have wireguard-go || echo wireguard-go
         have shellcheck || echo shellcheck
         have ruby || echo ruby
         have systemd-analyze || echo systemd
