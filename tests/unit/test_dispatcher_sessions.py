@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 import pytest
-from pydantic import ValidationError
 from support.cluster import Cluster, ManagerProcess, cluster_of
 from support.picture import a_node
 from support.scripted_agent import MemoryChannel, description
@@ -38,7 +37,6 @@ from swarmpy.wire import (
 )
 
 M = TypeVar("M")
-KEYS = ("b3duIGtleSBvZiB0aGlzIG5vZGUgaXMgMzIgYnl0ZXM=", "dGhlIG5leHQga2V5IHRoYXQgaXMgMzIgYnl0ZXMgdG8=")
 
 
 class Caller:
@@ -450,28 +448,6 @@ async def test_what_a_nodes_network_lacks_and_what_it_mended_is_on_record() -> N
 
         await caller.say(Described(session_id=caller.session_id, description=machine, limits=()))
         assert (cluster.node("n1").limits, cluster.node("n1").repaired) == ((), node.repaired)
-
-
-async def test_a_nodes_key_is_on_record_and_changes_when_it_tells_another() -> None:
-    async with calling() as (cluster, caller):
-        await caller.hello(wireguard_key=KEYS[0])
-        assert cluster.node("n1").wireguard_key == KEYS[0]
-        machine = description("n1")
-
-        await caller.say(Described(session_id=caller.session_id, description=machine))
-        assert cluster.node("n1").wireguard_key == KEYS[0]
-
-        await caller.say(Described(session_id=caller.session_id, description=machine, wireguard_key=KEYS[1]))
-        assert cluster.node("n1").wireguard_key == KEYS[1]
-
-        await caller.say(Described(session_id=caller.session_id, description=machine, wireguard_key=""))
-        assert cluster.node("n1").wireguard_key == ""
-
-
-@pytest.mark.parametrize("key", ["x", KEYS[0][:-1], f"{KEYS[0]}\n", "allowed-ips=0.0.0.0/0"])
-def test_what_is_no_key_is_not_told_as_one(key: str) -> None:
-    with pytest.raises(ValidationError):
-        Described(session_id="s", description=description("n1"), wireguard_key=key)
 
 
 async def test_goodbye_ends_the_session_and_leaves_the_node_its_grace() -> None:
