@@ -16,6 +16,8 @@ from agent.network.tunnel_wg import Wg
 _SOCKETS = "/var/run/wireguard"
 _LIMIT = 10.0
 _ALL_PROTOCOLS = 3
+# SO_RCVBUFFORCE, beyond what others may have.
+_RECEIVE_BUFFER = 33
 
 
 def why_not() -> str:
@@ -102,6 +104,8 @@ def tapped(machine: Namespace, device: str) -> Iterator[Tap]:
 
     def listening() -> socket.socket:
         made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
+        # What does not fit is not seen.
+        made.setsockopt(socket.SOL_SOCKET, _RECEIVE_BUFFER, 1 << 26)
         made.bind((device, 0))
         made.settimeout(0.1)
         return made
