@@ -114,7 +114,7 @@ def join_networks(keeper: NetworkKeeper, runner: Runner, session: Session) -> No
         keeper.wake()
 
     runner.on_change = changed
-    runner.serve_networks_with(keeper.provide)
+    runner.serve_networks_with(keeper)
     session.on_assigned = lambda revision: keeper.wake()
     keeper.on_shown = session.note_mapped
     keeper.on_repair = session.note_repairs

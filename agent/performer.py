@@ -3,11 +3,11 @@
 Errors that mean "try again" are raised as they are (`Unavailable`, `TimedOut`); the runner tries again.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 from agent.engine.port import Engine
 from agent.files import Files
@@ -51,8 +51,27 @@ from swarmpy.wire import NetworkAssignment
 Tell = Callable[[Event], None]
 
 
-async def nobody_serves(network_id: str) -> None:
+class NetworkService(Protocol):
+    """Whoever carries packets for the networks that the engine has."""
+
+    async def complete(self, network: NetworkAssignment) -> NetworkAssignment:
+        """As the engine is to make it here. Raises `Unavailable` while that is not known."""
+        ...
+
+    async def provide(self, network_id: str) -> None:
+        """Until containers of that network, which the engine has, are served. Raises `Unavailable` when that takes too
+        long."""
+        ...
+
+
+class NobodyServes:
     """For agents that only make networks on the engine."""
+
+    async def complete(self, network: NetworkAssignment) -> NetworkAssignment:
+        return network
+
+    async def provide(self, network_id: str) -> None:
+        return
 
 
 PROGRESS_EVERY = 1.0
@@ -63,8 +82,8 @@ LONGEST_BETWEEN_LOOKS = timedelta(seconds=10)
 
 class Performer:
     """`networks` are those provided on this node now, `shares` their addresses; the runner changes them, the performer
-    reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `serve_network` is
-    waited for once a network is on the engine, before tasks join it."""
+    reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `network_service`
+    is waited for once a network is on the engine, before tasks join it."""
 
     def __init__(
         self,
@@ -87,7 +106,7 @@ class Performer:
         self._there: set[str] = set()
         self.networks_on_engine: set[str] = set()
         self.node = NodeFacts(hostname="", os="linux", architecture="")
-        self.serve_network: Callable[[str], Awaitable[None]] = nobody_serves
+        self.network_service: NetworkService = NobodyServes()
 
     async def perform(self, run: TaskRun, instruction: Instruction, tell: Tell) -> Event | None:
         """The outcome; `tell` is for what happens on the way."""
@@ -180,6 +199,7 @@ class Performer:
         network = self._networks.get(network_id)
         if network is None:
             raise BadRequest(f"network {network_id} is not provided on this node")
+        network = await self.network_service.complete(network)
         await self._removals.wait_until_over()
         try:
             await self._engine.ensure_network(network, self._node_id)
@@ -190,7 +210,7 @@ class Performer:
             await self._ensure_after_its_former_stay(network)
         self.networks_on_engine.add(network_id)
         # A container that starts before its network is set up would find neither names nor others.
-        await self.serve_network(network_id)
+        await self.network_service.provide(network_id)
         self._there.add(network_id)
 
     async def _ensure_after_its_former_stay(self, network: NetworkAssignment) -> None:

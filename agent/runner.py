@@ -5,13 +5,13 @@ on the engine is told by `agent.watcher`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 
 from agent.engine.port import Engine
 from agent.files import Files
 from agent.network.shares import Shares
-from agent.performer import Performer
+from agent.performer import NetworkService, Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
 from agent.task.events import Attended, Begin, Created, Delayed, Event, Forsaken, Found, Refused, Vanished
 from agent.task.facts import Life, ListedContainer
@@ -108,9 +108,9 @@ class Runner:
         """As far as is known."""
         return frozenset(self._performer.networks_on_engine)
 
-    def serve_networks_with(self, serve: Callable[[str], Awaitable[None]]) -> None:
+    def serve_networks_with(self, service: NetworkService) -> None:
         """It is waited for once a network is on the engine, before tasks join it."""
-        self._performer.serve_network = serve
+        self._performer.network_service = service
 
     def forget_networks(self) -> None:
         """Networks that were on the engine may be there no longer: each is looked for before it is joined again."""

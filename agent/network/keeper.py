@@ -15,6 +15,7 @@ from typing import Protocol
 
 from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure, departed
+from agent.network.drawing import mtu_of
 from agent.network.links import BridgePort, Links, describe, leftovers, plan
 from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
 from agent.network.port import KernelPort
@@ -28,6 +29,7 @@ from swarmpy.clock import Clock, within
 from swarmpy.errors import NotFound, SwarmpyError, Unavailable
 from swarmpy.logs import logger
 from swarmpy.together import together
+from swarmpy.wire import NetworkAssignment
 
 log = logger("network")
 
@@ -131,6 +133,14 @@ class NetworkKeeper:
     def wake(self) -> None:
         """The picture may be another."""
         self._wake.set()
+
+    async def complete(self, network: NetworkAssignment) -> NetworkAssignment:
+        """With the MTU that the underlay leaves room for, where none was wished."""
+        try:
+            underlay = await self._parts.kernel.underlay_of(self._address)
+        except NotFound as error:
+            raise Unavailable(str(error)) from None
+        return network.model_copy(update={"mtu": mtu_of(network, underlay)})
 
     async def provide(self, network_id: str) -> None:
         """Until containers of that network, which the engine has, are served. Raises `Unavailable` when that takes too

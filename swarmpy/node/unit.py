@@ -48,7 +48,11 @@ RuntimeDirectoryMode=0755
 RuntimeDirectoryPreserve=yes
 
 # What it may: command the engine by its socket, set up networks by netlink and nft, give its socket to a group.
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL
+# SYS_ADMIN and SYS_PTRACE: to set routes inside of containers, it enters their network namespaces.
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW CAP_NET_BIND_SERVICE CAP_SYS_ADMIN CAP_SYS_PTRACE
+CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL
+# The lock that iptables shares with the engine, where it has one.
+ReadWritePaths=-/run/xtables.lock
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=@system-service

@@ -9,6 +9,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
+from support.assignments import a_network as an_assigned_network
 from support.pictures import a_network, a_peer, a_picture
 
 from agent.network.conntrack import Forgotten
@@ -364,3 +365,14 @@ async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:
         kernel = stage.kernel.kernel
         assert (kernel.bridges, kernel.vteps, kernel.routes, stage.engine_rules_are_gone) == ({}, {}, {}, True)
         assert stage.packet_rules.applied[-1].splitlines()[-1].startswith("delete table")
+
+
+async def test_the_engine_makes_a_network_with_what_the_underlay_leaves_room_for() -> None:
+    async with running() as stage:
+        plain = an_assigned_network(1)
+        assert (await stage.keeper.complete(plain)).mtu == 1450
+        assert (await stage.keeper.complete(plain.model_copy(update={"mtu": 1280}))).mtu == 1280
+        there = stage.kernel.kernel.underlay
+        stage.kernel.kernel.underlay = replace(there, address=there.address + 1)
+        with pytest.raises(Unavailable, match=r"no device of this node has the address 192\.0\.2\.1"):
+            await stage.keeper.complete(plain)
