@@ -1,4 +1,4 @@
-"""Two clusters of real nodes for `make bench-recover`: swarmpy, and Docker Swarm on engines of the same kind.
+"""Two clusters of real nodes for benchmarks: swarmpy, and Docker Swarm on engines of the same kind.
 
 Both are asked by the same requests, for swarmpy's managers speak Docker's API. Measures nothing.
 """
@@ -31,12 +31,13 @@ class Cluster:
 
     name = "swarmpy"
 
-    def __init__(self) -> None:
+    def __init__(self, nodes: int = NODES, managers: int = MANAGERS) -> None:
         self.lab = Lab()
+        self._nodes, self._managers = nodes, managers
         self.machines: dict[str, Machine] = {}
 
     def up(self) -> None:
-        self.lab.up(NODES, MANAGERS)
+        self.lab.up(self._nodes, self._managers)
         self._know(state.load(self.lab.name))
         self._load()
 
@@ -144,9 +145,8 @@ class Cluster:
         def look() -> bool:
             rows = self.nodes(self.leader())
             managers = [row["ManagerStatus"]["Reachability"] for row in rows.values() if row.get("ManagerStatus")]
-            return [row["Status"]["State"] for row in rows.values()] == ["ready"] * NODES and managers == [
-                "reachable"
-            ] * MANAGERS
+            states = [row["Status"]["State"] for row in rows.values()]
+            return states == ["ready"] * self._nodes and managers == ["reachable"] * self._managers
 
         wait_until(f"all nodes of {self.name} are ready", look)
 
@@ -171,7 +171,8 @@ class Swarm(Cluster):
     def up(self) -> None:
         with state.held(state.held_lab(self.lab.name)):
             with state.held(state.held_subnets()):
-                lab = plan.new_lab(self.lab.name, NODES, MANAGERS, kernel.routes() + state.taken_subnets())
+                taken = kernel.routes() + state.taken_subnets()
+                lab = plan.new_lab(self.lab.name, self._nodes, self._managers, taken)
                 state.save(lab)
             self._know(lab)
             kernel.run(*build(switch_steps(lab), kernel.have(lab)))
@@ -204,9 +205,9 @@ class Swarm(Cluster):
 
 
 @contextmanager
-def both() -> Iterator[tuple[Cluster, Cluster]]:
+def both(nodes: int = NODES, managers: int = MANAGERS) -> Iterator[tuple[Cluster, Cluster]]:
     """Both clusters, whole; removed whatever happens."""
-    ours, theirs = Cluster(), Swarm()
+    ours, theirs = Cluster(nodes, managers), Swarm(nodes, managers)
     try:
         for cluster in (ours, theirs):
             cluster.up()

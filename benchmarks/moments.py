@@ -32,7 +32,7 @@ def wait_until(what: str, look: Callable[[], T], limit: float = LIMIT, every: fl
         except NotAnswered as error:
             said = error
         if time.monotonic() > deadline:
-            sys.exit(f"bench-recover: waited {limit:g} s in vain until {what}; last error: {said}")
+            sys.exit(f"waited {limit:g} s in vain until {what}; last error: {said}")
         time.sleep(every)
 
 
@@ -63,7 +63,7 @@ def soonest(attempt: Callable[[], bool], begun: float, every: float) -> float:
     with ThreadPoolExecutor(ATTEMPTS) as pool:
         while not done.wait(every):
             if time.monotonic() > deadline:
-                sys.exit(f"bench-recover: not within {LIMIT:g} s: what follows a failure")
+                sys.exit(f"not within {LIMIT:g} s: what follows a failure")
             pool.submit(once)
         pool.shutdown(cancel_futures=True)
     return min(ended)
