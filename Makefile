@@ -6,7 +6,7 @@ PYTEST_OPTIONS ?= -q
 TOGETHER := -n 2 --dist loadfile
 
 .PHONY: help demo demo-stop setup test test-long test-provision check format bench-deploy bench-schedule bench-recover \
-	bench-cli bench-dns bench-churn clean
+	bench-cli bench-dns bench-churn bench-network clean
 
 help:
 	@echo "make demo            three nodes, a stack, a page: everything from nothing, on this machine"
@@ -23,6 +23,7 @@ help:
 	@echo "make bench-cli       start-up of the command line"
 	@echo "make bench-dns       questions for names a second, beside dnsmasq"
 	@echo "make bench-churn     containers that come and go: how long until every node shows it"
+	@echo "make bench-network   bytes and requests between nodes, beside the bare path and Docker Swarm"
 	@echo "make clean           remove what was made here, the virtual environment too"
 
 demo:
@@ -42,9 +43,13 @@ test-provision: setup
 
 SEED ?= $(shell seq -s ' ' 101 120)
 STEPS ?= 5000
+# Of addresses, of what networks and services are given, and of the network map.
+PROPERTIES := tests/unit/test_network_addresses.py tests/unit/test_allocator_vips.py \
+	tests/unit/test_dispatcher_network_map.py
 test-long: setup
 	SWARMPY_WALK_SEEDS="$(SEED)" SWARMPY_WALK_STEPS=$(STEPS) \
 		$(BIN)/pytest $(TOGETHER) --dist load --timeout 1800 -q tests/cluster/test_cluster_walk.py
+	SWARMPY_LONG=1 $(BIN)/pytest $(TOGETHER) --dist load --timeout 1800 -q $(PROPERTIES)
 	$(BIN)/pytest --long -m long -s -q tests/lab
 
 check: setup
@@ -76,6 +81,9 @@ bench-dns: setup
 
 bench-churn: setup
 	$(BIN)/python benchmarks/churn.py
+
+bench-network: setup
+	$(BIN)/python benchmarks/network.py
 
 clean: demo-stop
 	rm -rf .venv .cache .demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

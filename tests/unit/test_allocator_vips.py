@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.builders import T0, a_network, a_node, a_service, a_state, a_task, a_template
+from support.effort import examples
 
 from manager.allocator.networks import allocate_networks
 from manager.allocator.vips import Rested, allocate_vips
@@ -161,7 +162,8 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=40, deadline=None)
+# Some 20 steps each.
+@settings(max_examples=examples(40, 5_000), deadline=None)
 @given(st.lists(STEPS, min_size=10, max_size=60))
 def test_whatever_services_do_no_address_is_had_twice_and_none_moves(
     steps: list[tuple[int, frozenset[str], str]],

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 
 from manager.dispatcher.network_map import Atlas, whole_map
@@ -289,7 +290,8 @@ a_change = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+# Some 4 steps each, of one change or several.
+@settings(max_examples=examples(300, 23_000), deadline=None)
 @given(st.lists(st.tuples(st.lists(a_change, min_size=1, max_size=4), st.sets(st.sampled_from(NODES))), max_size=12))
 def test_following_the_changes_shows_what_a_look_at_everything_shows(steps: list[Any]) -> None:
     world, readers = World(), {node: Reader(node) for node in NODES}

@@ -4,8 +4,10 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from support.effort import examples
 
 from agent.network.addresses import REST, AddressBook
 from swarmpy.errors import Unavailable
@@ -96,3 +98,5 @@ class Share(RuleBasedStateMachine):
 
 
 TestShare = Share.TestCase
+# 50 steps each.
+TestShare.settings = settings(max_examples=examples(50, 2_000), deadline=None)
