@@ -18,6 +18,9 @@ from agent.network.table import Chain, Lookup
 _TRACKED = -150
 # Before Docker's filters, after all translation but that of senders.
 _BEFORE_FILTERS = -5
+# Compared before it is looked up, for most packets have no mark.
+_ANY = "!= 0x00000000"
+_DEPARTING = f'meta mark {_ANY} oifname "spx*" meta mark @mesh_marks meta mark set 0x00000000'
 
 
 def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Lookup]:
@@ -49,7 +52,7 @@ def filter_chains(picture: Picture, features: Features) -> dict[str, Chain]:
         "to_node": _base("input", _BEFORE_FILTERS, _to_node()),
         "from_node": _base("output", _BEFORE_FILTERS, _from_node(to_services, addressed_here(picture, features))),
         # The encapsulated packet keeps the mark, and would take the mesh's way once more.
-        "departing": _base("postrouting", _TRACKED, ['oifname "spx*" meta mark @mesh_marks meta mark set 0x00000000']),
+        "departing": _base("postrouting", _TRACKED, [_DEPARTING]),
     }
     for network in networks:
         chains |= _chains_of(network)
@@ -87,13 +90,14 @@ def _may_leave(picture: Picture) -> Iterator[str]:
 
 
 def _arriving(networks: Iterable[LocalNetwork]) -> Iterator[str]:
-    """Loopback addresses are routed on our devices, for the node's own requests: nobody else may use that."""
-    yield "iifname @our_devices ip daddr 127.0.0.0/8 drop"
-    yield "iifname @our_devices ip saddr 127.0.0.0/8 drop"
+    """Loopback addresses are routed on our devices, for the node's own requests: nobody else may use that. Every packet
+    comes by here: what is cheap to see and seldom true is asked first."""
+    yield "ip daddr 127.0.0.0/8 iifname @our_devices drop"
+    yield "ip saddr 127.0.0.0/8 iifname @our_devices drop"
     if ingress := [quoted(network.vtep) for network in networks if network.is_ingress]:
         yield f"iifname {any_of(ingress)} ct state new ct mark set ether saddr map @mesh_senders"
         # By whichever bridge the container answers.
-        yield 'iifname != "spx*" ct direction reply ct mark @mesh_marks meta mark set ct mark'
+        yield f'ct direction reply ct mark {_ANY} iifname != "spx*" ct mark @mesh_marks meta mark set ct mark'
     yield "ct direction reply accept"
     yield "iifname vmap @sources"
 
