@@ -1,8 +1,10 @@
 """`make bench-churn`: containers of a network come and go; how long until every node of it shows each change.
 
 One manager with its store in memory, and whole agents over engines in memory in a process of their own; the session
-between them is the real one, TLS and all, and there is no kernel. Containers end at random, and are replaced: each end
-and each start is a change of the network map. Timed from the commit of the change until all agents have said `Mapped`.
+between them is the real one, TLS and all, and there is no kernel. Services are scaled down and up again, and containers
+crash at random and are replaced: each end and each start is a change of the network map. Most of them are not crashes,
+for a slot that crashes again and again is made to wait. Timed from the commit of the change until all agents have said
+`Mapped`.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, redirect_stderr, suppress
+from datetime import datetime
 from io import StringIO
+from itertools import cycle
 from pathlib import Path
 from statistics import quantiles
 from tempfile import TemporaryDirectory
@@ -37,6 +41,7 @@ from manager.manager import Manager
 from manager.objects import Network, Node, Service, SpecRevision, Task
 from manager.state import Changed
 from manager.store.codec import put
+from manager.store.errors import CommitConflict
 from manager.store.memory import MemoryDatabase, MemoryStore
 from manager.store.port import Unit
 from swarmpy.clock import SystemClock
@@ -52,13 +57,14 @@ from swarmpy.pki import Credentials
 from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings
 
 NODES = 25
-REPLICAS_EACH = 8
-CHANGES_A_SECOND = 50
+SERVICES, REPLICAS = 25, 8
+# Together 50 changes a second, for a crash makes two: an end and a start.
+SCALED_A_SECOND, CRASHES_A_SECOND = 45, 2.5
 # In seconds.
 P99, WORST = 1.0, 5.0
 LOOK_EVERY = 0.002
 LIMIT = 60
-NETWORK, SERVICE = id_from_number(1), id_from_number(2)
+NETWORK = id_from_number(1)
 CLOCK = SystemClock()
 
 
@@ -94,9 +100,10 @@ async def measure(folder: Path, nodes: int, seconds: float) -> int:
             await wait_until(lambda: manager.ledger.is_leading and manager.ledger.state.cluster is not None)
             await populate(manager, nodes)
             async with agents(port.number, folder, nodes):
-                await wait_until(lambda: running(manager) == nodes * REPLICAS_EACH)
+                await wait_until(lambda: running(manager) == SERVICES * REPLICAS)
                 watch = Watch(manager, nodes)
-                await watch.run(seconds)
+                _, asked = await asyncio.gather(watch.run(seconds), scale(manager, seconds))
+        print(f"asked for: {asked} by scaling, {2 * CRASHES_A_SECOND * seconds:.0f} by crashes")
         return watch.report(seconds)
     finally:
         working.cancel()
@@ -156,19 +163,28 @@ def running(manager: Manager) -> int:
     return sum(is_serving(task) for task in manager.ledger.state.tasks.values())
 
 
+async def scale(manager: Manager, seconds: float) -> int:
+    """What operators do: one service after the other loses a replica, and gets it back in the next turn. Returns how
+    many changes it made."""
+    asked, due = 0, time.monotonic()
+    end = due + seconds
+    for number in cycle(range(SERVICES)):
+        due += 1 / SCALED_A_SECOND
+        if due > end:
+            break
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        service = manager.ledger.state.services[service_of(number)]
+        count = REPLICAS - (service.spec.mode == mode_of(REPLICAS))
+        spec = service.spec.model_copy(update={"mode": mode_of(count)})
+        with suppress(CommitConflict):
+            await manager.ledger.commit([Unit((put(service.model_copy(update={"spec": spec})),))])
+            asked += 1
+    return asked
+
+
 async def populate(manager: Manager, nodes: int) -> None:
     now = CLOCK.now()
     times = {"created_at": now, "updated_at": now}
-    template = TaskSpec(
-        container_spec=ContainerSpec(image="app:1"),
-        networks=(NetworkAttachmentConfig(target=NETWORK),),
-        restart_policy=RestartPolicy(delay=0),
-    )
-    mode = ServiceMode(replicated=Replicated(replicas=nodes * REPLICAS_EACH))
-    service = Service(
-        id=SERVICE, spec=ServiceSpec(name="web", mode=mode, task_template=template), spec_version=1, **times
-    )
-    wish = SpecRevision(id=f"{SERVICE}/1", service_id=SERVICE, number=1, template=template, **times)
     members = tuple(
         Node(id=name_of(number), spec=NodeSpec(), description=NodeDescription(), since=now, **times)
         for number in range(nodes)
@@ -176,7 +192,23 @@ async def populate(manager: Manager, nodes: int) -> None:
     network = Network(id=NETWORK, spec=NetworkCreate(name="net"), **times)
     await manager.ledger.commit([Unit((put(network, create=True), *(put(each, create=True) for each in members)))])
     await wait_until(lambda: bool(manager.ledger.state.networks[NETWORK].subnet))
-    await manager.ledger.commit([Unit((put(wish, create=True), put(service, create=True)))])
+    await manager.ledger.commit([a_service(number, now) for number in range(SERVICES)])
+
+
+def a_service(number: int, now: datetime) -> Unit:
+    id, times = service_of(number), {"created_at": now, "updated_at": now}
+    template = TaskSpec(
+        container_spec=ContainerSpec(image="app:1"),
+        networks=(NetworkAttachmentConfig(target=NETWORK),),
+        restart_policy=RestartPolicy(delay=0),
+    )
+    spec = ServiceSpec(name=f"web{number}", mode=mode_of(REPLICAS), task_template=template)
+    wish = SpecRevision(id=f"{id}/1", service_id=id, number=1, template=template, **times)
+    return Unit((put(wish, create=True), put(Service(id=id, spec=spec, spec_version=1, **times), create=True)))
+
+
+def mode_of(count: int) -> ServiceMode:
+    return ServiceMode(replicated=Replicated(replicas=count))
 
 
 def a_manager(folder: Path) -> Manager:
@@ -214,7 +246,7 @@ async def agents(port: int, folder: Path, nodes: int) -> AsyncIterator[None]:
 async def run_agents(port: int, folder: Path, nodes: int) -> int:
     engines = [FakeEngine(CLOCK) for _ in range(nodes)]
     lives = [live(number, engine, port, folder) for number, engine in enumerate(engines)]
-    await asyncio.gather(*lives, churn(engines))
+    await asyncio.gather(*lives, crash(engines))
     return 0
 
 
@@ -233,14 +265,14 @@ async def live(number: int, engine: FakeEngine, port: int, folder: Path) -> None
     await daemon.run(settings, CLOCK, engine, connector(kept))
 
 
-async def churn(engines: Sequence[FakeEngine]) -> None:
-    """Half of the changes are ends, from when all run; the other half are the starts that follow."""
+async def crash(engines: Sequence[FakeEngine]) -> None:
+    """From when all run."""
     chance = random.Random(1)
-    while sum(len(engine.running()) for engine in engines) < len(engines) * REPLICAS_EACH:
+    while sum(len(engine.running()) for engine in engines) < SERVICES * REPLICAS:
         await asyncio.sleep(0.1)
     due = time.monotonic()
     while True:
-        due += 2 / CHANGES_A_SECOND
+        due += 1 / CRASHES_A_SECOND
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         engine = chance.choice(engines)
         if up := engine.running():
@@ -252,6 +284,10 @@ async def churn(engines: Sequence[FakeEngine]) -> None:
 
 def name_of(number: int) -> str:
     return id_from_number(1000 + number)
+
+
+def service_of(number: int) -> str:
+    return id_from_number(2000 + number)
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
