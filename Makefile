@@ -43,9 +43,9 @@ test-provision: setup
 
 SEED ?= $(shell seq -s ' ' 101 120)
 STEPS ?= 5000
-# Of addresses, of what networks and services are given, and of the network map.
-PROPERTIES := tests/unit/test_network_addresses.py tests/unit/test_allocator_vips.py \
-	tests/unit/test_dispatcher_network_map.py
+# What tests/support/effort.py makes longer: of networks 100,000 steps each.
+PROPERTIES := $(addprefix tests/unit/test_, network_addresses.py allocator_vips.py dispatcher_network_map.py \
+	scheduler_model.py state.py stack_any_text.py api_reading.py)
 test-long: setup
 	SWARMPY_WALK_SEEDS="$(SEED)" SWARMPY_WALK_STEPS=$(STEPS) \
 		$(BIN)/pytest $(TOGETHER) --dist load --timeout 1800 -q tests/cluster/test_cluster_walk.py

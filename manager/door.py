@@ -43,12 +43,18 @@ LARGEST_REQUEST = 64 << 10
 ARRIVES_WITHIN = 10.0
 
 
-def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], api: ASGIApp) -> ASGIApp:
+def create_door(
+    registrar: Registrar,
+    ledger: Ledger,
+    agents: list[BaseRoute],
+    api: ASGIApp,
+    arrives_within: float = ARRIVES_WITHIN,
+) -> ASGIApp:
     """`agents` are the routes of the sessions, `api` what operators ask."""
 
     def endpoint(kind: type[Asked], act: Callable[[Identity, Asked], Awaitable[BaseModel]]) -> Any:
         async def answer(request: Request) -> Response:
-            return _answer(await act(_caller(request.scope), await _read(request, kind)))
+            return _answer(await act(_caller(request.scope), await _read(request, kind, arrives_within)))
 
         return answer
 
@@ -56,7 +62,7 @@ def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], a
         return _answer(CaAnswer(ca_certificate=registrar.ca_certificate()))
 
     async def join(request: Request) -> Response:
-        return _answer(await registrar.join(await _read(request, JoinRequest)))
+        return _answer(await registrar.join(await _read(request, JoinRequest, arrives_within)))
 
     async def renew(caller: Identity, asked: CertificateRequest) -> BaseModel:
         return await registrar.renew(caller, asked)
@@ -74,15 +80,8 @@ def create_door(registrar: Registrar, ledger: Ledger, agents: list[BaseRoute], a
         *agents,
         Mount(MOUNT, ForManagers(api, ledger)),
     ]
-    app = Starlette(
-        routes=routes,
-        exception_handlers={
-            SwarmpyError: _on_known(ledger),
-            HTTPException: _on_http,
-            ClientDisconnect: _on_gone,
-        },
-    )
-    return _Guard(app, registrar, ledger)
+    handlers: Any = {SwarmpyError: _on_known(ledger), HTTPException: _on_http, ClientDisconnect: _on_gone}
+    return _Guard(Starlette(routes=routes, exception_handlers=handlers), registrar, ledger)
 
 
 class _Guard:
@@ -126,16 +125,16 @@ def _caller(scope: Scope) -> Identity:
     return peer
 
 
-async def _read(request: Request, kind: type[Asked]) -> Asked:
+async def _read(request: Request, kind: type[Asked], within: float) -> Asked:
     raw = bytearray()
     try:
-        async with asyncio.timeout(ARRIVES_WITHIN):
+        async with asyncio.timeout(within):
             async for chunk in request.stream():
                 raw += chunk
                 if len(raw) > LARGEST_REQUEST:
                     raise BadRequest("the request is larger than any that is known here")
     except TimeoutError:
-        raise BadRequest(f"the request did not arrive whole within {ARRIVES_WITHIN:g} s; send it again") from None
+        raise BadRequest(f"the request did not arrive whole within {within:g} s; send it again") from None
     try:
         return kind.model_validate_json(bytes(raw))
     except ValidationError as error:

@@ -13,7 +13,7 @@ from manager.ca.founding import first_objects, hand_over, load_founding
 from manager.ca.join_tokens import read_join_tokens
 from manager.ca.sealing import Sealer
 from manager.dispatcher.endpoint import agent_routes
-from manager.door import create_door
+from manager.door import ARRIVES_WITHIN, create_door
 from manager.manager import Manager
 from manager.members.memory import MemoryMembers
 from manager.members.port import Member, MemberID
@@ -72,7 +72,7 @@ class OpenDoor:
 
 
 @asynccontextmanager
-async def open_door(folder: Path) -> AsyncIterator[OpenDoor]:
+async def open_door(folder: Path, arrives_within: float = ARRIVES_WITHIN) -> AsyncIterator[OpenDoor]:
     clock = SystemClock()
     node_id = new_id()
     identity = IdentityFolder(folder / "first")
@@ -100,7 +100,7 @@ async def open_door(folder: Path) -> AsyncIterator[OpenDoor]:
     )
     crashes: list[Exception] = []
     agents = agent_routes(manager.sessions, manager.logs, crashes.append)
-    door = create_door(manager.registrar, manager.ledger, agents, Starlette())
+    door = create_door(manager.registrar, manager.ledger, agents, Starlette(), arrives_within)
     living = [asyncio.create_task(work) for work in (manager.run(), hand_over(manager.ledger, settings))]
     try:
         async with tls_port(identity.credentials, door) as port:

@@ -6,5 +6,4 @@ IS_LONG = bool(os.environ.get("SWARMPY_LONG"))
 
 
 def examples(quick: int, long: int) -> int:
-    """`long` is meant to make some 100,000 steps."""
     return long if IS_LONG else quick

@@ -462,19 +462,24 @@ async def test_a_disk_that_takes_nothing_more_stops_no_task(
 ) -> None:
     # A folder where the file is to be written refuses every write, also to root.
     (settings.data_dir / FILE_NAME).with_suffix(".new").mkdir(parents=True)
-    said = ""
+    said, clock = "", ManualClock()
 
     def was_told() -> bool:
         nonlocal said
+        clock.advance(timedelta(seconds=1))
         said += capsys.readouterr().out
         return "cache.not_written" in said
 
-    async with running_agent(settings, engine, manager):
+    def is_written() -> bool:
+        clock.advance(timedelta(seconds=1))
+        return (settings.data_dir / FILE_NAME).exists()
+
+    async with running_agent(settings, engine, manager, clock):
         manager.assign(an_assignment(1))
-        await manager.wait_until_states("running")
         await wait_until(was_told)
         (settings.data_dir / FILE_NAME).with_suffix(".new").rmdir()
-        await wait_until((settings.data_dir / FILE_NAME).exists)
+        await wait_until(is_written)
+        await manager.wait_until_states("running")
 
     assert said.count("cache.not_written") == 1
 

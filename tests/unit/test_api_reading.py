@@ -4,9 +4,10 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.documents import documents
+from support.effort import examples
 
 from manager.admission.check import MODELS
 from manager.api.problems import parse_document, parse_object
@@ -48,6 +49,7 @@ def put_at(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
+@settings(max_examples=examples(25, 500))
 @given(documents(ServiceSpec), ODD, st.data())
 def test_a_spec_with_something_odd_in_it_is_judged_alike(spec: ServiceSpec, odd: Any, data: st.DataObject) -> None:
     document = spec.to_docker()

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from support.shell import RUNNING, Shell, running_shell
 
+# As long as what runs is watched before a command says that all is well.
+WATCHED_BRIEFLY = ("--update-monitor", "300ms")
+
 
 @pytest.fixture
 async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
@@ -25,7 +28,7 @@ async def created(shell: Shell, *words: str) -> None:
 
 async def test_a_service_is_created_and_waited_for(shell: Shell) -> None:
     process = await shell.start(
-        "service", "create", "--name", "web", "--replicas", "2", "-e", "A=1", "shop/web:1", "go"
+        "service", "create", "--name", "web", "--replicas", "2", "-e", "A=1", *WATCHED_BRIEFLY, "shop/web:1", "go"
     )
     service = await shell.service_appears("web")
     await shell.tasks_become("web", RUNNING, RUNNING)
@@ -37,7 +40,7 @@ async def test_a_service_is_created_and_waited_for(shell: Shell) -> None:
 
 
 async def test_an_update_is_waited_for_unless_detached_and_shown_unless_quiet(shell: Shell) -> None:
-    await created(shell)
+    await created(shell, *WATCHED_BRIEFLY)
     await shell.tasks_become("web", RUNNING)
     assert await shell.ok("service", "update", "--quiet", "--label-add", "a=b", "web") == "web\n"
     said = await shell.ok("service", "update", "--label-add", "a=c", "web")

@@ -18,6 +18,11 @@ async def shell(tmp_path: Path) -> AsyncIterator[Shell]:
         yield running
 
 
+def watched_briefly(text: str) -> str:
+    """What the stack runs is watched for less time, before a command says that all is well."""
+    return text.replace("{image", "{deploy: {update_config: {monitor: 300ms}}, image")
+
+
 async def deployed(shell: Shell, text: str, *words: str) -> str:
     (shell.folder / "s.yaml").write_text(text)
     return await shell.ok(*DEPLOY, *words)
@@ -85,8 +90,8 @@ async def test_each_deployment_that_changes_something_is_a_revision(shell: Shell
 
 
 async def test_a_rollback_deploys_what_was_before_removes_what_it_lacks_and_is_a_revision(shell: Shell) -> None:
-    await deployed(shell, ONE)
-    await deployed(shell, TWO, "--prune")
+    await deployed(shell, watched_briefly(ONE))
+    await deployed(shell, watched_briefly(TWO), "--prune")
     process = await shell.start("stack", "rollback", "shop")
     await shell.service_appears("shop_once")
     await shell.tasks_become("shop_web", RUNNING)

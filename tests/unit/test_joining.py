@@ -257,9 +257,10 @@ async def test_one_that_does_not_lead_says_so(door: OpenDoor) -> None:
         await ask(door, node, LEAVE_PATH, LeaveRequest(), Done)
 
 
-async def test_a_request_that_does_not_arrive_is_not_waited_for(door: OpenDoor) -> None:
+async def test_a_request_that_does_not_arrive_is_not_waited_for(tmp_path: Path) -> None:
     head = f"POST {JOIN_PATH} HTTP/1.1\r\nHost: manager\r\nConnection: close\r\nContent-Length: 9\r\n\r\n".encode()
-    answer = await door.port.say_in_tls(head + b"{", stranger(door.identity.credentials.ca_file))
+    async with open_door(tmp_path, arrives_within=0.2) as door:
+        answer = await door.port.say_in_tls(head + b"{", stranger(door.identity.credentials.ca_file))
 
     assert answer.startswith(b"HTTP/1.1 400")
     assert b"did not arrive" in answer

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.naive_placement import NaiveCluster
 from support.scheduling import GIB, NOW, cluster, node, wish
 
@@ -119,7 +120,7 @@ def chosen(outcomes: tuple[Outcome, ...]) -> dict[str, str]:
     return {o.task_id: o.node_id for o in outcomes if isinstance(o, Placed)}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, 3_000), deadline=None)
 @given(stories())
 def test_every_task_gets_the_node_that_the_plain_law_gives_it(story: Story) -> None:
     assert chosen(place(story.view(), story.groups, NOW)) == story.naive().place(story.groups, NOW)
@@ -159,7 +160,7 @@ def test_placing_in_slices_changes_nothing(story: Story, size: int) -> None:
     }
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(60, 1_500), deadline=None)
 @given(stories())
 def test_what_is_placed_never_breaks_a_rule_and_what_is_not_is_explained_for_every_node(story: Story) -> None:
     view = story.view()

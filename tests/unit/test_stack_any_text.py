@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 
 from swarmpy.cli.stack_files import plan_files, read
 from swarmpy.errors import SwarmpyError
@@ -96,13 +97,13 @@ def is_planned_or_refused(folder: Path, text: str) -> None:
         assert str(error)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(30, 1_000))
 @given(file=FILES)
 def test_any_structure_is_planned_or_refused(tmp_path_factory: Any, file: Any) -> None:
     is_planned_or_refused(tmp_path_factory.getbasetemp(), json.dumps(file))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(30, 1_000))
 @given(text=st.one_of(st.text(), st.lists(PIECES | DEEP | ODD).map("".join)))
 @example(text="services: {web: {image: '" + "${A+" * 1000 + "'}}")
 @example(text="a: &a [*a, &a x, *a]")

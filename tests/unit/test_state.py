@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.effort import examples
 from support.picture import NOW, a_node, a_service, a_task, a_wish, picture
 
 from manager.objects import AnyObject, Cluster, ServiceRevision, Task
@@ -193,7 +194,7 @@ class Follower:
         self.told_until = snapshot.revision
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(75, 3_000), deadline=None)
 @given(st.lists(STEPS, max_size=25))
 def test_own_writes_and_the_watch_together_give_what_a_fresh_look_gives(steps: list[Step]) -> None:
     follower = Follower()

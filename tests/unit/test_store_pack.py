@@ -1,5 +1,7 @@
 """Packing: every unit once, in order, whole, in as few transactions as the limits allow."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -10,12 +12,14 @@ from manager.store.pack import MAX_BYTES, MAX_CONDITIONS, MAX_WRITES, Transactio
 from manager.store.port import Check, Delete, Put, Unit, Write
 from swarmpy.errors import BadRequest
 
-KEYS = st.integers(0, 5_000).map(lambda number: f"k/{number}")
-WRITES: st.SearchStrategy[Write] = st.one_of(
-    st.builds(Put, KEYS, st.sampled_from([0, 1, 400_000]).map(bytes), st.sampled_from([None, 0, 7])),
-    st.builds(Delete, KEYS, st.sampled_from([None, 7])),
-    st.builds(Check, KEYS, st.sampled_from([0, 7])),
+KEYS = 5_000
+SHAPES: tuple[Callable[[str], Write], ...] = (
+    *(partial(Put, value=bytes(size), modified=seen) for size in (0, 1, 400_000) for seen in (None, 0, 7)),
+    *(partial(Delete, modified=seen) for seen in (None, 7)),
+    *(partial(Check, modified=seen) for seen in (0, 7)),
 )
+# One number each, for there are many.
+WRITES = st.integers(0, KEYS * len(SHAPES) - 1).map(lambda drawn: SHAPES[drawn % len(SHAPES)](f"k/{drawn % KEYS}"))
 UNITS = st.lists(WRITES, min_size=1, max_size=3, unique_by=lambda write: write.key).map(
     lambda writes: Unit(tuple(writes))
 )
