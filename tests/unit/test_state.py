@@ -210,7 +210,7 @@ def test_own_writes_and_the_watch_together_give_what_a_fresh_look_gives(steps: l
     assert shown(follower.state) == shown(fresh)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(50, 2_000), deadline=None)
 @given(st.lists(STEPS.filter(lambda step: not isinstance(step, OtherWrite | OwnLateWrite)), max_size=25))
 def test_a_leader_that_writes_alone_sees_its_newest_writes_at_any_time(steps: list[Step]) -> None:
     follower = Follower()
