@@ -89,7 +89,7 @@ class Maps:
         running = {report.task_id for report in reports if report.status.state is TaskState.RUNNING}
         for farewell in tuple(self._waiting.values()):
             if farewell.node_id == node_id and farewell.task_id not in running:
-                del self._waiting[farewell.task_id]
+                self._let_go(farewell.task_id)
 
     def note_departure(self, node_id: str) -> None:
         self._expected.discard(node_id)
@@ -148,7 +148,7 @@ class Maps:
     def _judge(self) -> float | None:
         """Let go of those that may stop; when to look again even if nothing is heard."""
         for task_id in [id for id in self._waiting if not self._is_leaving(id)]:
-            del self._waiting[task_id]
+            self._let_go(task_id)
         if self._clock.monotonic() >= self._began + LONGEST_WAIT:
             self._expected.clear()
         there = self._sessions.keys() | self._expected
@@ -156,7 +156,12 @@ class Maps:
         connected = {id: self.atlas.nodes_of(id) & there for id in networks}
         verdict = judged(self._waiting.values(), self.mapped, connected, self._clock.monotonic())
         for task_id in verdict.released:
-            farewell = self._waiting.pop(task_id)
-            if session := self._sessions.get(farewell.node_id):
-                session.touch(tasks=(task_id,))
+            self._let_go(task_id)
         return verdict.again_at
+
+    def _let_go(self, task_id: str) -> None:
+        """Its session may have said that the task is to run on, and nothing else would take that back: a node that
+        falls silent and is heard again keeps its session."""
+        farewell = self._waiting.pop(task_id)
+        if session := self._sessions.get(farewell.node_id):
+            session.touch(tasks=(task_id,))

@@ -24,6 +24,8 @@ ON_NET = TaskSpec(
     container_spec=ContainerSpec(image="app:1"), networks=(NetworkAttachmentConfig(target="net", aliases=("short",)),)
 )
 
+ON_NET_2 = ON_NET.model_copy(update={"container_spec": ContainerSpec(image="app:2")})
+
 
 @asynccontextmanager
 async def networked(*, managers: int = 1, agents: int = 3, replicas: int = 3) -> AsyncIterator[Cluster]:
@@ -238,6 +240,27 @@ async def test_a_node_that_falls_silent_leaves_the_map_of_the_others() -> None:
         assert cluster.node("n3").state is NodeState.DOWN
         assert lost not in endpoints(cluster.agents["n1"])
         assert endpoints(cluster.agents["n1"]) == {task.id for task in cluster.running("web")}
+
+
+async def test_a_node_that_was_silent_while_its_task_waited_to_stop_stops_it_when_it_is_heard_again() -> None:
+    async with networked() as cluster:
+        for agent in cluster.agents.values():
+            agent.says_mapped = False
+        silent = cluster.agents["n1"]
+        channel = silent.channel
+        silent.delay_words()
+        await cluster.advance(4.9)
+        await cluster.update("web", image="app:2", template=ON_NET_2, update_config=UpdateConfig(parallelism=0))
+        assert (cluster.node("n1").state, stopped(cluster)) == (NodeState.READY, 0)
+        await cluster.advance(LONGEST_WAIT + JUST_OVER)
+        assert cluster.node("n1").state is NodeState.DOWN
+        silent.deliver_words()
+        await cluster.advance(10)
+
+        assert silent.channel is channel
+        wanted = {task.id for task in cluster.tasks("web") if task.is_wanted}
+        assert silent.running <= wanted
+        assert all(task.id in wanted for task in cluster.running("web"))
 
 
 async def test_what_a_node_says_it_shows_is_known_and_cannot_be_more_than_it_was_told() -> None:

@@ -60,6 +60,8 @@ class MemoryChannel(Channel):
         self.is_cut = False
         self.awake = asyncio.Event()
         self.awake.set()
+        # What the agent said while its words are under way for long; None: they arrive at once.
+        self.under_way: list[str] | None = None
         self._up: asyncio.Queue[str | None] = asyncio.Queue()
         self._down: asyncio.Queue[str | None] = asyncio.Queue()
         self._closed = False
@@ -92,7 +94,9 @@ class MemoryChannel(Channel):
     def say_frame(self, frame: str) -> None:
         if self._closed:
             raise ChannelClosed
-        if not self.is_cut:
+        if self.under_way is not None:
+            self.under_way.append(frame)
+        elif not self.is_cut:
             self._up.put_nowait(frame)
 
     async def hear(self) -> FromManager:
@@ -136,8 +140,6 @@ class ScriptedAgent:
     RETRY = timedelta(milliseconds=500)
     # A manager that answers no hello is not there.
     ANSWER = timedelta(seconds=2)
-    # In beats.
-    PATIENCE = 4
 
     def __init__(self, node_id: str, clock: Clock, *managers: Serve, node: NodeDescription | None = None) -> None:
         self.node_id = node_id
@@ -154,6 +156,8 @@ class ScriptedAgent:
         self.session_id = ""
         self.ended = ""
         self.is_stubborn = False
+        # In beats: how long it keeps a connection on which it hears nothing.
+        self.patience = 4
         # Whether it says which network map it shows.
         self.says_mapped = True
         self.networks: dict[str, NetworkAssignment] = {}
@@ -196,6 +200,18 @@ class ScriptedAgent:
         self.is_cut = True
         if self.channel is not None:
             self.channel.is_cut = True
+
+    def delay_words(self) -> None:
+        """From now on nothing that it says arrives, until `deliver_words`. It hears, and its connection stays."""
+        assert self.channel is not None
+        self.patience = 1000
+        self.channel.under_way = []
+
+    def deliver_words(self) -> None:
+        assert self.channel is not None
+        said, self.channel.under_way = self.channel.under_way or [], None
+        for frame in said:
+            self.channel.say_frame(frame)
 
     def reconnect(self) -> None:
         """The network is back; the old connection is not."""
@@ -286,7 +302,7 @@ class ScriptedAgent:
     async def _beat(self, channel: MemoryChannel, every: float) -> None:
         """A manager that answers no beat is given up."""
         with suppress(ChannelClosed):
-            while self._clock.monotonic() - self._heard_at < self.PATIENCE * every:
+            while self._clock.monotonic() - self._heard_at < self.patience * every:
                 await self._clock.sleep(timedelta(seconds=every))
                 channel.say(Beat(session_id=self.session_id))
             channel.drop()
