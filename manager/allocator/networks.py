@@ -127,11 +127,15 @@ class _Ground:
         after, lack = self._with_subnet(network)
         if not lack:
             pieces = self._free_pieces(after)
-            after = _with_service_subnets(after, vips, pieces)
+            after = _with_service_subnets(after, min(vips, 1), pieces)
             after, lack = _with_shares(after, nodes, pieces)
+            after = _with_service_subnets(after, vips, pieces, self._most_for_services(after))
         self._ranges[network.id] = _ranges(after)
         for subnet in self._ranges[network.id]:
             self._occupied.add(subnet)
+        if not lack and network.subnet and network.reason is not None and next(self._free_pieces(after), None) is None:
+            # Nobody asks just now: whoever was refused must not try again before there is room.
+            lack = network.reason.text
         return after.model_copy(update={"reason": _lack(network, lack, now)})
 
     def _with_subnet(self, network: Network) -> tuple[Network, str]:
@@ -161,6 +165,14 @@ class _Ground:
         self._occupied.add(_subnet(network.subnet))
         for pool in self._pools:
             yield from self._occupied.free(pool, max(NODE_PREFIX, pool.prefixlen))
+
+    def _most_for_services(self, network: Network) -> int | None:
+        """How many subnets of the range that a user named services may have: nodes need some, and there are no more.
+        Others grow."""
+        if network.id not in self._named:
+            return None
+        whole = _whole(network)
+        return max(1, (1 << (_piece_prefix(whole) - whole.prefixlen)) // 2)
 
     def _free_range(self) -> IPv4Network | None:
         """The first free range of the widest size that is to be had."""
@@ -210,9 +222,13 @@ def _takers(state: State, held: Collection[str]) -> set[str]:
     return {node.id for node in state.nodes.values() if node.state is NodeState.READY or node.id in held}
 
 
-def _with_service_subnets(network: Network, vips: int, pieces: Iterator[IPv4Network]) -> Network:
+def _with_service_subnets(
+    network: Network, vips: int, pieces: Iterator[IPv4Network], most: int | None = None
+) -> Network:
     """One at least, and as many more as so many services need. Where there is none left, some services do without."""
     while not network.service_subnets or room_for_vips(network) < vips:
+        if most is not None and len(network.service_subnets) >= most:
+            break
         piece = next(pieces, None)
         if piece is None:
             break

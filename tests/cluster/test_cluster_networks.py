@@ -2,16 +2,19 @@
 
 from typing import Any
 
+import pytest
 from support.cluster import Cluster, cluster_of
 from support.picture import a_network
 
 from manager.allocator.ingress import ingress_network
 from manager.objects import Network, ReasonCode
 from manager.store.codec import put
+from manager.store.port import Unit
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
+from swarmpy.states import TaskState
 
 HTTP = PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.INGRESS)
 OPEN = PortConfig(target_port=81, publish_mode=PublishMode.INGRESS)
@@ -121,6 +124,26 @@ async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_g
 
         assert cluster.running_slots("web") == [1, 2, 3, 4, 5]
         assert len(cluster.nodes_of("web")) == 1
+
+
+@pytest.mark.parametrize("replicas", [None, 20])
+async def test_nobody_tries_again_and_again_when_the_pools_have_run_out(replicas: int | None) -> None:
+    async with cluster_of(agents=3) as cluster:
+        known = cluster.state.cluster
+        assert known is not None
+        pools = {"address_pools": ("10.99.0.0/28",), "subnet_size": 28}
+        await cluster.leader.ledger.commit([Unit((put(known.model_copy(update=pools)),))])
+        await add_network(cluster, "front")
+        await cluster.deploy("web", replicas=replicas, template=joining("front"))
+        await cluster.advance(1)
+        written = cluster.state.revision
+        await cluster.advance(3)
+
+        assert cluster.state.revision - written < 5
+        assert len(cluster.nodes_of("web")) == 1
+        assert cluster.state.networks["front"].reason is not None
+        for task in cluster.tasks("web"):
+            assert task.state is TaskState.RUNNING or task.reason is not None
 
 
 async def test_an_address_of_a_service_that_is_gone_is_not_the_next_ones() -> None:

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
-from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, task_networks
-from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Task
+from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, has_free_share, task_networks
+from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Service, Task
 from manager.state import State
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
@@ -200,6 +200,31 @@ def test_a_network_that_has_all_of_the_pool_says_when_that_is_full() -> None:
     assert network.reason is not None and "no room for 16 nodes" in network.reason.text
 
 
+def test_the_reason_of_a_full_network_stays_until_a_node_can_have_a_share_again() -> None:
+    nodes = [f"n{number:02}" for number in range(16)]
+    pools = ("10.5.0.0/24",)
+    full = net(allocated(a_network(), *(on(node) for node in nodes), pools=pools))
+    quiet = net(allocated(full, *(on(node) for node in nodes[:15]), pools=pools))
+    roomy = net(allocated(full, *(on(node) for node in nodes[:14]), pools=pools))
+
+    assert full.reason is not None
+    assert quiet == full
+    assert not has_free_share(quiet)
+    assert roomy.reason is None
+    assert has_free_share(roomy)
+
+
+def test_the_reason_goes_when_another_network_makes_room() -> None:
+    nodes = [f"n{number:02}" for number in range(16)]
+    pools = ("10.5.0.0/23",)
+    other = a_network("other", vni=5000, subnet="10.5.1.0/24", service_subnets=("10.5.1.0/28",))
+    full = net(allocated(a_network(), other, *(on(node) for node in nodes), pools=pools))
+    again = net(allocated(full, *(on(node) for node in nodes[:15]), pools=pools))
+
+    assert full.reason is not None
+    assert again.reason is None
+
+
 def test_room_that_a_full_network_took_is_not_given_to_another() -> None:
     outside = NodeSubnet(node_id="n1", subnet="10.1.0.0/24", gateway="10.1.0.1")
     grown = a_network("grown", vni=65537, subnet="10.0.0.0/16", node_subnets=(outside,))
@@ -260,3 +285,24 @@ def test_every_node_takes_part_in_ingress_however_many_there_are() -> None:
     assert len(pieces) == 1000
     assert net(state, "ingress").reason is None
     assert not any(one.overlaps(other) for one, other in pairwise(pieces))
+
+
+def services_on(count: int, network_id: str = "net") -> list[Service]:
+    wish = a_template(networks=(NetworkAttachmentConfig(target=network_id),))
+    return [a_service(f"s{number}", template=wish) for number in range(count)]
+
+
+def test_services_leave_nodes_half_of_a_range_that_was_named() -> None:
+    network = net(allocated(a_network(wished_subnet="172.30.0.0/26"), *services_on(60), joining={"net": {"n1", "n2"}}))
+
+    assert len(network.service_subnets) == 2
+    assert set(shares(network)) == {"n1", "n2"}
+    assert network.reason is None
+
+
+def test_nodes_are_served_before_services_get_a_further_subnet() -> None:
+    nodes = {f"n{number}" for number in range(3)}
+    network = net(allocated(a_network(wished_subnet="172.30.0.0/26"), *services_on(30), joining={"net": nodes}))
+
+    assert len(network.service_subnets) == 1
+    assert set(shares(network)) == nodes

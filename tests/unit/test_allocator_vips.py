@@ -119,9 +119,9 @@ def test_a_small_network_that_is_full_gives_what_it_has() -> None:
     state = allocated(a_network(wished_subnet="172.30.0.0/28"), *(on(f"s{number:02}", "net") for number in range(20)))
     given = [vip for number in range(20) for vip in vips(state, f"s{number:02}").values()]
 
-    # All but the first, the last and the gateway of each of its two halves.
-    assert state.networks["net"].service_subnets == ("172.30.0.0/29", "172.30.0.8/29")
-    assert len(given) == len(set(given)) == 11
+    # All but the first, the last and the gateway of one half: the other is for tasks.
+    assert state.networks["net"].service_subnets == ("172.30.0.0/29",)
+    assert len(given) == len(set(given)) == 5
 
 
 @dataclass
