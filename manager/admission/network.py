@@ -10,13 +10,13 @@ from manager.admission.names import check_network_name
 from manager.admission.naming import naming
 from manager.admission.network_options import check_options
 from manager.admission.texts import check_texts
-from manager.allocator.ingress import NAME, ingress_network, publishers
+from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
 from manager.allocator.networks import node_routes, occupied_by
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
-from manager.store.port import Delete, Put, Unit
+from manager.store.port import Delete, Put, Unit, Write
 from swarmpy.errors import BadRequest, Conflict, InUse, NotFound, Unsupported
 from swarmpy.models.network import IPAMConfig, NetworkCreate
 from swarmpy.shown import shown
@@ -43,20 +43,32 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
         _check_subnets(state, wish)
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
-    claim = Put(name_key("networks", name), network_id.encode(), modified=0)
-    return written("network", name, network, put(network, create=True), claim)
+    named = Put(name_key("networks", name), network_id.encode(), modified=0)
+    return written("network", name, network, put(network, create=True), named, *claim(network))
 
 
 def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[Network]:
-    """Refused while a service that is to stay uses it; tasks that are still stopping do not hold it."""
+    """Refused while a service that is to stay uses it; tasks that are still stopping do not hold it. They hold the
+    ingress network: should their service publish ports again meanwhile, they would be its tasks on a network that is
+    gone."""
     name = network.spec.name
     if (user := _user_of(state, network)) is not None:
         if network.spec.ingress:
             raise InUse(f"ingress network {name} cannot be removed: service {user} publishes ports on it")
         raise InUse(f"network {name} is in use by service {user}")
+    if network.spec.ingress and (service := _service_on(state, network)):
+        raise InUse(
+            f"ingress network {name} cannot be removed: tasks of service {service} are on it still; "
+            "try again when they have stopped"
+        )
     removed = network.model_copy(update={"removed": True, "updated_at": now})
-    claim = name_key("networks", name)
-    return Admitted(removed, (Unit((put(removed), Delete(claim, modified=state.version_of(claim)))),))
+    named = name_key("networks", name)
+    writes: tuple[Write, ...] = (
+        put(removed),
+        Delete(named, modified=state.version_of(named)),
+        *release(state, network),
+    )
+    return Admitted(removed, (Unit(writes),))
 
 
 def unused_networks(state: State) -> Iterable[Network]:
@@ -92,6 +104,12 @@ def _user_of(state: State, network: Network) -> str | None:
         if not service.removed and any(attachment.target == network.id for attachment in attached):
             return service.spec.name or service.id
     return None
+
+
+def _service_on(state: State, network: Network) -> str | None:
+    """The name of a service with a task there, whether or not that is to go on."""
+    live = (task for task in state.tasks.values() if task.is_live)
+    return next((task.service_name for task in live if any(n.network_id == network.id for n in task.networks)), None)
 
 
 def _check_ingress(state: State, wish: NetworkCreate) -> None:

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from manager.allocator.ports import publishes
-from manager.objects import Network, Service
+from manager.objects import Network, Service, Task
 from manager.state import State
+from manager.store.keys import name_key
+from manager.store.port import Delete, Put
 from swarmpy.models.network import NetworkCreate
 
 NAME = "ingress"
+# Created with the network, whatever its name is, and deleted when it is removed: so there are never two.
+_THE_ONE = name_key("ingress", "network")
 
 
 def ingress_network(state: State) -> Network | None:
@@ -34,3 +38,24 @@ def new_ingress(state: State, network_id: str, now: datetime) -> Network:
     name = NAME if state.named("networks", NAME) is None else f"{NAME}-{network_id}"
     spec = NetworkCreate(name=name, driver="overlay", scope="swarm", ingress=True)
     return Network(id=network_id, created_at=now, updated_at=now, spec=spec)
+
+
+def claim(network: Network) -> tuple[Put, ...]:
+    """What is to be written besides a new network."""
+    return (Put(_THE_ONE, network.id.encode(), modified=0),) if network.spec.ingress else ()
+
+
+def release(state: State, network: Network) -> tuple[Delete, ...]:
+    """What is to be written besides its removal. A network from before claims were made has none."""
+    version = state.version_of(_THE_ONE)
+    return (Delete(_THE_ONE, modified=version),) if network.spec.ingress and version else ()
+
+
+def is_cut_off(state: State, task: Task) -> bool:
+    """It was made for an ingress network that is there no more: nothing that is published leads to it."""
+    return any(joined.is_ingress and not _stays(state, joined.network_id) for joined in task.networks)
+
+
+def _stays(state: State, network_id: str) -> bool:
+    network = state.networks.get(network_id)
+    return network is not None and not network.removed

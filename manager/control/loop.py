@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from manager.allocator.ingress import lacks_ingress, new_ingress
+from manager.allocator.ingress import claim, lacks_ingress, new_ingress
 from manager.allocator.vips import Rested
 from manager.control.dirty import DirtySet
 from manager.control.draft import Draft
@@ -182,9 +182,9 @@ class ControlLoop:
         if not lacks_ingress(self._state):
             return True
         network = new_ingress(self._state, self._mint(), now)
-        claim = Put(name_key("networks", network.spec.name), network.id.encode(), modified=0)
+        name = Put(name_key("networks", network.spec.name), network.id.encode(), modified=0)
         try:
-            await self._ledger.commit([Unit((put(network, create=True), claim))])
+            await self._ledger.commit([Unit((put(network, create=True), name, *claim(network)))])
         except CommitConflict:
             await self._clock.sleep(self.NEWS_AFTER)
             return False

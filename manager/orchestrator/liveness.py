@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from manager.allocator.ingress import is_cut_off
 from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import Decision, SetState, earliest
 from manager.orchestrator.reasons import name_of, node_down, reason
@@ -52,7 +53,10 @@ def reconcile_nodes(
 
 def must_leave(state: State, task: Task, now: datetime, unfit: Unfit = fits) -> Reason | None:
     """Why a wanted task may not stay on its node, None when it may. That the node is down is no cause for a task that
-    nothing replaces elsewhere: should it come back, the task may still run."""
+    nothing replaces elsewhere: should it come back, the task may still run. A lost ingress network is like a lost
+    node."""
+    if is_cut_off(state, task):
+        return reason(ReasonCode.REPLACED, "the ingress network that it was made for was removed", now)
     if not task.node_id:
         return None
     node = state.nodes.get(task.node_id)

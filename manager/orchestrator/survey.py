@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from manager.allocator.ingress import is_cut_off
 from manager.allocator.ports import host_ports, is_on_ingress, publishes, same_ports
 from manager.objects import Task
 from manager.orchestrator.keep import View
@@ -91,7 +92,7 @@ def _rest_check(view: View, nodes: frozenset[str] | None) -> Callable[[Task], bo
             return False
         if task.reason is not None or task.spec_version != version or not same_ports(task.ports, ports):
             return False
-        if is_on_ingress(task) != on_ingress:
+        if is_on_ingress(task) != on_ingress or is_cut_off(view.state, task):
             return False
         verdict = verdicts.get(task.node_id)
         if verdict is None:

@@ -3,16 +3,22 @@
 from typing import Any
 
 import pytest
-from support.builders import T0, a_network, a_node, a_service, a_state
+from support.builders import T0, a_network, a_node, a_service, a_state, a_task
 
 from manager.admission.network import admit_network, admit_removal, find_network_target, unused_networks
+from manager.allocator.ingress import claim, new_ingress
 from manager.allocator.networks import FIRST_VNI, allocate_networks
 from manager.objects import Network
 from manager.state import State
+from manager.store.codec import put
+from manager.store.errors import CommitConflict
+from manager.store.memory import MemoryDatabase
+from manager.store.port import Unit
+from swarmpy.clock import ManualClock
 from swarmpy.errors import BadRequest, Conflict, InUse, SwarmpyError, Unsupported
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
 from swarmpy.models.port import PortConfig, PublishMode
-from swarmpy.states import NodeState
+from swarmpy.states import NodeState, TaskState
 from swarmpy.wire import WIREGUARD
 
 INGRESS = a_network("ingress").model_copy(update={"spec": NetworkCreate(name="ingress", ingress=True)})
@@ -101,6 +107,30 @@ def test_the_ingress_network_goes_when_no_service_publishes_ports() -> None:
         admit_removal(a_state(INGRESS, a_service(ports=(HTTP,))), INGRESS, now=T0)
 
     assert admit_removal(a_state(INGRESS, a_service(ports=(host,))), INGRESS, now=T0).value.removed
+
+
+def test_the_ingress_network_stays_until_the_last_task_on_it_has_ended() -> None:
+    quiet = a_service()
+    stopping = a_task("t1", desired=TaskState.SHUTDOWN, networks=("ingress",))
+    with pytest.raises(InUse, match=r"tasks of service web are on it still; try again"):
+        admit_removal(a_state(INGRESS, quiet, stopping), INGRESS, now=T0)
+
+    ended = a_task("t1", state=TaskState.SHUTDOWN, desired=TaskState.SHUTDOWN, networks=("ingress",))
+    assert admit_removal(a_state(INGRESS, quiet, ended), INGRESS, now=T0).value.removed
+
+
+async def test_of_two_ingress_networks_at_one_time_one_is_refused_and_a_removed_one_makes_room() -> None:
+    store = MemoryDatabase(ManualClock()).open()
+    first = admit_network(a_state(), NetworkCreate(name="mesh", ingress=True), network_id="n1", now=T0)
+    own = new_ingress(a_state(), "n2", T0)
+    await store.commit(first.units)
+    with pytest.raises(CommitConflict):
+        await store.commit([Unit((put(own, create=True), *claim(own)))])
+
+    state = State()
+    state.reset(await store.load())
+    await store.commit(admit_removal(state, state.networks["n1"], now=T0).units)
+    await store.commit([Unit((put(own, create=True), *claim(own)))])
 
 
 def test_unused_are_networks_without_services_and_tasks_but_never_ingress() -> None:

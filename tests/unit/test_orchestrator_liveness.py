@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 
-from support.builders import T0, a_node, a_service, a_state, a_task, at
+from support.builders import T0, a_network, a_node, a_service, a_state, a_task, at
 
-from manager.objects import Node
+from manager.objects import Node, ReasonCode, TaskNetwork
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.liveness import fits, must_leave, orphaned, orphaned_at, reconcile_nodes
 from swarmpy.states import Availability, NodeState, TaskState
@@ -65,6 +65,19 @@ def test_a_finished_task_or_one_of_no_node_is_never_orphaned() -> None:
 
 def test_a_task_of_no_node_need_not_leave_any() -> None:
     assert must_leave(a_state(), a_task("a", node=""), T0) is None
+
+
+def test_a_task_leaves_with_the_ingress_network_that_it_was_made_for() -> None:
+    joined = (TaskNetwork(network_id="mesh", is_ingress=True),)
+    on_it = a_task("a").model_copy(update={"networks": joined})
+    removed = a_network("mesh", removed=True)
+
+    assert must_leave(a_state(a_node("n1"), a_network("mesh")), on_it, T0) is None
+    for state in (a_state(a_node("n1"), removed), a_state(a_node("n1"))):
+        why = must_leave(state, on_it, T0)
+        assert why is not None and why.code is ReasonCode.REPLACED
+    for plain in (a_task("a", networks=("mesh",)), a_task("a")):
+        assert must_leave(a_state(a_node("n1"), removed), plain, T0) is None
 
 
 def test_on_a_paused_node_nothing_is_asked_to_fit() -> None:
