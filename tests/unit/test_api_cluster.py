@@ -83,6 +83,13 @@ async def test_info_tells_of_a_manager_and_its_machine(api: Api) -> None:
     assert swarm["Cluster"]["Spec"]["Orchestration"] == {"TaskHistoryRetentionLimit": 5}
 
 
+async def test_the_size_of_networks_is_shown_as_they_get_it(api: Api) -> None:
+    await api.keep(a_cluster())
+    assert (await api.get("/info")).json["Swarm"]["Cluster"]["SubnetSize"] == 16
+    await api.keep(a_cluster().model_copy(update={"subnet_size": 22}))
+    assert (await api.get("/info")).json["Swarm"]["Cluster"]["SubnetSize"] == 22
+
+
 async def test_the_history_limit_is_set_with_the_clusters_version(api: Api) -> None:
     await api.keep(a_cluster(history_limit=5))
     cluster = (await api.get("/info")).json["Swarm"]["Cluster"]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from manager.allocator.networks import NODE_PREFIX, pools_of
+from manager.allocator.networks import pools_of, prefixes_of
 from manager.objects import Cluster, Node
 from manager.state import State
 from swarmpy import __version__
@@ -27,7 +27,7 @@ def _cluster_info(cluster: Cluster) -> docker.ClusterInfo:
         updated_at=cluster.updated_at,
         spec=cluster.spec,
         default_addr_pool=pools_of(cluster),
-        subnet_size=cluster.subnet_size or NODE_PREFIX,
+        subnet_size=prefixes_of(cluster)[0],
         tls_info=docker.TLSInfo(trust_root=cluster.ca_certificate) if cluster.ca_certificate else None,
     )
 
