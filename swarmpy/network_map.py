@@ -85,6 +85,14 @@ class MapChanges(Document):
     dropped_services: tuple[str, ...] = ()
     dropped_endpoints: tuple[str, ...] = ()
 
+    @property
+    def says_nothing(self) -> bool:
+        told = self.peers or self.services or self.endpoints
+        return not (told or self.dropped_peers or self.dropped_services or self.dropped_endpoints)
+
+
+NO_CHANGES = MapChanges()
+
 
 class _Keyed(Protocol):
     @property

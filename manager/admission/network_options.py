@@ -1,7 +1,6 @@
 """The driver options of a network: MTU, VNI, encryption. Pure."""
 
-from manager.allocator.networks import LAST_VNI, wished_vni
-from manager.objects import Network
+from manager.allocator.networks import LAST_VNI, is_encrypted, wished_vni
 from manager.orchestrator.reasons import name_of
 from manager.state import State
 from swarmpy.container_values import is_number_within
@@ -22,16 +21,6 @@ def check_options(state: State, wish: NetworkCreate) -> None:
         raise BadRequest(f"Options {ENCRYPTED_OPTION}: {options[ENCRYPTED_OPTION]!r} is neither true nor false")
     if is_encrypted(options):
         _check_encryption(state)
-
-
-def is_encrypted(options: dict[str, str] | None) -> bool:
-    """The option alone, without a value, asks for it."""
-    value = (options or {}).get(ENCRYPTED_OPTION)
-    return value is not None and value.lower() != "false"
-
-
-def must_encrypt(network: Network) -> bool:
-    return is_encrypted(network.spec.options)
 
 
 def _check_mtu(text: str | None) -> None:

@@ -17,8 +17,9 @@ from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
 from manager.state import State
-from swarmpy.models.network import VNI_OPTION, IPAMConfig
+from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
+from swarmpy.settings import LONGEST_NETWORK_PREFIX
 from swarmpy.states import NodeState
 
 DEFAULT_POOLS = ("10.0.0.0/8",)
@@ -26,7 +27,7 @@ DEFAULT_POOLS = ("10.0.0.0/8",)
 FIRST_VNI = 65537
 LAST_VNI = (1 << 24) - 1
 # Sizes to try for a network that names no subnet, the widest first: a crowded pool still serves.
-NETWORK_PREFIXES = (16, 18, 20, 22, 24)
+NETWORK_PREFIXES = (16, 18, 20, 22, 24, 26, LONGEST_NETWORK_PREFIX)
 NODE_PREFIX = 24
 # The longest node subnet, but for networks that are hardly longer: 13 tasks beside the gateway.
 LONGEST_NODE_PREFIX = 28
@@ -100,6 +101,16 @@ def usual_room(network: Network) -> int:
     return max(0, (1 << (32 - _piece_prefix(_whole(network)))) - 3) if network.subnet else 0
 
 
+def is_encrypted(options: Mapping[str, str] | None) -> bool:
+    """The option alone, without a value, asks for it."""
+    value = (options or {}).get(ENCRYPTED_OPTION)
+    return value is not None and value.lower() != "false"
+
+
+def must_encrypt(network: Network) -> bool:
+    return is_encrypted(network.spec.options)
+
+
 def wished_vni(network: Network) -> int:
     """0 where any will do."""
     text = (network.spec.options or {}).get(VNI_OPTION, "")
@@ -151,7 +162,7 @@ class _Ground:
             subnet = self._free_range()
         if subnet is None:
             pools = ", ".join(map(str, self._pools))
-            return network, f"no free range is left in {pools}: remove networks, or add a pool"
+            return network, f"no free range is left in {pools}: remove networks, or name a subnet elsewhere"
         vni = wished_vni(network) or next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
         self._vnis.add(vni)
         gateway = config.gateway or str(subnet[1])

@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from manager.admission.network_options import must_encrypt
-from manager.allocator.networks import has_free_share, share_room, usual_room
+from manager.allocator.networks import has_free_share, must_encrypt, share_room, usual_room
 from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Network, Node, Service, Task
 from manager.orchestrator.decision import AdoptTask

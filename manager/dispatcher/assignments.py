@@ -11,14 +11,14 @@ from ipaddress import IPv4Network, collapse_addresses
 from types import MappingProxyType
 from typing import TypeVar
 
-from manager.admission.network_options import must_encrypt
+from manager.allocator.networks import must_encrypt
 from manager.dispatcher.files import files_of
 from manager.objects import Network, Task
 from manager.state import State
 from swarmpy.models.base import Labels
 from swarmpy.models.network import MTU_OPTION
 from swarmpy.models.service import ServiceMode
-from swarmpy.network_map import MapChanges, NetworkMap
+from swarmpy.network_map import NO_CHANGES, MapChanges, NetworkMap
 from swarmpy.states import TaskState
 from swarmpy.wire import (
     Changes,
@@ -34,7 +34,7 @@ Unseal = Callable[[str], str | None]
 # Ids to secrets and configs; those that cannot be read are left out.
 OpenFiles = Callable[[Set[str]], tuple[FileAssignment, ...]]
 _T = TypeVar("_T")
-_NO_MAP, _NO_CHANGES = NetworkMap(), MapChanges()
+_NO_MAP = NetworkMap()
 
 
 def no_files(ids: Set[str]) -> tuple[FileAssignment, ...]:
@@ -108,7 +108,7 @@ def changes_between(
     after: int,
     revision: int,
     open_files: OpenFiles = no_files,
-    map: MapChanges = _NO_CHANGES,
+    map: MapChanges = NO_CHANGES,
 ) -> Changes | None:
     """What turns the first set into the second; None when they are equal."""
     changes = Changes(

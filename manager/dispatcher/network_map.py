@@ -9,21 +9,22 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from manager.admission.network_options import must_encrypt
+from manager.allocator.networks import must_encrypt
 from manager.dispatcher.frames import MapPart, SharedMap
 from manager.objects import Network, Node, Service, Task
 from manager.state import Changed, State
 from swarmpy.models.port import PublishMode
-from swarmpy.network_map import Endpoint, MapChanges, MappedPort, MappedService, NetworkMap, Peer
+from swarmpy.network_map import NO_CHANGES, Endpoint, MapChanges, MappedPort, MappedService, NetworkMap, Peer
 from swarmpy.states import NodeState, TaskState
 
-# Changes of one network that a session may be behind before it is told everything instead.
+# Changes of one network that a session may be behind before it is told everything instead: never more than this, and
+# not many more than the network has entries, or telling everything is shorter.
 LONGEST_LOG = 20_000
+SHORTEST_LOG = 500
 DNSRR = "dnsrr"
 
 Entry = Peer | MappedService | Endpoint
 Positions = Mapping[str, int]
-_NOTHING = MapChanges()
 _PEER, _SERVICE, _ENDPOINT = range(3)
 _Key = tuple[int, str]
 
@@ -132,17 +133,21 @@ class _Sheet:
         else:
             self.entries[key] = entry
         self._log.append(key)
-        if len(self._log) > self._longest_log:
-            forgotten = len(self._log) // 2
-            del self._log[:forgotten]
-            self._start += forgotten
+        self._forget()
         self._computed.clear()
         self._whole = None
         return True
 
+    def _forget(self) -> None:
+        most = min(self._longest_log, max(SHORTEST_LOG, 2 * len(self.entries)))
+        if len(self._log) > most:
+            forgotten = len(self._log) - most // 2
+            del self._log[:forgotten]
+            self._start += forgotten
+
     def since(self, position: int) -> MapChanges:
         if position == self.position:
-            return _NOTHING
+            return NO_CHANGES
         if position not in self._computed:
             self._computed[position] = self._changes_of(self._log[position - self._start :])
         return self._computed[position]
@@ -218,7 +223,7 @@ class Atlas:
                 return None
             parts.append(sheet.since(position) if network_id in mine else sheet.withdrawal(position))
         parts += [self._sheets[network_id].whole() for network_id in mine if network_id not in positions]
-        return Update(_together([part for part in parts if part is not _NOTHING]), self._reached(node_id))
+        return Update(_together([part for part in parts if not part.says_nothing]), self._reached(node_id))
 
     def _reached(self, node_id: str) -> Positions:
         mine = self._networks_of_node.get(node_id, ())
@@ -327,7 +332,7 @@ def _lists(entries: Iterable[Entry]) -> dict[str, Any]:
 def _together(parts: list[MapChanges]) -> MapChanges:
     """Parts of different networks."""
     if len(parts) < 2:
-        return parts[0] if parts else _NOTHING
+        return parts[0] if parts else NO_CHANGES
     return MapChanges(
         peers=tuple(entry for part in parts for entry in part.peers),
         services=tuple(entry for part in parts for entry in part.services),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.effort import examples
 from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 
-from manager.dispatcher.network_map import Atlas, whole_map
+from manager.dispatcher.network_map import LONGEST_LOG, SHORTEST_LOG, Atlas, whole_map
 from manager.objects import AnyObject, Task, TaskNetwork, VirtualIP
 from manager.state import Changed, State
 from manager.store.codec import encode
@@ -18,6 +18,7 @@ from manager.store.port import Batch, Change, Entry
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.network_map import (
+    NO_CHANGES,
     Endpoint,
     IndexedMap,
     MapChanges,
@@ -246,6 +247,30 @@ def test_a_node_that_went_down_takes_its_endpoints_with_it_and_brings_them_back(
     reader.read(world.atlas)
 
     assert list(reader.map.endpoints) == ["net/t1"]
+
+
+def test_an_empty_network_is_no_news_to_a_node_that_joins_it() -> None:
+    world = World(a_node("n1").model_copy(update={"addr": ""}))
+    _, positions = world.atlas.whole("n1")
+    world.write(a_network(subnets={"n1": SHARES["n1"]}))
+
+    update = world.atlas.since("n1", positions)
+    assert update is not None
+    assert update.changes == NO_CHANGES
+    assert set(update.positions) == {"net"}
+
+
+def test_a_small_network_remembers_few_changes_however_many_there_were() -> None:
+    world = World(*nodes(), a_network(subnets=SHARES), longest_log=LONGEST_LOG)
+    _, long_ago = world.atlas.whole("n1")
+    for number in range(SHORTEST_LOG + 10):
+        world.write(a_reached("t1", address=f"10.0.1.{number % 2 + 5}/24"))
+    assert world.atlas.since("n1", long_ago) is None
+
+    _, of_late = world.atlas.whole("n1")
+    for number in range(SHORTEST_LOG // 2):
+        world.write(a_reached("t1", address=f"10.0.1.{number % 2 + 7}/24"))
+    assert world.atlas.since("n1", of_late) is not None
 
 
 def test_a_reader_that_is_too_far_behind_is_told_everything() -> None:
