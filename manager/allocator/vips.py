@@ -6,6 +6,7 @@ know of it does not lead to somebody else.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
@@ -16,6 +17,27 @@ from manager.state import Changed, State
 
 # Longer than names are kept by whoever asked for them.
 REST = timedelta(minutes=1)
+# Services of one network that may have gone in the last minute of a leader.
+GONE_OF_LATE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Resting:
+    """Addresses that rest at one moment: those that were `given_back` then, and those that may have been, of before the
+    term that `began` then: network id -> the highest of them."""
+
+    given_back: Mapping[VirtualIP, datetime] = field(default_factory=dict)
+    doubtful: Mapping[str, int] = field(default_factory=dict)
+    began: datetime | None = None
+
+    def since(self, network_id: str, number: int) -> datetime | None:
+        """None for an address that does not rest."""
+        vip = VirtualIP(network_id=network_id, address=str(IPv4Address(number)))
+        known = self.given_back.get(vip)
+        return self.began if known is None and number <= self.doubtful.get(network_id, -1) else known
+
+
+NOTHING_RESTS = Resting()
 
 
 class Rested:
@@ -24,6 +46,20 @@ class Rested:
 
     def __init__(self) -> None:
         self._since: dict[VirtualIP, datetime] = {}
+        self._began: datetime | None = None
+        self._doubtful: dict[str, int] = {}
+
+    def begin(self, state: State, now: datetime) -> None:
+        """A new term. What was given back under the last leader is not known. It gave the lowest that was free: so it
+        is not far above what is in use."""
+        highest = {
+            network.id: int(IPv4Network(network.service_subnets[0]).network_address)
+            for network in state.networks.values()
+            if network.service_subnets
+        }
+        for vip in (vip for service in state.services.values() for vip in service.virtual_ips):
+            highest[vip.network_id] = max(highest.get(vip.network_id, 0), int(IPv4Address(vip.address)))
+        self._began, self._doubtful = now, {id: number + GONE_OF_LATE for id, number in highest.items()}
 
     def note(self, changes: Iterable[Changed], now: datetime) -> None:
         for change in changes:
@@ -31,10 +67,12 @@ class Rested:
                 after = change.after.virtual_ips if isinstance(change.after, Service) else ()
                 self._since.update((vip, now) for vip in change.before.virtual_ips if vip not in after)
 
-    def at(self, now: datetime) -> Mapping[VirtualIP, datetime]:
+    def at(self, now: datetime) -> Resting:
         """Those that rest still."""
         self._since = {vip: since for vip, since in self._since.items() if since + REST > now}
-        return self._since
+        if self._began is not None and self._began + REST <= now:
+            self._began, self._doubtful = None, {}
+        return Resting(self._since, self._doubtful, self._began)
 
 
 def has_vips(service: Service) -> bool:
@@ -72,7 +110,7 @@ def vip_demand(state: State) -> Counter[str]:
 
 
 def allocate_vips(
-    state: State, network_of: Callable[[str], Network | None], rested: Mapping[VirtualIP, datetime]
+    state: State, network_of: Callable[[str], Network | None], resting: Resting = NOTHING_RESTS
 ) -> dict[str, tuple[VirtualIP, ...]]:
     """Service id -> its addresses, for those services whose addresses change. `network_of` has networks as they will
     be. Where a network has no address left, a service has none there."""
@@ -90,7 +128,7 @@ def allocate_vips(
         for network_id in sorted(wished - {vip.network_id for vip in kept}):
             if network_id not in free:
                 network = network_of(network_id)
-                free[network_id] = _free(network, taken.get(network_id, set()), rested) if network else iter(())
+                free[network_id] = _free(network, taken.get(network_id, set()), resting) if network else iter(())
             if address := next(free[network_id], ""):
                 added.append(VirtualIP(network_id=network_id, address=address))
         if added or len(kept) < len(service.virtual_ips):
@@ -106,18 +144,18 @@ def room_for_vips(network: Network) -> int:
     return sum(subnet.num_addresses - 2 for subnet in subnets) - has_gateway
 
 
-def _free(network: Network, taken: Set[str], rested: Mapping[VirtualIP, datetime]) -> Iterator[str]:
+def _free(network: Network, taken: Set[str], resting: Resting) -> Iterator[str]:
     """Those that nobody has or had of late, the lowest first; then the others, the longest unused first."""
-    resting: list[tuple[datetime, str]] = []
+    later: list[tuple[datetime, int]] = []
     for text in network.service_subnets:
         subnet = IPv4Network(text)
         for number in range(int(subnet.network_address) + 1, int(subnet.broadcast_address)):
             address = str(IPv4Address(number))
             if address == network.gateway or address in taken:
                 continue
-            since = rested.get(VirtualIP(network_id=network.id, address=address))
+            since = resting.since(network.id, number)
             if since is None:
                 yield address
             else:
-                resting.append((since, address))
-    yield from (address for _, address in sorted(resting))
+                later.append((since, number))
+    yield from (str(IPv4Address(number)) for _, number in sorted(later))

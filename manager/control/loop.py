@@ -73,6 +73,7 @@ class ControlLoop:
         try:
             # Not before: of what comes between a look and the subscription nobody tells.
             self._see_all()
+            self._rested.begin(self._state, self._clock.now())
             while True:
                 await self._take(changes)
                 await self._pass(changes)

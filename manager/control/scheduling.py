@@ -11,10 +11,10 @@ from datetime import datetime, timedelta
 
 from manager.allocator.networks import allocate_networks
 from manager.allocator.ports import regiven
-from manager.allocator.vips import allocate_vips
+from manager.allocator.vips import Resting, allocate_vips
 from manager.control.draft import Draft
 from manager.control.view_keeper import ViewKeeper, is_waiting
-from manager.objects import Reason, ReasonCode, Task, VirtualIP
+from manager.objects import Reason, ReasonCode, Task
 from manager.orchestrator.reasons import network_reason, no_node, reason, waiting_reason
 from manager.state import State
 from scheduler.place import Placed, Refused, TaskGroup, place_in_slices
@@ -64,10 +64,10 @@ def allocate(
             _take_back(draft, state, keeper, task, lacking, now)
 
 
-def allocate_endpoints(draft: Draft, state: State, rested: Mapping[VirtualIP, datetime]) -> None:
+def allocate_endpoints(draft: Draft, state: State, resting: Resting) -> None:
     """Give services their virtual addresses, and those that went back to a former wish by themselves the ports of that.
     Networks come first: the addresses are of their subnets."""
-    for service_id, vips in allocate_vips(state, draft.network, rested).items():
+    for service_id, vips in allocate_vips(state, draft.network, resting).items():
         draft.amend_service(service_id, virtual_ips=vips)
     for service_id, ports in regiven(state).items():
         draft.amend_service(service_id, published_ports=ports)

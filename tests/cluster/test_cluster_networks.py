@@ -159,6 +159,24 @@ async def test_an_address_of_a_service_that_is_gone_is_not_the_next_ones() -> No
         assert cluster.service("api").virtual_ips[0].address not in ("", former.address)
 
 
+async def test_nor_is_it_when_the_leader_has_changed_meanwhile() -> None:
+    async with cluster_of(managers=2, agents=1) as cluster:
+        await add_network(cluster, "front")
+        await cluster.deploy("web", template=joining("front"))
+        (former,) = cluster.service("web").virtual_ips
+        await cluster.remove("web")
+        await cluster.advance(2)
+        await cluster.leader.kill()
+        while not any(process.is_leading for process in cluster.managers.values()):
+            await cluster.advance(1)
+        await cluster.deploy("next", template=joining("front"))
+        await cluster.advance(1)
+
+        (given,) = cluster.service("next").virtual_ips
+        assert given.network_id == former.network_id
+        assert given.address != former.address
+
+
 async def reopen(cluster: Cluster, endpoint: EndpointSpec) -> None:
     service: Any = cluster.service("web")
     spec = service.spec.model_copy(update={"endpoint_spec": endpoint})

@@ -9,7 +9,7 @@ from support.builders import T0, a_network, a_node, a_service, a_state, a_task, 
 from support.effort import examples
 
 from manager.allocator.networks import allocate_networks
-from manager.allocator.vips import Rested, allocate_vips
+from manager.allocator.vips import GONE_OF_LATE, NOTHING_RESTS, Rested, Resting, allocate_vips
 from manager.objects import AnyObject, Network, Service, VirtualIP
 from manager.state import Changed, State
 from swarmpy.models.network import NetworkCreate
@@ -28,13 +28,13 @@ def on(name: str, *networks: str, mode: str = "vip", ports: tuple[PortConfig, ..
     return service.model_copy(update={"spec": service.spec.model_copy(update={"endpoint_spec": endpoint})})
 
 
-def allocated(*objects: AnyObject, rested: dict[VirtualIP, datetime] | None = None) -> State:
+def allocated(*objects: AnyObject, resting: Resting = NOTHING_RESTS) -> State:
     """The state as it is when networks and addresses are written."""
     state = a_state(*objects)
     for network in allocate_networks(state, T0).replace:
         assert isinstance(network, Network)
         state.networks[network.id] = network
-    for id, vips in allocate_vips(state, state.networks.get, rested or {}).items():
+    for id, vips in allocate_vips(state, state.networks.get, resting).items():
         state.services[id] = state.services[id].model_copy(update={"virtual_ips": vips})
     return state
 
@@ -96,16 +96,35 @@ def test_an_address_of_late_is_not_given_again_unless_there_is_no_other() -> Non
     rested = {VirtualIP(network_id="net", address=f"10.0.0.{n}"): T0 - timedelta(seconds=n) for n in range(2, 255)}
     few = {vip: since for vip, since in rested.items() if not vip.address.endswith(".77")}
 
-    assert vips(allocated(a_network(), on("web", "net"), rested=few)) == {"net": "10.0.0.77"}
-    assert vips(allocated(a_network(), on("web", "net"), rested=rested)) == {"net": "10.0.0.254"}
+    assert vips(allocated(a_network(), on("web", "net"), resting=Resting(few))) == {"net": "10.0.0.77"}
+    assert vips(allocated(a_network(), on("web", "net"), resting=Resting(rested))) == {"net": "10.0.0.254"}
 
 
 def test_what_was_given_back_rests_for_a_while() -> None:
     rested, vip = Rested(), VirtualIP(network_id="net", address="10.0.0.2")
     rested.note([Changed("services/web", on("web", virtual_ips=(vip,)), None)], T0)
 
-    assert list(rested.at(T0 + timedelta(seconds=59))) == [vip]
-    assert not rested.at(T0 + timedelta(seconds=60))
+    assert list(rested.at(T0 + timedelta(seconds=59)).given_back) == [vip]
+    assert not rested.at(T0 + timedelta(seconds=60)).given_back
+
+
+def test_a_new_leader_gives_what_its_predecessor_cannot_have_taken_back_of_late() -> None:
+    before = allocated(a_network(), *(on(f"s{number}", "net") for number in range(3)))
+    del before.services["s1"]
+    rested, known = Rested(), (before.networks["net"], before.services["s0"], before.services["s2"])
+    rested.begin(before, T0)
+
+    early = allocated(*known, on("web", "net"), resting=rested.at(T0 + timedelta(seconds=59)))
+    assert vips(early) == {"net": f"10.0.0.{5 + GONE_OF_LATE}"}
+    late = allocated(*known, on("web", "net"), resting=rested.at(T0 + timedelta(seconds=60)))
+    assert vips(late) == {"net": "10.0.0.3"}
+
+
+def test_a_new_leader_of_a_small_network_gives_what_there_is() -> None:
+    rested, small = Rested(), allocated(a_network(wished_subnet="172.30.0.0/28")).networks["net"]
+    rested.begin(a_state(small), T0)
+
+    assert vips(allocated(small, on("web", "net"), resting=rested.at(T0))) == {"net": "172.30.0.2"}
 
 
 def test_a_network_with_many_services_takes_a_further_subnet_for_them() -> None:
@@ -135,7 +154,7 @@ class World:
     def step(self) -> None:
         self.now += timedelta(seconds=7)
         state = a_state(*self.objects.values())
-        after = allocated(*self.objects.values(), rested=dict(self.rested.at(self.now)))
+        after = allocated(*self.objects.values(), resting=self.rested.at(self.now))
         for id, service in state.services.items():
             self.rested.note([Changed("", service, after.services[id])], self.now)
         self.objects |= {f"s/{id}": service for id, service in after.services.items()}
