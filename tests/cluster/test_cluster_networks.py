@@ -6,10 +6,11 @@ import pytest
 from support.cluster import Cluster, cluster_of
 from support.picture import a_network
 
-from manager.allocator.ingress import ingress_network
+from manager.allocator.ingress import ingress_network, release
 from manager.objects import Network, ReasonCode
 from manager.store.codec import put
-from manager.store.port import Unit
+from manager.store.keys import name_key
+from manager.store.port import Delete, Unit
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
@@ -72,6 +73,22 @@ async def test_a_node_that_comes_later_takes_part_in_ingress_and_a_lost_one_keep
         await cluster.remove_node("n2")
         await cluster.settle()
         assert {share.node_id for share in ingress_of(cluster).node_subnets} == {"n1", "n9"}
+
+
+async def test_a_task_whose_ingress_network_was_removed_in_the_same_moment_is_replaced() -> None:
+    async with cluster_of(agents=1) as cluster:
+        await cluster.deploy("web", endpoint_spec=publishing(HTTP))
+        former = ingress_of(cluster)
+        removed = former.model_copy(
+            update={"removed": True, "version": cluster.state.version_of(f"networks/{former.id}")}
+        )
+        name = Delete(name_key("networks", former.spec.name))
+        await cluster._write(put(removed), name, *release(cluster.state, former))
+        await cluster.advance(90)
+
+        (task,) = cluster.running("web")
+        assert [joined.network_id for joined in task.networks] == [ingress_of(cluster).id]
+        assert former.id not in cluster.state.networks
 
 
 async def test_an_update_of_ports_alone_leaves_tasks_and_address_alone() -> None:
