@@ -191,12 +191,8 @@ class NodeSettings(Document):
         if self.subnet_size and not 8 <= self.subnet_size <= LONGEST_NETWORK_PREFIX:
             raise ValueError(f"{option} is not between 8 and {LONGEST_NETWORK_PREFIX}")
         for pool in self.address_pools:
-            length = IPv4Network(pool).prefixlen
-            if self.subnet_size and length > self.subnet_size:
+            if self.subnet_size and IPv4Network(pool).prefixlen > self.subnet_size:
                 raise ValueError(f"{option}: no such network fits into --default-addr-pool {pool}")
-            if length > LONGEST_NETWORK_PREFIX:
-                rule = f"it must be /{LONGEST_NETWORK_PREFIX} or wider"
-                raise ValueError(f"--default-addr-pool {pool}: no network fits into it; {rule}")
         return self
 
     @field_validator("advertise_address")

@@ -19,7 +19,6 @@ from manager.orchestrator.slots import is_placed
 from manager.state import State
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
-from swarmpy.settings import LONGEST_NETWORK_PREFIX
 from swarmpy.states import NodeState
 
 DEFAULT_POOLS = ("10.0.0.0/8",)
@@ -27,7 +26,7 @@ DEFAULT_POOLS = ("10.0.0.0/8",)
 FIRST_VNI = 65537
 LAST_VNI = (1 << 24) - 1
 # Sizes to try for a network that names no subnet, the widest first: a crowded pool still serves.
-NETWORK_PREFIXES = (16, 18, 20, 22, 24, 26, LONGEST_NETWORK_PREFIX)
+NETWORK_PREFIXES = (16, 18, 20, 22, 24)
 NODE_PREFIX = 24
 # The longest node subnet, but for networks that are hardly longer: 13 tasks beside the gateway.
 LONGEST_NODE_PREFIX = 28
@@ -162,7 +161,7 @@ class _Ground:
             subnet = self._free_range()
         if subnet is None:
             pools = ", ".join(map(str, self._pools))
-            return network, f"no free range is left in {pools}: remove networks, or name a subnet elsewhere"
+            return network, f"no free range is left in {pools}: remove networks that nothing uses"
         vni = wished_vni(network) or next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
         self._vnis.add(vni)
         gateway = config.gateway or str(subnet[1])
