@@ -69,11 +69,11 @@ class ControlLoop:
         self._must_sweep = True
 
     async def run(self) -> None:
+        self._rested.begin(self._state, self._clock.now())
         changes = self._ledger.subscribe()
         try:
             # Not before: of what comes between a look and the subscription nobody tells.
             self._see_all()
-            self._rested.begin(self._state, self._clock.now())
             while True:
                 await self._take(changes)
                 await self._pass(changes)
