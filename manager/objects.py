@@ -133,7 +133,8 @@ class Service(Object):
     """`spec_version` numbers the task template (`specs/ID/N`); an update that leaves the template equal keeps it.
 
     A service whose `removed` is set is shown to nobody; its tasks are being stopped, and it goes when they are gone.
-    `virtual_ips` and `published_ports` (the wished ports, each with a number) are the allocator's.
+    `virtual_ips` and `published_ports` (the wished ports, each with a number) are the allocator's. Ports are None until
+    they were given, and empty where none could be.
     """
 
     spec: ServiceSpec
@@ -149,7 +150,7 @@ class Service(Object):
     job_started_at: Timestamp | None = None
     removed: bool = False
     virtual_ips: tuple[VirtualIP, ...] = ()
-    published_ports: tuple[PortConfig, ...] = ()
+    published_ports: tuple[PortConfig, ...] | None = None
 
 
 class SpecRevision(Object):

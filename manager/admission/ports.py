@@ -1,8 +1,10 @@
 """Ports that a service wants published: sound, and nobody else's. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from manager.allocator.port_claims import port_claims
 from manager.allocator.ports import (
+    PortKey,
     given_ports,
     ingress_keys,
     port_key,
@@ -11,15 +13,12 @@ from manager.allocator.ports import (
     wished_ports,
 )
 from manager.state import State
-from manager.store.keys import name_key
 from manager.store.port import Put
 from swarmpy.errors import BadRequest, InUse
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.service import ServiceMode, ServiceSpec
 
 _HIGHEST = 65535
-# Written whenever ports are given: of two wishes at one time, the second is admitted anew.
-_GIVEN_LAST = name_key("ports", "last")
 
 
 def check_ports(endpoint: EndpointSpec | None, mode: ServiceMode) -> None:
@@ -52,19 +51,30 @@ def _check_port(port: PortConfig) -> None:
 def admit_ports(
     state: State, service_id: str, spec: ServiceSpec, known: Sequence[PortConfig]
 ) -> tuple[tuple[PortConfig, ...], tuple[Put, ...]]:
-    """The ports with their numbers, and what is to be written besides the service when they are others than `known`.
-    Raises `InUse` for one that another service has."""
+    """The ports with their numbers, and what is to be written besides the service when they are others than `known`,
+    which it was given before. Raises `InUse` for one that another service has, and this one has not yet."""
     wished = wished_ports(spec)
     ingress, hosts = taken_on_ingress(state, service_id), taken_on_hosts(state, service_id)
+    held = ingress_keys(known), frozenset(port_key(port) for port in known if _is_host(port))
     for port in wished:
-        if holder := ingress.get(port_key(port)):
-            raise _taken(port, f"is already in use by service {holder} as an ingress port")
-        if port.publish_mode is not PublishMode.HOST and (holder := hosts.get(port_key(port))):
-            raise _taken(port, f"is already in use by service {holder} as a host-published port")
-    given = given_ports(wished, known, {*ingress, *hosts})
-    if ingress_keys(given) <= ingress_keys(known) and not any(port.publish_mode is PublishMode.HOST for port in wished):
-        return given, ()
-    return given, (Put(_GIVEN_LAST, service_id.encode(), modified=state.version_of(_GIVEN_LAST)),)
+        _check_free(port, held[_is_host(port)], ingress, hosts)
+    given = given_ports(wished, known, {*ingress, *hosts} - held[False])
+    return given, port_claims(state, service_id, known, given)
+
+
+def _check_free(
+    port: PortConfig, held: frozenset[PortKey], ingress: Mapping[PortKey, str], hosts: Mapping[PortKey, str]
+) -> None:
+    if port_key(port) in held:
+        return
+    if holder := ingress.get(port_key(port)):
+        raise _taken(port, f"is already in use by service {holder} as an ingress port")
+    if not _is_host(port) and (holder := hosts.get(port_key(port))):
+        raise _taken(port, f"is already in use by service {holder} as a host-published port")
+
+
+def _is_host(port: PortConfig) -> bool:
+    return port.publish_mode is PublishMode.HOST
 
 
 def _taken(port: PortConfig, how: str) -> InUse:

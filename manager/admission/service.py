@@ -155,7 +155,7 @@ def _replaced(
         wish = wish.model_copy(update={"task_template": known.template})
     if wish == service.spec and known is not None and known.sealed_auth == sealed_auth:
         return unchanged(service)
-    ports, claimed = _admit_ports(state, service.id, wish, service.published_ports)
+    ports, claimed = _admit_ports(state, service.id, wish, service.published_ports or ())
     changed: dict[str, object] = {"spec": wish, "published_ports": ports, "spec_version": number, "updated_at": now}
     # The update that a hand holds stays the same one: it fails back to what was before it, not to its own wish.
     if update is not None or not stays_paused(service, wish, number):

@@ -7,6 +7,7 @@ scheduler's to see.
 
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from manager.objects import Service, Task
 from manager.state import State
@@ -68,7 +69,7 @@ def taken_on_ingress(state: State, besides: str) -> Mapping[PortKey, str]:
     return {
         key: service.spec.name or service.id
         for service in _others(state, besides)
-        for key in ingress_keys(_had_by(service))
+        for key in ingress_keys(had_ports(service))
     }
 
 
@@ -114,22 +115,46 @@ def are_given(wished: Sequence[PortConfig], given: Sequence[PortConfig]) -> bool
     )
 
 
+def had_ports(service: Service) -> tuple[PortConfig, ...]:
+    """What it wishes counts until it was given its ports; then these alone, and another may have what it wishes."""
+    return wished_ports(service.spec) if service.published_ports is None else service.published_ports
+
+
 def regiven(state: State) -> dict[str, tuple[PortConfig, ...]]:
-    """Service id -> its ports, of those that lack some: they went back to a former wish by themselves, and a number
-    that another service has meanwhile stays there."""
+    """Service id -> its ports, of those that lack some, and of those that have one which an older service has too. They
+    went back to a former wish by themselves, and a number that another service has meanwhile stays there."""
     present = [service for service in state.services.values() if not service.removed]
-    lacking = [one for one in present if not are_given(wished_ports(one.spec), one.published_ports)]
-    if not lacking:
+    lost = _lost(present)
+    wanting = [
+        one for one in present if one.id in lost or not are_given(wished_ports(one.spec), one.published_ports or ())
+    ]
+    if not wanting:
         return {}
-    owners = Counter(key for service in present for key in _keys(service, _had_by(service)))
+    owners = Counter(key for one in present for key in _keys(one, had_ports(one)) - lost.get(one.id, frozenset()))
     found: dict[str, tuple[PortConfig, ...]] = {}
-    for service in lacking:
-        _release(owners, _keys(service, _had_by(service)))
-        given = given_ports(wished_ports(service.spec), service.published_ports, owners)
+    for service in sorted(wanting, key=_age):
+        _release(owners, _keys(service, had_ports(service)) - lost.get(service.id, frozenset()))
+        given = given_ports(wished_ports(service.spec), service.published_ports or (), owners)
         owners.update(_keys(service, given))
         if given != service.published_ports:
             found[service.id] = given
     return found
+
+
+def _lost(present: Iterable[Service]) -> Mapping[str, frozenset[PortKey]]:
+    """Service id -> what it was given on all nodes though an older one has it."""
+    owners: set[PortKey] = set()
+    lost: dict[str, frozenset[PortKey]] = {}
+    for service in sorted((one for one in present if had_ports(one)), key=_age):
+        keys = ingress_keys(had_ports(service))
+        if shared := keys & owners:
+            lost[service.id] = shared
+        owners |= keys
+    return lost
+
+
+def _age(service: Service) -> tuple[datetime, str]:
+    return service.created_at, service.id
 
 
 def _release(owners: Counter[PortKey], keys: Iterable[PortKey]) -> None:
@@ -137,11 +162,6 @@ def _release(owners: Counter[PortKey], keys: Iterable[PortKey]) -> None:
         owners[key] -= 1
         if not owners[key]:
             del owners[key]
-
-
-def _had_by(service: Service) -> tuple[PortConfig, ...]:
-    """What it wishes does not count where another was given it first."""
-    return service.published_ports or wished_ports(service.spec)
 
 
 def _keys(service: Service, had: Sequence[PortConfig]) -> frozenset[PortKey]:

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from manager.allocator.ingress import ingress_network
 from manager.allocator.networks import task_networks
-from manager.allocator.ports import host_ports
+from manager.allocator.port_claims import port_claims
+from manager.allocator.ports import had_ports, host_ports
 from manager.objects import (
     AnyObject,
     Network,
@@ -145,11 +146,18 @@ class Draft:
     def units(self) -> Iterator[Unit]:
         """Objects first, since tasks refer to them, then one unit a slot, then what is no longer needed."""
         for value in self._replaced.values():
-            yield Unit((put(value.model_copy(update={"updated_at": self._now})),))
+            yield Unit((put(value.model_copy(update={"updated_at": self._now})), *self._claims(value)))
         for tasks in self._by_slot().values():
             yield Unit(tuple(self._write(task) for task in tasks))
         for deletes in self._deletes:
             yield Unit(deletes)
+
+    def _claims(self, value: AnyObject) -> tuple[Write, ...]:
+        """Of the ports that a service is given."""
+        before = self._state.services.get(value.id)
+        if not isinstance(value, Service) or before is None or value.published_ports == before.published_ports:
+            return ()
+        return port_claims(self._state, value.id, had_ports(before), value.published_ports or ())
 
     def _by_slot(self) -> dict[_Slot, list[Task]]:
         slots: dict[_Slot, list[Task]] = {}

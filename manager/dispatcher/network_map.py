@@ -355,6 +355,6 @@ def _mesh_ports(service: Service) -> tuple[MappedPort, ...]:
             target=port.target_port,
             name=port.name or "",
         )
-        for port in service.published_ports
+        for port in service.published_ports or ()
         if port.publish_mode is not PublishMode.HOST and port.published_port and port.target_port
     )

@@ -99,7 +99,7 @@ async def test_an_update_of_ports_alone_leaves_tasks_and_address_alone() -> None
 
         assert {task.id for task in cluster.running("web")} == before
         assert cluster.service("web").virtual_ips == vips
-        assert [port.published_port for port in cluster.service("web").published_ports] == [8080, 30000]
+        assert [port.published_port for port in cluster.service("web").published_ports or ()] == [8080, 30000]
 
 
 async def test_a_service_that_gains_or_loses_its_only_port_is_updated_in_steps() -> None:

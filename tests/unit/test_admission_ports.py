@@ -8,10 +8,13 @@ from support.builders import T0, a_state, at
 from manager.admission.admitted import Admitted
 from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update
 from manager.allocator.ports import are_given, given_ports, regiven
+from manager.api.views.services import service_document
+from manager.control.draft import Draft
 from manager.objects import Service
 from manager.state import State
-from manager.store.port import Batch, Change, Delete, Entry, Put
+from manager.store.port import Batch, Change, Delete, Entry, Put, Unit
 from swarmpy.errors import BadRequest, InUse
+from swarmpy.idgen import CountingIds
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 from swarmpy.models.service import ServiceSpec
 
@@ -51,7 +54,7 @@ def update(state: State, name: str, *ports: dict[str, Any]) -> Service:
 
 
 def numbers(service: Service) -> list[int | None]:
-    return [port.published_port for port in service.published_ports]
+    return [port.published_port for port in service.published_ports or ()]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,88 @@ def test_two_wishes_at_one_time_cannot_have_one_port() -> None:
         fold(state, second)
 
 
+def claims(unit: Unit) -> set[str]:
+    return {write.key for write in unit.writes if write.key.startswith("names/ports/")}
+
+
+def test_wishes_for_other_ports_do_not_wait_for_each_other_nor_do_unchanged_host_ports() -> None:
+    state = a_state()
+    units = [
+        admit_service(state, wish(name, port(80, number)), service_id=name, now=T0, sealed_auth=None).units[0]
+        for name, number in (("web", 8080), ("api", 8081))
+    ]
+    assert claims(units[0]) and claims(units[1])
+    assert claims(units[0]).isdisjoint(claims(units[1]))
+
+    service = create(state, "web", port(80, 8080, "host"))
+    changed = wish("web", port(80, 8080, "host")).model_copy(update={"labels": {"a": "b"}})
+    admitted = admit_update(state, service, changed, version=service.version, now=at(1), sealed_auth=None)
+    assert claims(admitted.units[0]) == set()
+
+
+def test_a_service_with_a_thousand_ports_is_one_change() -> None:
+    state = a_state()
+    assert len(numbers(create(state, "web", *(port(80, 9000 + number) for number in range(1000))))) == 1000
+
+
+def went_back(state: State, name: str, *ports: dict[str, Any]) -> None:
+    state.services[name] = state.services[name].model_copy(update={"spec": wish(name, *ports)})
+
+
+def regive(state: State) -> None:
+    for service_id, ports in regiven(state).items():
+        state.services[service_id] = state.services[service_id].model_copy(update={"published_ports": ports})
+
+
+def test_a_service_that_lost_all_its_ports_does_not_keep_their_owner_from_changing() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080))
+    update(state, "web")
+    create(state, "api", port(80, 8080))
+    went_back(state, "web", port(80, 8080))
+    regive(state)
+
+    assert numbers(update(state, "api", port(80, 8080), port(81, 8081))) == [8080, 8081]
+    assert service_document(state.services["web"], state)["Endpoint"].get("Ports") is None
+
+
+def test_what_the_loop_gives_and_what_a_wish_is_given_at_one_time_is_not_one_port() -> None:
+    state = a_state()
+    create(state, "web", port(80, 9090))
+    went_back(state, "web", port(80, 8080))
+    admitted = admit_service(state, wish("api", port(80, 8080)), service_id="api", now=T0, sealed_auth=None)
+    draft = Draft(state, CountingIds(), T0)
+    for service_id, ports in regiven(state).items():
+        draft.amend_service(service_id, published_ports=ports)
+    (unit,) = draft.units()
+
+    assert claims(unit) == claims(admitted.units[0]) != set()
+    fold(state, admitted)
+    with pytest.raises(AssertionError):
+        fold(state, Admitted(state.services["web"], (unit,)))
+
+
+def test_of_two_services_with_one_port_the_older_keeps_it() -> None:
+    state = a_state()
+    for name, second in (("web", 2), ("api", 1), ("www", 3)):
+        create(state, name, port(80, 8080 + second))
+        both = wish(name, port(80, 8080), port(81))
+        ports = tuple(both.endpoint_spec.ports or ()) if both.endpoint_spec else ()
+        given = (ports[0], ports[1].model_copy(update={"published_port": 30000}))
+        spec = state.services[name].spec.model_copy(update={"endpoint_spec": both.endpoint_spec})
+        fields = {"spec": spec, "published_ports": given, "created_at": at(second)}
+        state.services[name] = state.services[name].model_copy(update=fields)
+
+    assert {name: [one.published_port for one in ports] for name, ports in regiven(state).items()} == {
+        "web": [30001],
+        "www": [30002],
+    }
+    # Until that is mended, whoever has it may change, and keep it.
+    assert numbers(update(state, "api", port(80, 8080), port(81), port(82))) == [8080, 30000, 30001]
+    regive(state)
+    assert regiven(state) == {}
+
+
 def test_a_wish_without_new_ports_waits_for_nobody() -> None:
     state = a_state()
     service = create(state, "web", port(80, 8080))
@@ -123,7 +208,7 @@ def test_a_wish_without_new_ports_waits_for_nobody() -> None:
     changed = known.model_copy(update={"labels": {"a": "b"}})
     admitted = admit_update(state, service, changed, version=service.version, now=at(1), sealed_auth=None)
 
-    assert "names/ports/last" not in [write.key for write in admitted.units[0].writes]
+    assert claims(admitted.units[0]) == set()
 
 
 def test_a_rollback_to_a_port_that_another_has_by_now_is_refused() -> None:

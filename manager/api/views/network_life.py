@@ -51,7 +51,7 @@ def services(network: Network, state: State) -> dict[str, dict[str, Any]]:
 
 
 def _ports(service: Service) -> Iterator[str]:
-    for port in service.published_ports:
+    for port in service.published_ports or ():
         if port.publish_mode is not PublishMode.HOST:
             yield f"Target: {port.target_port}, Publish: {port.published_port}"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from manager.admission.defaults import with_shown_defaults
 from manager.admission.revisions import present_revision, revisions_of, wish_of
-from manager.allocator.ports import wished_ports
+from manager.allocator.ports import had_ports
 from manager.objects import Service, Task
 from manager.state import State
 from swarmpy.models import service as docker
@@ -38,8 +38,7 @@ def _endpoint(service: Service, state: State) -> docker.Endpoint:
         docker.VirtualIP(network_id=vip.network_id, addr=f"{vip.address}/{_prefix(state, vip.network_id)}")
         for vip in service.virtual_ips
     )
-    ports = service.published_ports or wished_ports(service.spec)
-    return docker.Endpoint(spec=service.spec.endpoint_spec, ports=ports or None, virtual_ips=vips or None)
+    return docker.Endpoint(spec=service.spec.endpoint_spec, ports=had_ports(service) or None, virtual_ips=vips or None)
 
 
 def _prefix(state: State, network_id: str) -> str:
