@@ -56,7 +56,8 @@ class Subscription:
 
 class Ledger:
     """`fence` is None while this manager does not lead. `stale_since` is set while the store cannot be reached:
-    the state is then the last one known. `synced` is set once the first snapshot is folded."""
+    the state is then the last one known. `synced` is set once the first snapshot is folded. `second_tries` are held one
+    at a time, by whoever decides anew since somebody wrote first."""
 
     # Changes that a reader may be behind.
     BACKLOG = 100_000
@@ -67,6 +68,7 @@ class Ledger:
         self.stale_since: datetime | None = None
         self.stale_reason = ""
         self.synced = asyncio.Event()
+        self.second_tries = asyncio.Lock()
         self._store = store
         self._clock = clock
         self._retry_every = retry_every

@@ -5,7 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from manager.admission.admitted import Admitted, Value
-from manager.ledger import Ledger
+from manager.ledger import Ledger, Subscription
 from manager.store.errors import CommitConflict
 from manager.store.port import Unit
 from swarmpy.clock import Clock, within
@@ -36,21 +36,32 @@ async def write(ledger: Ledger, clock: Clock, decide: Callable[[], Sequence[Unit
     """The same, for whoever has nothing to answer. No units: nothing is written, and nothing need be writable."""
     news = ledger.subscribe()
     try:
-        for _ in range(_ATTEMPTS):
-            news.take()
-            units = decide()
-            if not units:
-                return
-            _check_writable(ledger)
-            try:
-                await ledger.commit(units)
-                return
-            except CommitConflict:
-                with suppress(TimeoutError):
-                    await within(clock, _NEWS_WITHIN, news.wait())
+        if await _try(ledger, clock, news, decide):
+            return
+        # Whoever lost a race goes on in turn: many that want one key would lose to each other again and again.
+        async with ledger.second_tries:
+            for _ in range(_ATTEMPTS - 1):
+                if await _try(ledger, clock, news, decide):
+                    return
         raise Conflict("others keep writing to the same objects; try again")
     finally:
         ledger.unsubscribe(news)
+
+
+async def _try(ledger: Ledger, clock: Clock, news: Subscription, decide: Callable[[], Sequence[Unit]]) -> bool:
+    """False when someone else wrote first, and what that was is known by now."""
+    news.take()
+    units = decide()
+    if not units:
+        return True
+    _check_writable(ledger)
+    try:
+        await ledger.commit(units)
+    except CommitConflict:
+        with suppress(TimeoutError):
+            await within(clock, _NEWS_WITHIN, news.wait())
+        return False
+    return True
 
 
 def _check_writable(ledger: Ledger) -> None:
