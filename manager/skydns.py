@@ -15,7 +15,6 @@ without the tasks that lie beneath it.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from swarmpy.network_map import Endpoint, MappedPort, MappedService
 from swarmpy.settings import DEFAULT_NAMES_FOLDER
@@ -87,21 +86,22 @@ def name_records(
         if service.network_id in networks:
             place = f"{networks[service.network_id]}.{layout.domain.strip('.')}".lower()
             theirs = tuple(tasks.get((service.network_id, service.service_id), ()))
-            records.update(_of_service(layout, place, service, theirs, ports.get(service.service_id, ())))
+            records.update(_records(layout, place, service, theirs, ports.get(service.service_id, ())))
     return records
 
 
-def plan_writes(want: Records, have: Records) -> NameWrites:
-    put = {key: value for key, value in want.items() if have.get(key) != value}
-    return NameWrites(put, tuple(sorted(have.keys() - want.keys())))
-
-
-# Of a thousand services one changes: the others are what they were.
-@lru_cache(maxsize=10_000)
-def _of_service(
-    layout: Layout, place: str, service: MappedService, tasks: tuple[Endpoint, ...], ports: tuple[MappedPort, ...]
-) -> tuple[tuple[str, bytes], ...]:
-    return tuple(_records(layout, place, service, tasks, ports))
+def plan_writes(want: Records, have: Records, keys: Iterable[str]) -> NameWrites:
+    """What these keys lack."""
+    put: dict[str, bytes] = {}
+    drop = []
+    for key in keys:
+        value = want.get(key)
+        if value is None:
+            if key in have:
+                drop.append(key)
+        elif have.get(key) != value:
+            put[key] = value
+    return NameWrites(put, tuple(sorted(drop)))
 
 
 def _records(

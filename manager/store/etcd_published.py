@@ -50,10 +50,11 @@ class EtcdPublished(PublishedKeys):
         return await self._connection.ask("load published names", send, repeatable=True)
 
     async def write(self, put: Mapping[str, bytes], drop: Sequence[str], fence: Fence) -> None:
-        operations = [rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key.encode())) for key in drop]
-        operations += [
+        # Drops last: whoever reads between two transactions finds an old name rather than none.
+        operations = [
             rpc.RequestOp(request_put=rpc.PutRequest(key=key.encode(), value=value)) for key, value in put.items()
         ]
+        operations += [rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key.encode())) for key in drop]
         for first in range(0, len(operations), MAX_WRITES):
             await self._transact(operations[first : first + MAX_WRITES], fence)
 

@@ -2,29 +2,30 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
-from support.builders import a_network
-from support.picture import a_network as a_stored_network
-from support.picture import a_node, a_service, a_task, picture
+from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 from support.stepping import advance, settle
 
 from manager.ledger import Ledger
-from manager.objects import TaskNetwork, VirtualIP
-from manager.publish_names import NamePublisher, mapped_everywhere
+from manager.name_book import NameBook, services_renamed
+from manager.objects import AnyObject, Service, Task, TaskNetwork, VirtualIP
+from manager.publish_names import NamePublisher
 from manager.skydns import Layout, name_records, plan_writes
+from manager.state import Changed
 from manager.store.codec import encode
 from manager.store.keys import LEADER, key_of
 from manager.store.memory import MemoryDatabase
-from manager.store.port import Fence, Put, Unit
+from manager.store.port import Delete, Fence, Put, Store, Unit
 from manager.store.published import MemoryPublished
 from swarmpy.clock import ManualClock
 from swarmpy.errors import LeadershipLost, Unavailable
 from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.network_map import Endpoint, MappedPort, MappedService, NetworkMap
+from swarmpy.states import NodeState
 
 LAYOUT = Layout("swarm.local")
 PORTS = (MappedPort(protocol="tcp", published=8080, target=80, name="http"),)
@@ -108,29 +109,118 @@ def test_only_what_differs_is_written() -> None:
     have = {**RECORDS, "/skydns/local/swarm/front/gone/x": b"{}"}
     changed = next(iter(RECORDS))
     have[changed] = b"{}"
-    writes = plan_writes(RECORDS, have)
+    writes = plan_writes(RECORDS, have, {*RECORDS, *have, "never/there"})
     assert (writes.put, writes.drop) == ({changed: RECORDS[changed]}, ("/skydns/local/swarm/front/gone/x",))
-    assert not plan_writes(RECORDS, RECORDS)
+    assert not plan_writes(RECORDS, RECORDS, RECORDS)
 
 
-@dataclass
-class Term:
-    clock: ManualClock
-    published: MemoryPublished
-    ledger: Ledger
-    told: NetworkMap
-    publishing: "asyncio.Task[None]"
+NET = a_network("net", subnets={"n1": "10.9.0.0/24"})
 
 
-class Away(MemoryPublished):
-    """Unavailable until it is told otherwise."""
+def named(name: str, vip: str) -> Service:
+    template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+    return a_service(name, template=template).model_copy(
+        update={"virtual_ips": (VirtualIP(network_id="net", address=vip),)}
+    )
 
-    is_away = True
+
+def at_address(id: str, service: str, address: str) -> Task:
+    return a_task(id, service=service).model_copy(
+        update={"networks": (TaskNetwork(network_id="net", address=address),)}
+    )
+
+
+WEB, DB = named("web", "10.8.0.5"), named("db", "10.8.0.6")
+WEB1, DB1 = at_address("t1", "web", "10.9.0.11/24"), at_address("t2", "db", "10.9.0.12/24")
+
+
+def records_of(*objects: AnyObject) -> dict[str, bytes]:
+    book, state = NameBook(LAYOUT), picture(NET, a_node(), *objects)
+    for service_id in state.services:
+        book.revise(state, service_id)
+    return dict(book.records)
+
+
+def test_what_is_published_is_what_the_nodes_are_told() -> None:
+    records = records_of(WEB, WEB1)
+    assert coredns_finds(records, "web.net.swarm.local") == ["10.8.0.5"]
+    assert coredns_finds(records, "tasks.web.net.swarm.local") == ["10.9.0.11"]
+
+
+def test_the_book_follows_one_service_and_leaves_the_others() -> None:
+    book, state = NameBook(LAYOUT), picture(NET, a_node(), WEB, WEB1, DB, DB1)
+    for service_id in ("web", "db"):
+        book.revise(state, service_id)
+    state = picture(NET, a_node(), WEB, DB, DB1)
+
+    assert book.revise(state, "web") == records_of(WEB, WEB1).keys()
+    assert book.records == records_of(WEB, DB, DB1)
+    book.revise(picture(NET), "web")
+    assert book.records == records_of(DB, DB1)
+    assert book.services == {"db"}
+
+
+def test_a_reverse_name_stays_with_who_has_the_address_now() -> None:
+    book = NameBook(LAYOUT)
+    book.revise(picture(NET, a_node(), WEB), "web")
+    moved = WEB.model_copy(update={"id": "www", "spec": WEB.spec.model_copy(update={"name": "www"})})
+    book.revise(picture(NET, a_node(), moved), "www")
+    book.revise(picture(NET, a_node(), moved), "web")
+
+    assert coredns_finds(book.records, "5.0.8.10.in-addr.arpa") == ["www.net.swarm.local"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "renamed"),
+    [
+        (None, WEB, {"web"}),
+        (WEB1, WEB1.model_copy(update={"spec_version": 2}), set()),
+        (WEB1, WEB1.model_copy(update={"networks": ()}), {"web"}),
+        (DB1, None, {"db"}),
+        (NET, NET.model_copy(update={"node_subnets": ()}), set()),
+        (NET, None, {"web", "db"}),
+        (a_node(), a_node(labels={"a": "b"}), set()),
+        (a_node(), a_node(state=NodeState.DOWN), {"web", "db"}),
+    ],
+)
+def test_changes_that_concern_no_name_are_told_from_those_that_do(
+    before: AnyObject | None, after: AnyObject | None, renamed: set[str]
+) -> None:
+    state = picture(NET, a_node(), WEB, WEB1, DB, DB1)
+    assert set(services_renamed(state, Changed("", before, after))) == renamed
+
+
+class Counted(MemoryPublished):
+    """Knows what was written, and may be away."""
+
+    is_away = False
+    written: tuple[str, ...] = ()
 
     async def load(self, prefix: str) -> Mapping[str, bytes]:
         if self.is_away:
             raise Unavailable("etcd is away; try again")
         return await super().load(prefix)
+
+    async def write(self, put: Mapping[str, bytes], drop: Sequence[str], fence: Fence) -> None:
+        if self.is_away:
+            raise Unavailable("etcd is away; try again")
+        await super().write(put, drop, fence)
+        self.written += (*put, *drop)
+
+
+@dataclass
+class Term:
+    clock: ManualClock
+    store: Store
+    publishing: "asyncio.Task[None]"
+
+    async def write(self, *objects: AnyObject) -> None:
+        await self.store.commit([Unit(tuple(Put(key_of(value), encode(value)) for value in objects))])
+        await advance(self.clock, 1)
+
+    async def delete(self, value: AnyObject) -> None:
+        await self.store.commit([Unit((Delete(key_of(value)),))])
+        await advance(self.clock, 1)
 
 
 @asynccontextmanager
@@ -139,11 +229,12 @@ async def a_term(published: MemoryPublished) -> AsyncIterator[Term]:
     store = MemoryDatabase(clock).open()
     ledger = Ledger(store, clock)
     following = asyncio.create_task(ledger.follow())
-    await store.commit([Unit((Put(key_of(a_network()), encode(a_network())),))])
+    objects = (NET, a_node(), WEB, WEB1, DB, DB1)
+    await store.commit([Unit(tuple(Put(key_of(value), encode(value)) for value in objects))])
     await settle(clock)
     ledger.fence = Fence(LEADER, 1)
-    publisher = NamePublisher(ledger, published, clock, LAYOUT, lambda state: term.told)
-    term = Term(clock, published, ledger, TOLD, asyncio.create_task(publisher.run()))
+    publisher = NamePublisher(ledger, published, clock, LAYOUT)
+    term = Term(clock, store, asyncio.create_task(publisher.run()))
     try:
         yield term
     finally:
@@ -160,43 +251,40 @@ async def test_the_leader_publishes_mends_and_leaves_others_names_alone() -> Non
     published.keys = {**theirs, "/skydns/local/swarm/old": b"{}"}
     async with a_term(published) as term:
         await advance(term.clock, 1)
-        want = name_records(LAYOUT, {"net": "net"}, TOLD.services, TOLD.endpoints)
+        want = records_of(WEB, WEB1, DB, DB1)
         assert published.keys == {**theirs, **want}
         del published.keys[next(iter(want))]
         await advance(term.clock, 61)
         assert published.keys == {**theirs, **want}
 
 
-def test_what_is_published_is_what_the_nodes_are_told() -> None:
-    service = a_service("web", networks=(NetworkAttachmentConfig(target="net"),)).model_copy(
-        update={"virtual_ips": (VirtualIP(network_id="net", address="10.8.0.5"),)}
-    )
-    task = a_task("t1").model_copy(update={"networks": (TaskNetwork(network_id="net", address="10.9.0.11/24"),)})
-    told = mapped_everywhere(picture(service, task, a_node(), a_stored_network("net", subnets={"n1": "10.9.0.0/24"})))
-    records = name_records(LAYOUT, {"net": "net"}, told.services, told.endpoints)
-    assert coredns_finds(records, "web.net.swarm.local") == ["10.8.0.5"]
-    assert coredns_finds(records, "tasks.web.net.swarm.local") == ["10.9.0.11"]
-
-
-async def test_a_change_is_published_soon() -> None:
-    published = MemoryPublished()
+async def test_a_change_is_published_soon_and_nothing_else_is_written() -> None:
+    published = Counted()
     async with a_term(published) as term:
         await advance(term.clock, 1)
-        term.told = NetworkMap(services=TOLD.services[:1])
-        await term.ledger.commit([])
-        for subscription in term.ledger._subscriptions:
-            subscription.poke()
-        await advance(term.clock, 1)
-        assert published.keys == name_records(LAYOUT, {"net": "net"}, TOLD.services[:1], ())
+        published.written = ()
+        await term.delete(WEB1)
+        assert published.keys == records_of(WEB, DB, DB1)
+        assert set(published.written) == records_of(WEB, WEB1).keys() - records_of(WEB).keys()
+        published.written = ()
+        await term.write(DB1.model_copy(update={"spec_version": 2}))
+        assert published.written == ()
 
 
-async def test_what_is_away_is_tried_again() -> None:
-    published = Away()
+async def test_what_is_away_is_tried_again_and_looked_at_anew() -> None:
+    published = Counted()
+    published.is_away = True
     async with a_term(published) as term:
         await advance(term.clock, 2)
         published.is_away = False
         await advance(term.clock, 2)
-        assert published.keys
+        assert published.keys == records_of(WEB, WEB1, DB, DB1)
+        published.is_away = True
+        await term.delete(WEB1)
+        published.keys.clear()
+        published.is_away = False
+        await advance(term.clock, 2)
+        assert published.keys == records_of(WEB, DB, DB1)
 
 
 async def test_who_leads_no_more_publishes_no_more() -> None:
