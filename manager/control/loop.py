@@ -73,7 +73,7 @@ class ControlLoop:
         changes = self._ledger.subscribe()
         try:
             # Not before: of what comes between a look and the subscription nobody tells.
-            self._see_all()
+            await self._begin()
             while True:
                 await self._take(changes)
                 await self._pass(changes)
@@ -129,10 +129,21 @@ class ControlLoop:
         self._dirty.mark(portion, self._state)
         self._rested.note(portion, self._clock.now())
 
+    async def _begin(self) -> None:
+        """As `_see_all`, and others have their turn meanwhile. What changes then comes with the first changes."""
+        objects = iter(tuple(self._state.objects()))
+        keeper = ViewKeeper(self._state, ())
+        while portion := tuple(islice(objects, self.TASKS_AT_ONCE)):
+            keeper.apply(Changed("", None, value) for value in portion)
+            await self._breathe()
+        self._look_with(keeper)
+
     def _see_all(self) -> None:
         """The scheduler's picture made anew from the state, and everything to be looked at."""
-        self._keeper = ViewKeeper(self._state)
-        keeper = self._keeper
+        self._look_with(ViewKeeper(self._state))
+
+    def _look_with(self, keeper: ViewKeeper) -> None:
+        self._keeper = keeper
         self._around = Surroundings(
             keeper.eligible, keeper.removal_order, keeper.unfit, keeper.have_room, is_heard=self._is_heard
         )

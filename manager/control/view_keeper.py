@@ -23,15 +23,16 @@ _CACHED = 10_000
 
 
 class ViewKeeper:
-    """Changes go in with `apply`; `view` is for the scheduler."""
+    """Changes go in with `apply`; `view` is for the scheduler. `known` are the objects that it begins with, all of the
+    state unless something else is said."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, known: Iterable[AnyObject] | None = None) -> None:
         self.view = ClusterView()
         self._waiting: dict[str, None] = {}  # in order of arrival
         self._has_room_changed = True
         self._state = state
         self._requirements: dict[tuple[str, tuple[PortConfig, ...], tuple[str, ...]], Requirements] = {}
-        self.apply(Changed("", None, value) for value in state.objects())
+        self.apply(Changed("", None, value) for value in (state.objects() if known is None else known))
 
     @property
     def wants_retry(self) -> bool:

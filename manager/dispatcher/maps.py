@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from datetime import timedelta
+from itertools import islice
 
 from manager.dispatcher.farewells import LONGEST_WAIT, Farewell, is_leaving, judged
 from manager.dispatcher.network_map import Atlas
@@ -32,6 +33,8 @@ class Maps:
     FORGOTTEN = PATIENCE / 2
     # Many agents say within moments that they show a map: one look at them all is enough.
     GATHER = timedelta(milliseconds=10)
+    # Tasks looked at between two breaths.
+    AT_ONCE = 2000
 
     def __init__(self, ledger: Ledger, clock: Clock, sessions: Mapping[str, Session]) -> None:
         self.atlas = Atlas()
@@ -54,16 +57,23 @@ class Maps:
         """Tasks whose agents are not to be told yet that they must stop."""
         return self._waiting.keys()
 
-    def begin(self) -> None:
-        """A new term. What the last leader told is not known: others may yet send to any task that is to stop."""
+    async def begin(self) -> None:
+        """A new term. What the last leader told is not known: others may yet send to any task that is to stop.
+        Others have their turn meanwhile; changes from the beginning on are to be folded when it is over, and nobody is
+        told anything before."""
         self.mapped.clear()
         self._waiting.clear()
         self._seen = 0
+        state = self._ledger.state
+        for networks in self.atlas.rebuilding(state):
+            self._note(networks)
+            await asyncio.sleep(0)
+        tasks, now = iter(tuple(state.tasks.values())), self._clock.now()
+        while portion := tuple(islice(tasks, self.AT_ONCE)):
+            self._part_with(task for task in portion if now < task.updated_at + self.FORGOTTEN)
+            await asyncio.sleep(0)
         self._began = self._clock.monotonic()
-        self._expected = {node.id for node in self._ledger.state.nodes.values() if node.state is not NodeState.DOWN}
-        self._note(self.atlas.rebuild(self._ledger.state))
-        tasks, now = self._ledger.state.tasks.values(), self._clock.now()
-        self._part_with(task for task in tasks if now < task.updated_at + self.FORGOTTEN)
+        self._expected = {node.id for node in state.nodes.values() if node.state is not NodeState.DOWN}
 
     def rebuild(self) -> None:
         """Which changes came is not known."""

@@ -6,6 +6,7 @@ told remembers a position in that log; what came since a position is worked out 
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
+from itertools import islice
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,8 @@ Entry = Peer | MappedService | Endpoint
 Positions = Mapping[str, int]
 _PEER, _SERVICE, _ENDPOINT = range(3)
 _Key = tuple[int, str]
+# Services or tasks of a step: some milliseconds of work.
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +241,19 @@ class Atlas:
         return self._revise(state, touched)
 
     def rebuild(self, state: State) -> Set[str]:
+        return frozenset().union(*self.rebuilding(state))
+
+    def rebuilding(self, state: State) -> Iterator[Set[str]]:
+        """`rebuild` in short steps. What the state changes to between two is to be folded afterwards."""
         known = self._networks_of
-        return self._revise(
-            state,
-            _Touched(
-                {*state.networks, *self._sheets},
-                {*state.services, *(id for kind, id in known if kind == _SERVICE)},
-                {*state.tasks, *(id for kind, id in known if kind == _ENDPOINT)},
-            ),
-        )
+        services = {*state.services, *(id for kind, id in known if kind == _SERVICE)}
+        tasks = {*state.tasks, *(id for kind, id in known if kind == _ENDPOINT)}
+        for portion in _portions({*state.networks, *self._sheets}, 1):
+            yield self._revise(state, _Touched(networks=portion))
+        for portion in _portions(services, _AT_ONCE):
+            yield self._revise(state, _Touched(services=portion))
+        for portion in _portions(tasks, _AT_ONCE):
+            yield self._revise(state, _Touched(tasks=portion))
 
     def _touch(self, state: State, change: Changed, touched: _Touched) -> None:
         some = change.after or change.before
@@ -318,6 +325,12 @@ class Atlas:
                 yield network_id
         if now:
             self._networks_of[whose] = tuple(now)
+
+
+def _portions(ids: Iterable[str], size: int) -> Iterator[set[str]]:
+    rest = iter(ids)
+    while portion := set(islice(rest, size)):
+        yield portion
 
 
 def _lists(entries: Iterable[Entry]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Which sessions a change of the state concerns, and what of it. What they are then told, they work out themselves."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from manager.dispatcher.assignments import nodes_told_of
 from manager.dispatcher.maps import Maps
@@ -23,18 +24,26 @@ class News:
         self._managers: tuple[str, ...] = ()
         self._changes: Subscription | None = None
 
-    async def run(self) -> None:
-        """For one term, until cancelled."""
-        changes = self._changes = self._ledger.subscribe()
-        self._maps.begin()
-        self._tell_all_bearings()
+    @asynccontextmanager
+    async def following(self) -> AsyncIterator[None]:
+        """For one term. Sessions are let in once it is entered: the maps are drawn then."""
+        changes = self._ledger.subscribe()
         try:
-            while True:
-                await changes.wait()
-                self.catch_up()
+            await self._maps.begin()
+            self._changes = changes
+            self.catch_up()
+            self._tell_all_bearings()
+            yield
         finally:
             self._changes = None
             self._ledger.unsubscribe(changes)
+
+    async def run(self) -> None:
+        """While `following`, until cancelled."""
+        assert self._changes is not None
+        while True:
+            await self._changes.wait()
+            self.catch_up()
 
     def catch_up(self) -> None:
         """Take all changes that the state shows. A session does so before it tells anything, so that what it says of

@@ -114,15 +114,16 @@ class Sessions:
         """Accept agents and keep them told, until cancelled; then send all away, to find the next leader."""
         self._heard.clear()
         self._applied.clear()
-        self._listening_since = self._clock.monotonic()
-        self._serving = True
-        try:
-            await together(self._news.run(), self._maps.run(), self._notice_own_pauses(), self._reports.run())
-        finally:
-            self._serving = False
-            sessions = tuple(self._sessions.values())
-            self._sessions.clear()
-            await asyncio.gather(*(session.channel.close() for session in sessions))
+        async with self._news.following():
+            self._listening_since = self._clock.monotonic()
+            self._serving = True
+            try:
+                await together(self._news.run(), self._maps.run(), self._notice_own_pauses(), self._reports.run())
+            finally:
+                self._serving = False
+                sessions = tuple(self._sessions.values())
+                self._sessions.clear()
+                await asyncio.gather(*(session.channel.close() for session in sessions))
 
     async def _notice_own_pauses(self) -> None:
         """A manager that was stopped for a while has heard nobody: that is not the nodes' silence."""

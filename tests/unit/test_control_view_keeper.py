@@ -244,8 +244,13 @@ _TASKS = st.builds(
 @given(st.lists(_TASKS, max_size=12))
 def test_after_any_changes_the_view_is_what_a_fresh_look_would_give(writes: list[Task]) -> None:
     state = picture(*GROUND)
-    keeper = ViewKeeper(state)
-    for task in writes:
+    objects = tuple(state.objects())
+    keeper = ViewKeeper(state, objects[:2])
+    # What changes before the first look is over comes after it.
+    early = [change for task in writes[:3] for change in write(state, task)]
+    keeper.apply(Changed("", None, value) for value in objects[2:])
+    keeper.apply(early)
+    for task in writes[3:]:
         keeper.apply(write(state, task))
     fresh = ViewKeeper(state)
 

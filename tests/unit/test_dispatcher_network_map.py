@@ -183,6 +183,7 @@ class World:
 
     def __init__(self, *objects: AnyObject, longest_log: int = 50) -> None:
         self.state: State = picture(*objects)
+        self.last: tuple[Changed, ...] = ()
         self.atlas = Atlas(longest_log)
         self.atlas.rebuild(self.state)
 
@@ -190,7 +191,8 @@ class World:
         revision = self.state.revision + 1
         put = (Change(key_of(each), Entry(key_of(each), encode(each), revision, revision)) for each in objects)
         gone = (Change(key, None) for key in dropped)
-        return self.atlas.fold(self.state, self.state.apply(Batch(revision, (*put, *gone))))
+        self.last = self.state.apply(Batch(revision, (*put, *gone)))
+        return self.atlas.fold(self.state, self.last)
 
 
 def test_one_more_endpoint_is_one_entry_for_whoever_knows_the_rest() -> None:
@@ -348,3 +350,26 @@ def test_an_atlas_rebuilt_over_another_state_shows_that_one(before: list[Any], a
     reader.read(one.atlas)
 
     assert reader.map == by_key(whole_map(other.state, "n1"))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(a_change, max_size=12), st.lists(a_change, max_size=12))
+def test_an_atlas_drawn_while_the_state_changes_shows_the_state_once_the_changes_are_folded(
+    before: list[Any], meanwhile: list[Any]
+) -> None:
+    world = World()
+    for change in before:
+        world.write(*([] if isinstance(change, str) else [change]), dropped=[change] * isinstance(change, str))
+    afresh = Atlas()
+    changes: list[Changed] = []
+    steps = afresh.rebuilding(world.state)
+    for change in meanwhile:
+        next(steps, None)
+        world.write(*([] if isinstance(change, str) else [change]), dropped=[change] * isinstance(change, str))
+        changes += world.last
+    for _ in steps:
+        pass
+    afresh.fold(world.state, changes)
+
+    for node in NODES:
+        assert by_key(afresh.whole(node)[0]) == by_key(whole_map(world.state, node))
