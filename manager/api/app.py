@@ -67,6 +67,6 @@ def _bare_app(context: ApiContext, lifespan: Lifespan[FastAPI] | None = None) ->
         title="swarmpy", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, lifespan=lifespan
     )
     app.state.context = context
-    app.state.service_lines, app.state.service_cards = Kept(), Kept()
+    app.state.service_lines, app.state.service_cards, app.state.network_lines = Kept(), Kept(), Kept()
     install_problems(app)
     return app

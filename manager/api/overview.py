@@ -15,8 +15,8 @@ from manager.api.status import (
     StatusDocument,
     StoreStatus,
 )
-from manager.api.steps import Steps
-from manager.api.views.network_usage import NetworkUse, usage_of
+from manager.api.steps import Steps, each
+from manager.api.views.network_usage import NetworkUse, Used, addresses_used, usage_of
 from manager.api.views.services import TaskCounts
 from manager.api.views.stacks import stack_of
 from manager.api.views.tasks import status_of
@@ -54,9 +54,11 @@ class Trouble:
     nodes: Mapping[str, str] = field(default_factory=dict)
 
 
-def overview(state: State, around: Surroundings, services: Iterable[ServiceLine]) -> StatusDocument:
-    """`services` are the lines of all services: there may be many tasks behind them, so the caller makes them in
-    portions that block nobody."""
+def overview(
+    state: State, around: Surroundings, services: Iterable[ServiceLine], networks: Iterable[NetworkLine]
+) -> StatusDocument:
+    """`services` and `networks` are the lines of all: there may be many tasks and shares behind them, so the caller
+    makes them in portions that block nobody."""
     leader = state.nodes.get(state.leader)
     cluster = state.cluster
     return StatusDocument(
@@ -72,10 +74,7 @@ def overview(state: State, around: Surroundings, services: Iterable[ServiceLine]
         etcd=around.etcd,
         nodes=tuple(_node_line(node, state, around) for node in sorted(state.nodes.values(), key=_hostname)),
         services=tuple(sorted(services, key=lambda line: line.name)),
-        networks=tuple(
-            _network_line(network, state)
-            for network in sorted(visible_networks(state), key=lambda network: network.spec.name)
-        ),
+        networks=tuple(sorted(networks, key=lambda line: line.name)),
     )
 
 
@@ -117,6 +116,11 @@ def service_lines(state: State) -> Steps[list[ServiceLine]]:
     for service in visible_services(state):
         lines.append((yield from service_line(service, state)))
     return lines
+
+
+def network_lines(state: State) -> Steps[list[NetworkLine]]:
+    used = yield from addresses_used(state)
+    return (yield from each(tuple(visible_networks(state)), lambda network: _network_line(network, used, state)))
 
 
 def is_healthy(task: Task, state: State) -> bool:
@@ -188,8 +192,8 @@ def _node_line(node: Node, state: State, around: Surroundings) -> NodeLine:
     )
 
 
-def _network_line(network: Network, state: State) -> NetworkLine:
-    use = usage_of(network, state)
+def _network_line(network: Network, used: Used, state: State) -> NetworkLine:
+    use = usage_of(network, used, state)
     return NetworkLine(
         id=network.id,
         name=network.spec.name,
@@ -198,7 +202,7 @@ def _network_line(network: Network, state: State) -> NetworkLine:
         reason=network.reason.text if network.reason else _lack(use),
         used=use.used,
         total=use.total,
-        full=tuple(share.hostname for share in use.shares if share.used >= share.total),
+        full=use.full,
     )
 
 

@@ -10,7 +10,7 @@ from starlette.staticfiles import StaticFiles
 
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Kept
-from manager.api.routers.status import read_status
+from manager.api.routers.status import read_networks, read_status
 from manager.ui.rows import ServiceCard, Tone, service_cards
 from swarmpy.states import NodeState
 
@@ -66,7 +66,8 @@ _TEMPLATES = _environment()
 async def _rendered(template: str, request: Request, context: ApiContext) -> HTMLResponse:
     kept: Kept[list[ServiceCard]] = request.app.state.service_cards
     cards = await kept.of(context.ledger.state, service_cards)
-    status = read_status(context, [card.line for card in cards])
+    networks = await read_networks(request, context)
+    status = read_status(context, [card.line for card in cards], networks)
     values = {
         "status": status,
         "cards": cards,

@@ -78,7 +78,9 @@ async def test_a_network_tells_how_many_addresses_are_used_and_where(api: Api) -
 
     assert (usage["Used"], usage["Total"], usage["Services"]) == (1, 13, {"Used": 1, "Total": 253, "Lacking": 0})
     assert usage["Nodes"] == [{"ID": NODE_ID, "Hostname": NODE_ID, "Subnet": "10.0.1.0/28", "Used": 1, "Total": 13}]
-    assert next(item for item in listed if item["Name"] == "front")["Usage"] == usage
+    assert next(item for item in listed if item["Name"] == "front")["Usage"] == {
+        key: value for key, value in usage.items() if key != "Nodes"
+    }
     assert all("Usage" not in item for item in (await api.get("/networks")).json)
 
 
@@ -86,6 +88,11 @@ async def test_the_status_tells_it_too(api: Api) -> None:
     (line,) = [line for line in (await api.get("/status")).json["networks"] if line["name"] == "front"]
 
     assert (line["used"], line["total"], line["full"]) == (1, 13, [])
+    front = api.state.networks["front"]
+    share = front.node_subnets[0].model_copy(update={"subnet": "10.0.1.0/30"})
+    await api.keep(front.model_copy(update={"node_subnets": (share,)}))
+    (line,) = [line for line in (await api.get("/status")).json["networks"] if line["name"] == "front"]
+    assert (line["used"], line["total"], line["full"]) == (1, 1, [NODE_ID])
 
 
 async def test_pruning_removes_what_nothing_uses_and_never_the_ingress_network(api: Api) -> None:

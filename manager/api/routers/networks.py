@@ -1,5 +1,6 @@
 """/networks: the cluster's overlay networks."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -9,12 +10,13 @@ from starlette.responses import JSONResponse, Response
 
 from manager.admission.admitted import Admitted
 from manager.admission.network import admit_network, admit_removal, unused_networks
-from manager.api.dependencies import Context, Picture, carry_out
+from manager.api.dependencies import Context, Picture, carry_out, in_portions
 from manager.api.filters import Filters, parse_filters, parse_flag
 from manager.api.lookup import find_network, visible_networks
 from manager.api.problems import read_body
+from manager.api.steps import Steps, each
 from manager.api.views.network_life import containers, peers, services
-from manager.api.views.network_usage import usage_document, usage_of
+from manager.api.views.network_usage import addresses_used, share_document, shares_of, usage_document, usage_of
 from manager.api.views.networks import network_document
 from manager.objects import Network
 from manager.state import State
@@ -31,8 +33,8 @@ async def list_networks(state: Picture, filters: str | None = None, usage: str |
     """With `usage`, which is ours, also how many addresses are used."""
     wanted, with_usage = parse_filters(filters, _FILTERS), parse_flag("usage", usage)
     used = _used_networks(state)
-    networks = (network for network in visible_networks(state) if _passes(network, wanted, network.id in used))
-    return JSONResponse([_listed(network, state, with_usage=with_usage) for network in networks])
+    networks = [network for network in visible_networks(state) if _passes(network, wanted, network.id in used)]
+    return JSONResponse(await in_portions(_listed(networks, state, with_usage=with_usage)))
 
 
 @router.get("/{wanted}")
@@ -50,7 +52,10 @@ async def inspect_network(
     }
     if is_verbose:
         shown["Services"] = services(network, state)
-    return JSONResponse(network_document(network) | shown | {"Usage": usage_document(usage_of(network, state))})
+    used = await in_portions(addresses_used(state))
+    usage = usage_document(usage_of(network, used, state))
+    shares = [share_document(share) for share in shares_of(network, used, state)]
+    return JSONResponse(network_document(network) | shown | {"Usage": usage | {"Nodes": shares}})
 
 
 @router.post("/create")
@@ -95,9 +100,16 @@ async def remove_network(wanted: str, context: Context, state: Picture) -> Respo
     return Response(status_code=204)
 
 
-def _listed(network: Network, state: State, *, with_usage: bool) -> dict[str, Any]:
-    document = network_document(network)
-    return document | {"Usage": usage_document(usage_of(network, state))} if with_usage else document
+def _listed(networks: Iterable[Network], state: State, *, with_usage: bool) -> Steps[list[dict[str, Any]]]:
+    if not with_usage:
+        return (yield from each(networks, network_document))
+    used = yield from addresses_used(state)
+    return (
+        yield from each(
+            networks,
+            lambda network: network_document(network) | {"Usage": usage_document(usage_of(network, used, state))},
+        )
+    )
 
 
 def _used_networks(state: State) -> set[str]:

@@ -7,8 +7,8 @@ from starlette.responses import JSONResponse, Response
 
 from manager.api.context import ApiContext
 from manager.api.dependencies import Context, Kept
-from manager.api.overview import Surroundings, overview, service_lines
-from manager.api.status import ServiceLine, StatusDocument, StoreStatus
+from manager.api.overview import Surroundings, network_lines, overview, service_lines
+from manager.api.status import NetworkLine, ServiceLine, StatusDocument, StoreStatus
 
 router = APIRouter()
 
@@ -17,7 +17,8 @@ router = APIRouter()
 async def status(request: Request, context: Context) -> Response:
     kept: Kept[list[ServiceLine]] = request.app.state.service_lines
     lines = await kept.of(context.ledger.state, service_lines)
-    return Response(read_status(context, lines).model_dump_json(), media_type="application/json")
+    networks = await read_networks(request, context)
+    return Response(read_status(context, lines, networks).model_dump_json(), media_type="application/json")
 
 
 @router.get("/healthz")
@@ -41,7 +42,14 @@ async def readyz(context: Context) -> JSONResponse:
     return JSONResponse(document, status_code=503 if reasons else 200)
 
 
-def read_status(context: ApiContext, services: Iterable[ServiceLine]) -> StatusDocument:
+async def read_networks(request: Request, context: ApiContext) -> list[NetworkLine]:
+    kept: Kept[list[NetworkLine]] = request.app.state.network_lines
+    return await kept.of(context.ledger.state, network_lines)
+
+
+def read_status(
+    context: ApiContext, services: Iterable[ServiceLine], networks: Iterable[NetworkLine]
+) -> StatusDocument:
     ledger = context.ledger
     etcd = StoreStatus(
         reachable=ledger.stale_since is None and ledger.synced.is_set(),
@@ -54,4 +62,4 @@ def read_status(context: ApiContext, services: Iterable[ServiceLine]) -> StatusD
     around = Surroundings(
         etcd, ledger.is_leading, sessions.is_connected, sessions.applied_revision, sessions.mapped_revision
     )
-    return overview(ledger.state, around, services)
+    return overview(ledger.state, around, services, networks)
