@@ -25,6 +25,17 @@ _FOLDER = r"^(/[A-Za-z0-9._-]+)+$"
 API_SOCKET = "swarmpy.sock"
 # A network smaller than that has no room for nodes and services.
 LONGEST_NETWORK_PREFIX = 28
+# The smallest that is tried where no size is wished.
+LONGEST_USUAL_NETWORK_PREFIX = 24
+
+
+def _too_small(prefix: int) -> str:
+    if prefix > LONGEST_NETWORK_PREFIX:
+        return f"no network fits into it; the smallest is a /{LONGEST_NETWORK_PREFIX}"
+    return (
+        f"networks are no smaller than a /{LONGEST_USUAL_NETWORK_PREFIX}; "
+        f"choose a larger pool, or give --default-addr-pool-mask-length {prefix} or more"
+    )
 
 
 class EtcdSettings(Document):
@@ -193,6 +204,8 @@ class NodeSettings(Document):
         for pool in self.address_pools:
             if self.subnet_size and IPv4Network(pool).prefixlen > self.subnet_size:
                 raise ValueError(f"{option}: no such network fits into --default-addr-pool {pool}")
+            if not self.subnet_size and IPv4Network(pool).prefixlen > LONGEST_USUAL_NETWORK_PREFIX:
+                raise ValueError(f"--default-addr-pool {pool}: {_too_small(IPv4Network(pool).prefixlen)}")
         return self
 
     @field_validator("advertise_address")

@@ -9,13 +9,14 @@ import pytest
 from click.testing import CliRunner
 from pydantic import ValidationError
 
+from manager.allocator.networks import NETWORK_PREFIXES
 from swarmpy.cli.main import DEFAULT_HOST
 from swarmpy.cli.up import etcd_settings, parse_labels, up
 from swarmpy.errors import BadRequest, Conflict
 from swarmpy.node.plan import agent_child, etcd_child, manager_child
 from swarmpy.node.preflight import check_address_free, engine_is_absent
 from swarmpy.node.probe import answers, is_there
-from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings, NodeSettings
+from swarmpy.settings import LONGEST_USUAL_NETWORK_PREFIX, AgentSettings, EtcdSettings, ManagerSettings, NodeSettings
 
 NODE = "n" * 25
 
@@ -130,6 +131,12 @@ def test_a_new_cluster_s_address_pools_reach_its_manager() -> None:
     assert (manager.address_pools, manager.subnet_size) == (("10.20.0.0/16",), 20)
 
 
+def test_a_small_pool_is_taken_with_networks_that_fit() -> None:
+    assert node(address_pools=("10.99.0.0/26",), subnet_size=26).subnet_size == 26
+    assert node(address_pools=("10.99.0.0/24",)).subnet_size == 0
+    assert NETWORK_PREFIXES[-1] == LONGEST_USUAL_NETWORK_PREFIX
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -137,6 +144,8 @@ def test_a_new_cluster_s_address_pools_reach_its_manager() -> None:
         ({"address_pools": ("10.20.0.0/16", "10.20.4.0/24")}, "--default-addr-pool 10.20.4.0/24 overlaps 10.20.0.0/16"),
         ({"subnet_size": 30}, "--default-addr-pool-mask-length 30 is not between 8 and 28"),
         ({"address_pools": ("10.20.0.0/16",), "subnet_size": 12}, "no such network fits into"),
+        ({"address_pools": ("10.99.0.0/26",)}, "or give --default-addr-pool-mask-length 26 or more"),
+        ({"address_pools": ("10.99.0.0/29",)}, "10.99.0.0/29: no network fits into it; the smallest is a /28"),
     ],
 )
 def test_pools_that_make_no_sense_are_refused_in_the_words_of_their_option(
