@@ -17,6 +17,7 @@ from manager.api.status import (
 )
 from manager.api.steps import Steps, each
 from manager.api.views.network_usage import NetworkUse, Used, addresses_used, usage_of
+from manager.api.views.nodes import message_of
 from manager.api.views.services import TaskCounts
 from manager.api.views.stacks import stack_of
 from manager.api.views.tasks import status_of
@@ -182,7 +183,7 @@ def _node_line(node: Node, state: State, around: Surroundings) -> NodeLine:
         availability=node.spec.availability.value,
         state=node.state.value,
         since=node.since,
-        message=node.message or "; ".join(node.limits),
+        message=message_of(node),
         addr=node.addr,
         engine_version=node.description.engine.engine_version or "",
         connected=around.is_connected(node.id),

@@ -18,7 +18,7 @@ TASK_COLUMNS = {
 }  # fmt: skip
 NODE_COLUMNS = {
     "ID": "ID", "Hostname": "HOSTNAME", "Status": "STATUS", "Availability": "AVAILABILITY",
-    "ManagerStatus": "MANAGER STATUS", "EngineVersion": "ENGINE VERSION",
+    "ManagerStatus": "MANAGER STATUS", "EngineVersion": "ENGINE VERSION", "Message": "MESSAGE",
 }  # fmt: skip
 KEPT_COLUMNS = {"ID": "ID", "Name": "NAME", "CreatedAt": "CREATED", "UpdatedAt": "UPDATED"}
 NETWORK_COLUMNS = {
@@ -171,6 +171,7 @@ def node_row(node: Object, self_id: str, *, whole: bool = False) -> dict[str, st
         "Availability": node["Spec"]["Availability"].capitalize(),
         "ManagerStatus": role,
         "EngineVersion": (description.get("Engine") or {}).get("EngineVersion", ""),
+        "Message": node["Status"].get("Message") or "",
     }
 
 

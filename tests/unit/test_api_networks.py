@@ -137,3 +137,11 @@ async def test_an_encrypted_network_is_refused_with_the_names_of_the_nodes_that_
 
     assert answer.status == 501
     assert f"the kernels of {NODE_ID} have no WireGuard" in answer.json["message"]
+
+
+async def test_a_node_tells_what_of_networks_does_not_work_there_unless_worse_is_known(api: Api) -> None:
+    lacking = api.state.nodes[NODE_ID].model_copy(update={"limits": ("nft is not installed", "no VXLAN")})
+    await api.keep(lacking)
+    assert (await api.get(f"/nodes/{NODE_ID}")).json["Status"]["Message"] == "nft is not installed; no VXLAN"
+    await api.keep(lacking.model_copy(update={"message": "heartbeat failure"}))
+    assert (await api.get(f"/nodes/{NODE_ID}")).json["Status"]["Message"] == "heartbeat failure"

@@ -124,6 +124,9 @@ def test_a_node_in_a_row() -> None:
         "ID": "n" * 25, "Spec": {"Availability": "drain"}, "Status": {"State": "ready"},
         "Description": {"Hostname": "host", "Engine": {"EngineVersion": "20.10"}}, "ManagerStatus": {"Leader": True},
     }  # fmt: skip
-    assert list(node_row(node, "n" * 25).values()) == ["n" * 12 + " *", "host", "Ready", "Drain", "Leader", "20.10"]
+    shown = list(node_row(node, "n" * 25).values())
+    assert shown == ["n" * 12 + " *", "host", "Ready", "Drain", "Leader", "20.10", ""]
+    lacking = node | {"Status": {"State": "ready", "Message": "nft is not installed: install nftables"}}
+    assert node_row(lacking, "other")["Message"] == "nft is not installed: install nftables"
     worker = node | {"ManagerStatus": None}
     assert node_row(worker, "other")["ManagerStatus"] == ""

@@ -18,9 +18,14 @@ def node_document(node: Node, state: State) -> dict[str, Any]:
         updated_at=node.updated_at,
         spec=node.spec.model_copy(update={"labels": node.spec.labels or {}}),
         description=node.description,
-        status=docker.NodeStatus(state=node.state, message=node.message or None, addr=node.addr or None),
+        status=docker.NodeStatus(state=node.state, message=message_of(node) or None, addr=node.addr or None),
         manager_status=_manager_status(node, state),
     ).to_docker()
+
+
+def message_of(node: Node) -> str:
+    """Why it is not ready; of one that is, what of networks does not work there."""
+    return node.message or "; ".join(node.limits)
 
 
 def _manager_status(node: Node, state: State) -> docker.ManagerStatus | None:
