@@ -133,8 +133,14 @@ def regiven(state: State) -> dict[str, tuple[PortConfig, ...]]:
     owners = Counter(key for one in present for key in _keys(one, had_ports(one)) - lost.get(one.id, frozenset()))
     found: dict[str, tuple[PortConfig, ...]] = {}
     for service in sorted(wanting, key=_age):
-        _release(owners, _keys(service, had_ports(service)) - lost.get(service.id, frozenset()))
-        given = given_ports(wished_ports(service.spec), service.published_ports or (), owners)
+        held = _keys(service, had_ports(service)) - lost.get(service.id, frozenset())
+        _release(owners, held)
+        try:
+            given = given_ports(wished_ports(service.spec), service.published_ports or (), owners)
+        except BadRequest:
+            # No open number is left: it goes on with what it has, until one is free.
+            owners.update(held)
+            continue
         owners.update(_keys(service, given))
         if given != service.published_ports:
             found[service.id] = given

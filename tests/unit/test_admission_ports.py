@@ -236,6 +236,17 @@ def test_a_service_that_went_back_by_itself_does_without_the_port_that_another_h
     assert [given.published_port for given in regiven(state)["web"]] == [9090, 8081, 30000]
 
 
+def test_a_service_that_went_back_when_open_numbers_have_run_out_waits_for_one() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080))
+    create(state, "all", *(port(80, number) for number in range(30000, 32768)))
+    went_back(state, "web", port(80, 8080), port(81))
+    assert regiven(state) == {}
+
+    update(state, "all", *(port(80, number) for number in range(30000, 32768) if number != 30005))
+    assert [one.published_port for one in regiven(state)["web"]] == [8080, 30005]
+
+
 def test_open_numbers_run_out_at_some_point() -> None:
     taken = {("tcp", number) for number in range(30000, 32768)}
     with pytest.raises(BadRequest, match="all tcp ports from 30000 to 32767 are published"):
