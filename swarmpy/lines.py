@@ -2,6 +2,9 @@
 
 
 def in_one_line(text: str, longest: int = 300) -> str:
-    """Its beginning, where it is longer."""
+    """Its beginning and its end, where it is longer: engines tell the reason last."""
     line = " ".join(text.split())
-    return line if len(line) <= longest else f"{line[: longest - 3]}..."
+    if len(line) <= longest:
+        return line
+    beginning = (longest - 5) // 2
+    return f"{line[:beginning]} ... {line[beginning + 5 - longest :]}"

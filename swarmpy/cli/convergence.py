@@ -217,10 +217,11 @@ def _asked(memory: Memory, seen: _Seen) -> Asked:
 
 
 def _with_names(text: str, seen: _Seen) -> str:
-    """The manager names tasks by their ids."""
+    """The manager names tasks by their ids, engines by the names of containers, which end in them."""
     for task in seen.tasks:
         if task["ID"] in text:
-            text = text.replace(task["ID"], name_of(seen.service, task, seen.names))
+            name = name_of(seen.service, task, seen.names)
+            text = text.replace(f"{name}.{task['ID']}", name).replace(task["ID"], name)
     return text
 
 

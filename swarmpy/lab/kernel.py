@@ -15,11 +15,24 @@ from swarmpy.lab.plan import Lab, is_of
 CGROUPS = Path("/sys/fs/cgroup")
 COMMAND_LIMIT = 30.0
 
+# What `ip` says of links and of namespaces that are not there.
+_GONE = ("Cannot find device", "No such file or directory")
+
 
 def run(*commands: Command) -> None:
     """One after the other; the first that fails ends it, with its words."""
     for command in commands:
         told(command)
+
+
+def take_away(*commands: Command) -> None:
+    """One after the other. What has gone meanwhile is no error: links go with their namespaces."""
+    for command in commands:
+        try:
+            told(command)
+        except SwarmpyError as error:
+            if not any(words in str(error) for words in _GONE):
+                raise
 
 
 def told(command: Command) -> str:

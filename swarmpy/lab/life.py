@@ -141,7 +141,7 @@ def down(name: str) -> bool:
         proc.end_all(kernel.namespaces(name), RUN_ROOT / name)
         if lab is not None:
             steps = chain(switch_steps(lab), *(machine_steps(lab, each) for each in machines_of(lab)))
-            kernel.run(*teardown(steps, kernel.have(lab)))
+            kernel.take_away(*teardown(steps, kernel.have(lab)))
         # What no record tells of.
         for left in kernel.namespaces(name):
             kernel.remove_namespace(left)

@@ -58,7 +58,7 @@ def power_off(lab: Lab, machine: Machine) -> None:
     if link(machine.port, lab.switch) in kernel.have(lab):
         kernel.run(unplug(lab, machine))
     proc.end_all([machine.namespace], machine.run)
-    kernel.run(*teardown(machine_steps(lab, machine), kernel.have(lab)))
+    kernel.take_away(*teardown(machine_steps(lab, machine), kernel.have(lab)))
     shutil.rmtree(machine.run, ignore_errors=True)
 
 
