@@ -80,7 +80,7 @@ class Runner:
         return tuple(_report(run) for run in self._runs.values())
 
     def records(self) -> tuple[TaskRecord, ...]:
-        return tuple(record_of(run) for run in self._runs.values())
+        return tuple(record_of(run, self.shares.addresses_of(run.id)) for run in self._runs.values())
 
     def note_trouble(self, trouble: str) -> None:
         """What keeps the engine from working, empty when nothing does."""
@@ -92,6 +92,11 @@ class Runner:
         return network_id in self._networks or any(
             part.network_id == network_id for run in self._runs.values() for part in run.assignment.networks
         )
+
+    @property
+    def knows_something(self) -> bool:
+        """Of what this node is to have, by a manager's word or from before its start."""
+        return self.knows_everything or bool(self.assigned.tasks or self.assigned.networks)
 
     @property
     def is_alone(self) -> bool:
@@ -120,9 +125,14 @@ class Runner:
         await self._performer.remove_network(network_id, name)
 
     def see_addresses(self, containers: Iterable[ListedContainer]) -> None:
-        """Which the engine's containers have is the truth."""
-        for found in containers:
-            self.shares.see(found.task_id, found.addresses)
+        """Which the engine's containers have is the truth; what neither a container nor a run has is free."""
+        there = tuple(containers)
+        for found in there:
+            run = self._runs.get(found.task_id)
+            # One that will not start any more needs none, whatever it was made with.
+            if run is None or run.phase < Phase.DONE or found.life is Life.RUNNING:
+                self.shares.see(found.task_id, found.addresses)
+        self.shares.keep_only(self._runs.keys() | {found.task_id for found in there})
 
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
@@ -217,6 +227,8 @@ class Runner:
         container_id = self._unclaimed.pop(task.id, None)
         run = restored(task, record, container_id) if record else new_run(task, self._clock.now())
         self._runs[task.id] = run
+        if record is not None:
+            self.shares.see(task.id, record.taken)
         self._tell(None, run)
         if run.phase is Phase.DONE:
             return

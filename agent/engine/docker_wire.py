@@ -58,12 +58,14 @@ def engine_info(info: Mapping[str, Any], api_version: str) -> EngineInfo:
 
 def listed(container: Mapping[str, Any]) -> ListedContainer:
     found = _LISTED_HEALTH.search(container.get("Status", ""))
+    life = LIVES.get(container.get("State", ""), Life.EXITED)
+    networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
     return ListedContainer(
         id=container["Id"],
         task_id=container.get("Labels", {}).get(TASK_LABEL, ""),
-        life=LIVES.get(container.get("State", ""), Life.EXITED),
+        life=life,
         health=_HEALTHS[found.group(1)] if found else None,
-        addresses=dict(_addresses((container.get("NetworkSettings") or {}).get("Networks") or {})),
+        addresses=dict(_addresses(networks, may_start=life is Life.CREATED)),
     )
 
 
@@ -72,10 +74,11 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
     health = state.get("Health") or {}
     outputs = [entry.get("Output", "") for entry in health.get("Log") or ()]
     settings = inspected.get("NetworkSettings") or {}
+    life = LIVES.get(state.get("Status", ""), Life.EXITED)
     return ContainerFacts(
         id=inspected["Id"],
         task_id=(config.get("Labels") or {}).get(TASK_LABEL, ""),
-        life=LIVES.get(state.get("Status", ""), Life.EXITED),
+        life=life,
         exit_code=state.get("ExitCode", 0),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error", ""),
@@ -83,16 +86,19 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         health=_HEALTHS.get(health.get("Status", "")),
         health_output=outputs[-1].strip() if outputs else "",
         stop_signal=config.get("StopSignal") or "SIGTERM",
-        addresses=dict(_addresses(settings.get("Networks") or {})),
+        addresses=dict(_addresses(settings.get("Networks") or {}, may_start=life is Life.CREATED)),
         ports=tuple(_ports(settings.get("Ports") or {})),
     )
 
 
-def _addresses(networks: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _addresses(networks: Mapping[str, Mapping[str, Any]], *, may_start: bool) -> Iterator[tuple[str, str]]:
+    """A container that was not started has none yet, but no other can have what it was made with."""
     for name, endpoint in networks.items():
         id = network_id_of(name)
         if id and endpoint.get("IPAddress"):
             yield id, f"{endpoint['IPAddress']}/{endpoint['IPPrefixLen']}"
+        elif id and may_start and (wished := (endpoint.get("IPAMConfig") or {}).get("IPv4Address")):
+            yield id, f"{wished}/32"
 
 
 def _ports(ports: Mapping[str, list[dict[str, str]] | None]) -> Iterator[PortConfig]:

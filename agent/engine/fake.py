@@ -209,7 +209,8 @@ class FakeEngine:
         self._created += 1
         id = f"{self._created:064x}"
         labels: Mapping[str, str] = request.config.get("Labels") or {}
-        facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED)
+        wished = {network_id_of(each.name) or "": f"{each.address}/32" for each in request.networks if each.address}
+        facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED, addresses=wished)
         self._ids_by_name[request.name] = id
         self._make_volumes(request.config)
         self._containers[id] = _Container(facts, request.name, request.config, request.networks, behaviour)
