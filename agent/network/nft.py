@@ -92,8 +92,9 @@ class Nft:
 
 def in_one_sentence(complaint: str, script: str) -> str:
     """The first error of many, with the command that it is about."""
-    if found := _ERROR.search(complaint):
-        line = script.splitlines()[int(found["line"]) - 1]
+    lines = script.splitlines()
+    if (found := _ERROR.search(complaint)) and 0 < int(found["line"]) <= len(lines):
+        line = lines[int(found["line"]) - 1]
         return f"{found['what']} in `{line if len(line) <= _WIDTH else line[:_WIDTH] + '...'}`"
     return " ".join(complaint.split())
 

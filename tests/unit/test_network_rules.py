@@ -301,6 +301,8 @@ def test_an_error_of_nft_becomes_one_sentence() -> None:
     script = "add table ip swarmpy\nadd rule ip swarmpy none accept\n"
     complaint = "/dev/stdin:2:21-24: Error: No such file or directory\nadd rule ip swarmpy none accept\n     ^^^^\n"
     assert in_one_sentence(complaint, script) == "No such file or directory in `add rule ip swarmpy none accept`"
+    # Of a command that had no script.
+    assert in_one_sentence(complaint, "") == " ".join(complaint.split())
     assert in_one_sentence("netlink: Error:\n not permitted", "") == "netlink: Error: not permitted"
 
 
