@@ -72,6 +72,13 @@ class LocalTask:
     nameservers: tuple[str, ...] = ()
     pid: int = 0
 
+    def places_among(self, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[IPv4Address, LocalNetwork]]:
+        """Its addresses, each with the network whose node subnet has it."""
+        for network_id, address in self.addresses.items():
+            network = networks.get(network_id)
+            if network is not None and address in network.subnet:
+                yield address, network
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

@@ -17,7 +17,7 @@ from support.tunnels import TunnelNode, tapped, why_not
 from agent.network.links import plan
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
-from agent.network.picture import VXLAN_PORT, LocalNetwork, bridge_mac, overhead_of, vtep_mac
+from agent.network.picture import VXLAN_PORT, LocalNetwork, LocalTask, bridge_mac, overhead_of, vtep_mac
 from agent.network.rules import rules_of
 from agent.network.table import render
 from agent.network.tunnel_keeper import TunnelKeeper
@@ -69,7 +69,9 @@ class Site:
         """One round, as the keeper makes it; the answer is what was refused."""
         await self.tunnel.differences()
         refused = [await self.tunnel.bring_about(self.picture)]
-        found = await self.kernel.ports_of([each.pid for each in self.containers.values()], self.picture.networks)
+        held = ((id, self.networks[id].subnet[10], made.pid) for id, made in self.containers.items())
+        tasks = [LocalTask(id, "", {id: address}, pid=pid) for id, address, pid in held]
+        found = await self.kernel.ports_of(tasks, self.picture.networks)
         ports = frozenset(port for ports in found.values() for port in ports)
         for operation in plan(wanted(self.picture, ports), await self.kernel.read(self.picture, ports)):
             try:

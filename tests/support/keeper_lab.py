@@ -26,9 +26,10 @@ from support.rules_lab import (
 
 from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure
-from agent.network.keeper import NetworkKeeper, Parts
+from agent.network.keeper import NetworkKeeper
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
+from agent.network.parts import Parts
 from agent.network.picture import Picture, Underlay
 from swarmpy.clock import SystemClock
 
