@@ -40,7 +40,7 @@ class Runner:
     """`on_report` hears each change of what is reported, `on_change` each of what a restart of the agent must know.
 
     `look_again` is set when a listing of the engine is wanted now. `trouble` says what keeps the engine from working.
-    `node_changed` is set when that is different, or the node has a new volume that tasks must be with.
+    `node_changed` is set when that is different, or the node has a new volume that tasks must be with, or other limits.
     `kept_volumes` are those, by name, for all that tasks have said.
     """
 
@@ -60,6 +60,7 @@ class Runner:
         self.look_again = asyncio.Event()
         self.trouble = ""
         self.node_changed = asyncio.Event()
+        self._performer.on_limits = self.node_changed.set
         self.kept_volumes: set[str] = set()
         self.assigned: AssignedSet = NOTHING_YET
         self.knows_everything = False
@@ -112,6 +113,11 @@ class Runner:
     def networks_on_engine(self) -> frozenset[str]:
         """As far as is known."""
         return frozenset(self._performer.networks_on_engine)
+
+    @property
+    def network_limits(self) -> tuple[str, ...]:
+        """What networks of this node lack, in sentences."""
+        return tuple(filter(None, self._performer.network_limits.values()))
 
     def serve_networks_with(self, service: NetworkService) -> None:
         """It is waited for once a network is on the engine, before tasks join it."""

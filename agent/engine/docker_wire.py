@@ -30,6 +30,8 @@ _HEALTHS = {health.value: health for health in Health}
 _LISTED_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 # Engines cut the lines of their own logs here too.
 LONGEST_LINE = 16 * 1024
+_TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+_MODE, _UNPROTECTED = "com.docker.network.bridge.gateway_mode_ipv4", "nat-unprotected"
 _PLUGIN_TYPES = ("Volume", "Network", "Log")
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -156,10 +158,26 @@ def bridge_options(network_id: str, version: str) -> dict[str, str]:
         "com.docker.network.bridge.enable_ip_masquerade": "false",
     }
     if version_of(version) >= (28, 2):
-        options["com.docker.network.bridge.trusted_host_interfaces"] = vtep_of(network_id)
+        options[_TRUSTED] = vtep_of(network_id)
     elif version_of(version) >= (27, 1):
-        options["com.docker.network.bridge.gateway_mode_ipv4"] = "nat-unprotected"
+        options[_MODE] = _UNPROTECTED
     return options
+
+
+def limit_of(existing: EngineNetwork, network: NetworkAssignment, version: str) -> str:
+    """What a network that an older engine made lacks under this one, in a sentence; empty when nothing. The engine
+    changes no network in place."""
+    wanted = bridge_options(network.id, version)
+    if existing.options.get(_MODE) == _UNPROTECTED:
+        # It serves where the other is asked for, too.
+        wanted.pop(_TRUSTED, None)
+    lacking = sorted(key for key, value in wanted.items() if existing.options.get(key) != value)
+    if not lacking:
+        return ""
+    return (
+        f"network {network.name} was made by another version of the engine, and its packets may be dropped: it lacks "
+        f"{', '.join(lacking)}, and is made anew when a task joins it while none of its containers runs on this node"
+    )
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -171,7 +189,7 @@ def version_of(text: str) -> tuple[int, ...]:
 def engine_network(listed: Mapping[str, Any]) -> EngineNetwork:
     configs = (listed.get("IPAM") or {}).get("Config") or []
     subnets = frozenset(_subnets(config.get("Subnet") or "" for config in configs))
-    return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")))
+    return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")), listed.get("Options") or {})
 
 
 def _subnets(texts: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:

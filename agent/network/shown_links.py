@@ -91,8 +91,13 @@ class ShownLinks:
 
     def _hear_of_trouble_inside(self, refused: Set[tuple[Thing, str]]) -> None:
         """Containers have ended meanwhile, or whoever is inside is in the way: they are tried again."""
-        if refused:
-            self._ports = {}
+        things = {thing for thing, _ in refused}
+        pids = {thing.pid for thing in things if isinstance(thing, ContainerRoutes)}
+        self._ports = {
+            container: ports
+            for container, ports in self._ports.items()
+            if container[0] not in pids and things.isdisjoint(ports)
+        }
         told, self._told = self._told, {reason for thing, reason in refused if isinstance(thing, ContainerRoutes)}
         for reason in sorted(self._told - told):
             log.warning("network.container_not_set_up", reason=reason)

@@ -166,3 +166,28 @@ async def test_addresses_of_strays_are_free_again_once_they_have_gone(
     runner.see_addresses([])
 
     assert runner.shares.addresses_of("gone") == {}
+
+
+async def test_a_network_of_another_version_is_made_anew_when_nobody_sits_in_it_and_is_told_when_somebody_does(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    engine.may_go.set()
+    first, second, third = (an_assignment(number, networks=(NETWORK.id,)) for number in (1, 2, 3))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(first, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+    engine.outdate_networks("network front lacks an option")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 2)
+        manager.assign(second)
+        await manager.wait_until_states("running", "running")
+        await wait_until(lambda: manager.descriptions)
+        assert manager.descriptions[-1].limits == ("network front lacks an option",)
+        manager.assign(*(desired(task, TaskState.SHUTDOWN) for task in (first, second)))
+        await manager.wait_until_states("shutdown", "shutdown")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 3)
+        manager.assign(third)
+        await manager.wait_until_states("shutdown", "shutdown", "running")
+        assert await engine.ensure_network(NETWORK, settings.node_id) == ""
