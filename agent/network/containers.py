@@ -4,6 +4,7 @@ A thread that enters another namespace does not come back: one is made for each 
 """
 
 import errno
+import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from agent.network.links import (
     Way,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists, enter, unless
+from agent.network.lists import SETTINGS, Lists, enter, hear_the_kernel_alone, unless
 from agent.network.picture import LocalNetwork, LocalTask
 from swarmpy.errors import NotFound
 
@@ -33,6 +34,8 @@ T = TypeVar("T")
 # Tells our routes from those of the engine and of who is inside.
 _OURS = 197
 _LOOK_UP = 1
+# Seconds: who is inside may have filled the kernel's lists with anything.
+_ERRAND = 5.0
 # Values of rp_filter; where both are set, the kernel takes the greater.
 _STRICT, _LOOSE = "1", "2"
 
@@ -75,7 +78,7 @@ def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[t
                 raise
             # It has ended.
             continue
-        with closing(Lists()) as there:
+        with closing(Lists(within=_ERRAND)) as there:
             yield pid, work(pid, there)
 
 
@@ -137,6 +140,8 @@ def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
         if _is_strict(index):
             _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)
     with closing(IPRoute()) as changes:
+        with socket.socket(fileno=os.dup(changes.fileno())) as same:
+            hear_the_kernel_alone(same)
         _put_ways(changes, wanted, had, devices)
         for ports in sorted(had.answering - wanted.answering):
             for rule in _rules(ports):

@@ -102,9 +102,12 @@ class RuleFacts:
 
 
 def split(data: bytes) -> Iterator[Message]:
+    """What has no length ends it, and the half of one too."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
         yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 
@@ -250,7 +253,8 @@ def _datagram_ports(attributes: Attributes) -> tuple[int, int] | None:
 
 
 def text_of(value: bytes) -> str:
-    return value.rstrip(b"\0").decode()
+    """Who is inside a container may name devices with any bytes."""
+    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def number_of(value: bytes | None, otherwise: int = 0) -> int:
