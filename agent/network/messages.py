@@ -17,6 +17,8 @@ NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 DEL_RULE, GET_RULE = 33, 34
 ERROR, DONE = 2, 3
 REQUEST, DUMP, INTERRUPTED = 0x1, 0x300, 0x10
+# linux/netfilter/nfnetlink.h, nf_tables.h
+_NEW_GENERATION, _GET_GENERATION = 10 << 8 | 15, 10 << 8 | 16
 # Sets of notifications: links, neighbours, addresses, routes, rules.
 GROUPS = 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7
 
@@ -149,6 +151,11 @@ def ask_rules(sequence: int) -> bytes:
     return _question(GET_RULE, sequence, _ROUTE.pack(_INET, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
+def ask_generation(sequence: int) -> bytes:
+    """Of the packet rules; to be sent by NETLINK_NETFILTER."""
+    return _HEADER.pack(_HEADER.size + 4, _GET_GENERATION, REQUEST, sequence, 0) + bytes(4)
+
+
 def _question(kind: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, REQUEST | DUMP, sequence, 0) + body
 
@@ -226,6 +233,12 @@ def route_of(body: bytes) -> RouteFacts | None:
         IPv4Address(source) if source else None,
         protocol,
     )
+
+
+def generation_of(message: Message) -> int | None:
+    """Which grows by one with each transaction on packet rules, whoever makes it."""
+    told = _attributes(message.body, 4).get(1, b"") if message.kind == _NEW_GENERATION else b""
+    return int.from_bytes(told) if len(told) == 4 else None
 
 
 def rule_of(body: bytes) -> RuleFacts:

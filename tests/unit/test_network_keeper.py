@@ -170,7 +170,7 @@ class _Slow(MemoryRules):
         self.listed = asyncio.Event()
         self.asked = 0
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         self.asked += 1
         await self.listed.wait()
         return await super().fingerprint()
@@ -356,6 +356,28 @@ async def test_where_packet_rules_cannot_be_set_no_network_can_be_encrypted(tmp_
     async with running(rules, TunnelKeeper(MemoryTunnels(), tmp_path / "wireguard.key")) as stage:
         await stage.becomes(EMPTY)
         assert await stage.keeper.wireguard_key() == ""
+
+
+async def test_loopback_addresses_are_routed_only_once_rules_keep_containers_from_them() -> None:
+    kept: list[bool] = []
+
+    class Watched(MemoryRules):
+        async def apply(self, script: str) -> None:
+            kept.append(any("route_localnet" in str(one.thing) for one in stage.kernel.performed))
+            await super().apply(script)
+
+    async with running(Watched()) as stage:
+        await stage.becomes(ONE)
+        assert kept == [False]
+        assert _loopback_values(stage) == {"1"}
+    async with running(MemoryRules(Features(rules=False))) as stage:
+        await stage.becomes(ONE)
+        assert _loopback_values(stage) == {"0"}
+
+
+def _loopback_values(stage: Stage) -> set[str]:
+    there = stage.kernel.kernel.look(stage.now).sysctls
+    return {setting.value for setting in there if setting.path.endswith("route_localnet")}
 
 
 async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:
