@@ -213,8 +213,9 @@ class NetworkKeeper:
         is_suspicious, self._is_suspicious = self._is_suspicious, False
         mended = await self._mended_by_hand(picture) if is_suspicious else ()
         sealing = await self._tunnel.bring_about(picture)
-        trouble = await self._bring_links_about(picture)
+        # Rules first: links open what they close.
         mended += await self._bring_rules_about(picture)
+        trouble = await self._bring_links_about(picture)
         await self._parts.names.show(picture)
         self._departures.extend(departed(self._shown.picture, picture))
         self._departed.set()
@@ -263,7 +264,7 @@ class NetworkKeeper:
         if shown.links is None:
             shown.links = await kernel.read(picture, ports)
             await self._parts.engine_rules.mend()
-        want = wanted(picture, ports)
+        want = wanted(picture, ports, has_rules=self._rules.are_in_force)
         have, shown.links = shown.links, None
         obstacles: list[SwarmpyError] = []
         for operation in (*plan(want, have), *leftovers(want, have, self._node.bridges())):
