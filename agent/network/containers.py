@@ -4,6 +4,7 @@ A thread that enters another namespace does not come back: one is made for each 
 """
 
 import errno
+import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +27,7 @@ from agent.network.links import (
     Way,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists, enter, unless
+from agent.network.lists import SETTINGS, Lists, enter, hear_the_kernel_alone, unless
 from agent.network.picture import LocalNetwork, LocalTask
 from swarmpy.errors import NotFound, SwarmpyError
 from swarmpy.logs import logger
@@ -40,6 +41,8 @@ _OURS = 197
 _LOOK_UP = 1
 # What a removal may find: others were faster.
 _GONE = {errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
+# Seconds: who is inside may have filled the kernel's lists with anything.
+_ERRAND = 5.0
 # Values of rp_filter; where both are set, the kernel takes the greater.
 _STRICT, _LOOSE = "1", "2"
 
@@ -99,7 +102,7 @@ def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[t
                 raise
             # It has ended.
             continue
-        with closing(Lists()) as there:
+        with closing(Lists(within=_ERRAND)) as there:
             yield pid, work(pid, there)
 
 
@@ -162,6 +165,8 @@ def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
         if _is_strict(index):
             _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)
     with closing(IPRoute()) as changes:
+        with socket.socket(fileno=os.dup(changes.fileno())) as same:
+            hear_the_kernel_alone(same)
         _put_ways(changes, wanted, had, devices)
         for ports in sorted(had.answering - wanted.answering):
             for rule in _rules(ports):

@@ -221,8 +221,9 @@ class NetworkKeeper:
             await done.attempt(self._look_at_links(done))
             done.mended.extend(await self._tunnel.differences())
         done.note(await self._tunnel.bring_about(picture))
-        has_links = await done.attempt(self._bring_links_about(picture, done))
+        # Rules first: links open what they close.
         has_rules = await done.attempt(self._bring_rules_about(picture, done))
+        has_links = await done.attempt(self._bring_links_about(picture, done))
         if has_rules:
             self._departures.extend(departed(self._departed_from, picture))
             self._departed.set()
@@ -233,7 +234,7 @@ class NetworkKeeper:
         done.mended.extend(await self._links.differences())
 
     async def _bring_links_about(self, picture: Picture, done: _Pass) -> None:
-        done.note(await self._links.bring_about(picture))
+        done.note(await self._links.bring_about(picture, has_rules=self._rules.are_in_force))
 
     async def _bring_rules_about(self, picture: Picture, done: _Pass) -> None:
         macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}

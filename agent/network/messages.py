@@ -17,6 +17,8 @@ NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 DEL_RULE, GET_RULE = 33, 34
 ERROR, DONE = 2, 3
 REQUEST, DUMP, INTERRUPTED = 0x1, 0x300, 0x10
+# linux/netfilter/nfnetlink.h, nf_tables.h
+_NEW_GENERATION, _GET_GENERATION = 10 << 8 | 15, 10 << 8 | 16
 # Sets of notifications: links, neighbours, addresses, routes, rules.
 GROUPS = 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7
 
@@ -102,9 +104,12 @@ class RuleFacts:
 
 
 def split(data: bytes) -> Iterator[Message]:
+    """What has no length ends it, and the half of one too."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
         yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 
@@ -144,6 +149,11 @@ def ask_routes(sequence: int, index: int) -> bytes:
 
 def ask_rules(sequence: int) -> bytes:
     return _question(GET_RULE, sequence, _ROUTE.pack(_INET, 0, 0, 0, 0, 0, 0, 0, 0))
+
+
+def ask_generation(sequence: int) -> bytes:
+    """Of the packet rules; to be sent by NETLINK_NETFILTER."""
+    return _HEADER.pack(_HEADER.size + 4, _GET_GENERATION, REQUEST, sequence, 0) + bytes(4)
 
 
 def _question(kind: int, sequence: int, body: bytes) -> bytes:
@@ -225,6 +235,12 @@ def route_of(body: bytes) -> RouteFacts | None:
     )
 
 
+def generation_of(message: Message) -> int | None:
+    """Which grows by one with each transaction on packet rules, whoever makes it."""
+    told = _attributes(message.body, 4).get(1, b"") if message.kind == _NEW_GENERATION else b""
+    return int.from_bytes(told) if len(told) == 4 else None
+
+
 def rule_of(body: bytes) -> RuleFacts:
     _, to_prefix, from_prefix, tos, table, _, _, action, _ = _ROUTE.unpack_from(body)
     attributes = _attributes(body, _ROUTE.size)
@@ -250,7 +266,8 @@ def _datagram_ports(attributes: Attributes) -> tuple[int, int] | None:
 
 
 def text_of(value: bytes) -> str:
-    return value.rstrip(b"\0").decode()
+    """Who is inside a container may name devices with any bytes."""
+    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def number_of(value: bytes | None, otherwise: int = 0) -> int:

@@ -32,7 +32,7 @@ from agent.network.links import (
     is_ours,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists, unless
+from agent.network.lists import KERNEL, SETTINGS, Lists, unless
 from agent.network.messages import Message
 from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
 from swarmpy.errors import BrokenInvariant, Conflict, Forbidden, NotFound, SwarmpyError, Unavailable
@@ -79,11 +79,11 @@ class Kernel:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                told = await loop.sock_recv(notices, _NOTICE_BUFFER)
+                told, (sender, _) = await loop.sock_recvfrom(notices, _NOTICE_BUFFER)
             except OSError:
                 # More was told than the socket holds.
                 return
-            if any(_concerns(message, self._devices) for message in messages.split(told)):
+            if sender == KERNEL and any(_concerns(message, self._devices) for message in messages.split(told)):
                 return
 
     async def close(self) -> None:

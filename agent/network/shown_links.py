@@ -52,14 +52,15 @@ class ShownLinks:
         self._ports = {}
         return tuple(map(describe, plan(had, is_there)))
 
-    async def bring_about(self, picture: Picture) -> str:
-        """What of it the kernel refused, if anything; the rest is there."""
+    async def bring_about(self, picture: Picture, *, has_rules: bool) -> str:
+        """What of it the kernel refused, if anything; the rest is there. `has_rules`: the packet rules of this picture
+        are in force."""
         if self._links is None:
             self._ports = {}
         ports = await self._ports_of(picture)
         have = self._links if self._links is not None else await self._kernel.read(picture, ports)
         self._links, self._picture = None, picture
-        want = wanted(picture, ports)
+        want = wanted(picture, ports, has_rules=has_rules)
         troubles: list[str] = []
         inside: set[tuple[Thing, str]] = set()
         for operation in (*plan(want, have), *leftovers(want, have, self._bridges())):

@@ -50,7 +50,7 @@ class Seat:
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.node.enter)
-        nft = Nft(("nsenter", f"--net=/proc/{self.node.pid}/ns/net", "nft"))
+        nft = Nft(("nsenter", f"--net=/proc/{self.node.pid}/ns/net", "nft"), self.node.enter)
         parts = Parts(self.kernel, nft, self, self, self)
         self.keeper = NetworkKeeper(SystemClock(), self, parts, str(self.node.address))
         self.keeper.on_repair = self.repaired.extend

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.assignments import a_network as an_assigned_network
-from support.keeper_stage import EMPTY, ONE, PEER, TWO, running, with_a_container
+from support.keeper_stage import EMPTY, ONE, PEER, TWO, Stage, running, with_a_container
 from support.pictures import a_network, a_peer, a_picture
 
 from agent.network.departures import Departure
@@ -87,7 +87,7 @@ class _Slow(MemoryRules):
         self.listed = asyncio.Event()
         self.asked = 0
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         self.asked += 1
         await self.listed.wait()
         return await super().fingerprint()
@@ -262,6 +262,30 @@ async def test_where_packet_rules_cannot_be_set_no_network_can_be_encrypted(tmp_
         stage.keeper.wake()
         await stage.settled(lambda: bool(stage.names))
         assert await stage.keeper.wireguard_key() == ""
+
+
+async def test_loopback_addresses_are_routed_only_once_rules_keep_containers_from_them() -> None:
+    kept: list[bool] = []
+
+    class Watched(MemoryRules):
+        async def apply(self, script: str) -> None:
+            kept.append(any("route_localnet" in str(one.thing) for one in stage.kernel.performed))
+            await super().apply(script)
+
+    async with running(Watched()) as stage:
+        await stage.becomes(ONE)
+        assert kept == [False]
+        assert _loopback_values(stage) == {"1"}
+    async with running(MemoryRules(Features(rules=False))) as stage:
+        stage.now = ONE
+        stage.keeper.wake()
+        await stage.settled(lambda: bool(stage.names))
+        assert _loopback_values(stage) == {"0"}
+
+
+def _loopback_values(stage: Stage) -> set[str]:
+    there = stage.kernel.kernel.look(stage.now).sysctls
+    return {setting.value for setting in there if setting.path.endswith("route_localnet")}
 
 
 async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:
