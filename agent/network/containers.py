@@ -110,8 +110,9 @@ def _plugs(
     lists: Lists, task: LocalTask, networks: Mapping[str, LocalNetwork]
 ) -> Iterator[tuple[tuple[int, int], str]]:
     """Indexes of the node's end and of the container's, and the bridge where they belong. The number of a process that
-    has ended may be another's by now: addresses tell."""
-    peers, devices = {link.index: link.peer for link in lists.links("veth")}, _devices(lists)
+    has ended may be another's by now: addresses tell. A pair whose both ends are inside was made there."""
+    peers = {link.index: link.peer for link in lists.links("veth") if link.leads_elsewhere}
+    devices = _devices(lists)
     for address, network in task.places_among(networks):
         if (index := devices.get(address)) in peers:
             yield (peers[index], index), network.bridge

@@ -52,7 +52,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
-    """`peer` is the index of a veth's other end, in that one's namespace; `detail` what the kind of device adds."""
+    """`peer` is the index of a veth's other end, in that one's namespace; `leads_elsewhere`: that is another one.
+    `detail` is what the kind of device adds."""
 
     index: int
     name: str
@@ -64,6 +65,7 @@ class LinkFacts:
     peer: int
     detail: Attributes
     hairpin: bool = False
+    leads_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +190,8 @@ def link_of(body: bytes) -> LinkFacts:
         detail=_attributes(info.get(2, b""), 0),
         # What the bridge says of its port (IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE).
         hairpin=bool(number_of(_attributes(info.get(5, b""), 0).get(4))),
+        # IFLA_LINK_NETNSID.
+        leads_elsewhere=37 in attributes,
     )
 
 
