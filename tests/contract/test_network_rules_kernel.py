@@ -431,23 +431,6 @@ async def test_what_is_changed_by_hand_is_noticed_and_what_is_only_used_is_not(l
     assert await nft.fingerprint() == before
 
 
-async def test_each_script_is_one_generation_and_listing_is_none(lab: RulesLab) -> None:
-    node, nft = lab.nodes["n1"], nft_of(lab.nodes["n1"])
-    before = await nft.generation()
-    assert before is not None
-    await nft.apply("add table ip another\nadd table bridge another\n")
-    assert await nft.generation() == before + 1
-    await nft.fingerprint()
-    await nft.probe()
-    assert await nft.generation() == before + 1
-    node.nft("delete table ip another\ndelete table bridge another\n")
-    assert await nft.generation() == before + 2
-
-
-async def test_rules_that_cannot_be_listed_are_not_taken_for_none(lab: RulesLab) -> None:
-    assert await Nft(("no-such-nft",)).fingerprint() is None
-
-
 async def test_a_probe_leaves_nothing_behind(lab: RulesLab) -> None:
     node = lab.nodes["n1"]
     assert await nft_of(node).probe() == Features()
