@@ -41,7 +41,8 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset(), *, has_rules:
     """`ports` are the places of the running containers' veths. `has_rules`: the packet rules of this picture are in
     force; without them, loopback addresses are not routed on any device."""
     networks = [network for _, network in sorted(picture.networks.items())]
-    peers = [(network, peer) for network in networks for peer in _peers(picture, network)]
+    told = _peers_by_network(picture)
+    peers = [(network, peer) for network in networks for peer in _reached(network, told.get(network.id, ()))]
     routes = [_route(network, peer) for network, peer in peers]
     marked = [(network, peer) for network, peer in peers if network.is_ingress]
     bridges = {network.bridge for network in networks if network.on_engine}
@@ -69,12 +70,21 @@ def wanted_sysctls(picture: Picture, *, has_rules: bool = True) -> Set[Sysctl]:
     return frozenset(_sysctls(picture.networks.values(), has_rules))
 
 
-def _peers(picture: Picture, network: LocalNetwork) -> Iterator[Peer]:
+def _peers_by_network(picture: Picture) -> dict[str, list[Peer]]:
+    """The other nodes, in a fixed order."""
+    found: dict[str, list[Peer]] = {}
+    for _, peer in sorted(picture.map.peers.items()):
+        if peer.node_id != picture.node_id:
+            found.setdefault(peer.network_id, []).append(peer)
+    return found
+
+
+def _reached(network: LocalNetwork, peers: Iterable[Peer]) -> Iterator[Peer]:
     """Not one that is still said to have what is this node's now: packets for our own containers would leave. Nor one
     that an encrypted network does not reach: without a route there is no way in the clear."""
     return (
         peer
-        for peer in picture.peers_of(network.id)
+        for peer in peers
         if not IPv4Network(peer.subnet).overlaps(network.subnet) and (peer.wireguard_key or not network.encrypted)
     )
 

@@ -207,13 +207,20 @@ async def test_a_peer_without_a_key_is_not_reached_in_the_clear_either(land: Lan
 
 
 async def test_nobody_slips_a_packet_into_an_encrypted_network(land: Land) -> None:
+    """A peer's own word is taken for networks in the clear alone, and a stranger's for none."""
     seen = {}
     for id in (SECRET, PLAIN):
-        with tapped(land.here.containers[id], "eth0") as tap, _sender(land.stranger) as sending:
-            sending.sendto(_forged(land.here.networks[id], id), (str(land.here.node.address), VXLAN_PORT))
-        seen[id] = tap.saw(PATTERN)
+        for who, machine in (("stranger", land.stranger), ("peer", land.there.node)):
+            wire, target = _forged(land.here.networks[id], id), (str(land.here.node.address), VXLAN_PORT)
+            with (
+                tapped(land.here.containers[id], "eth0") as tap,
+                _sender(machine) as sending,
+                suppress(PermissionError),
+            ):
+                sending.sendto(wire, target)
+            seen[id, who] = tap.saw(PATTERN)
 
-    assert seen == {SECRET: False, PLAIN: True}
+    assert [each for each, was_seen in seen.items() if was_seen] == [(PLAIN, "peer")]
 
 
 async def test_a_peer_that_is_lost_by_hand_comes_back(land: Land) -> None:

@@ -12,6 +12,7 @@ from support.netlab import Namespace, why_not
 
 from agent.network import messages
 from agent.network.lists import Lists, hear_the_kernel_alone
+from agent.network.nft import Nft
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
@@ -55,3 +56,20 @@ def test_nobody_but_the_kernel_is_heard_while_routes_are_put(machine: Namespace)
 def test_an_errand_ends_in_time_whatever_is_inside(machine: Namespace) -> None:
     with closing(machine.call(lambda: Lists(within=0))) as lists, pytest.raises(TimeoutError, match="too long"):
         lists.links()
+
+
+async def test_each_script_is_one_generation_and_listing_is_none(machine: Namespace) -> None:
+    nft = Nft(("nsenter", f"--net=/proc/{machine.pid}/ns/net", "nft"), machine.enter)
+    before = await nft.generation()
+    assert before is not None
+    await nft.apply("add table ip another\nadd table bridge another\n")
+    assert await nft.generation() == before + 1
+    await nft.fingerprint()
+    await nft.probe()
+    assert await nft.generation() == before + 1
+    machine.nft("delete table ip another\ndelete table bridge another\n")
+    assert await nft.generation() == before + 2
+
+
+async def test_rules_that_cannot_be_listed_are_not_taken_for_none() -> None:
+    assert await Nft(("no-such-nft",)).fingerprint() is None

@@ -288,6 +288,19 @@ def test_datagrams_that_came_before_the_port_was_published_do_not_keep_it_closed
         assert sending.recv(1024).split()[0] == b"web1"
 
 
+def test_datagrams_to_another_machine_are_not_those_of_the_port_that_is_published_here(lab: RulesLab) -> None:
+    node = lab.nodes["n1"]
+    lab.provide()
+    before = lab.pictures["n1"]
+    app, elsewhere = lab.containers["app1"], str(lab.client.address)
+    with app.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sending:
+        sending.sendto(b"?", (elsewhere, ONE.published))
+        lab.provide(ONE)
+        departures = departed(before, lab.pictures["n1"])
+        assert [one.backend for one in departures] == [""]
+        assert node.call(partial(forget, departures)).count == 0
+
+
 # Isolation
 
 
@@ -416,23 +429,6 @@ async def test_what_is_changed_by_hand_is_noticed_and_what_is_only_used_is_not(l
     assert await nft.fingerprint() != before
     lab.provide(*ALL, whole=True)
     assert await nft.fingerprint() == before
-
-
-async def test_each_script_is_one_generation_and_listing_is_none(lab: RulesLab) -> None:
-    node, nft = lab.nodes["n1"], nft_of(lab.nodes["n1"])
-    before = await nft.generation()
-    assert before is not None
-    await nft.apply("add table ip another\nadd table bridge another\n")
-    assert await nft.generation() == before + 1
-    await nft.fingerprint()
-    await nft.probe()
-    assert await nft.generation() == before + 1
-    node.nft("delete table ip another\ndelete table bridge another\n")
-    assert await nft.generation() == before + 2
-
-
-async def test_rules_that_cannot_be_listed_are_not_taken_for_none(lab: RulesLab) -> None:
-    assert await Nft(("no-such-nft",)).fingerprint() is None
 
 
 async def test_a_probe_leaves_nothing_behind(lab: RulesLab) -> None:
