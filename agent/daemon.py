@@ -1,6 +1,7 @@
 """Composition root of the agent: builds its parts, and runs them until the first of them fails."""
 
 import math
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
 from agent.files import Files
 from agent.network.keeper import NetworkKeeper
-from agent.network.machine import Network, NetworkFacts, of_this_machine
+from agent.network.machine import Network, NetworkFacts, notes_of, of_this_machine
 from agent.place import Place
 from agent.runner import Runner
 from agent.session import Portrait, Session
@@ -79,7 +80,8 @@ async def _serve(
         runner.describe_node(_node_facts(settings, info))
         volumes = await kept_volumes(engine, runner.kept_volumes)
         facts = await networks.facts() if networks else NetworkFacts()
-        return portrayed(described(settings, info), volumes, facts)
+        limits = notes_of((*facts.limits, *runner.network_limits))
+        return portrayed(described(settings, info), volumes, replace(facts, limits=limits))
 
     memory = cache.load()
     runner.kept_volumes.update(memory.volumes)

@@ -83,7 +83,8 @@ LONGEST_BETWEEN_LOOKS = timedelta(seconds=10)
 class Performer:
     """`networks` are those provided on this node now, `shares` their addresses; the runner changes them, the performer
     reads them, and takes. `networks_on_engine` are those that the engine had when last asked. `network_service`
-    is waited for once a network is on the engine, before tasks join it."""
+    is waited for once a network is on the engine, before tasks join it. `network_limits` are what networks lack that
+    another version of the engine made, by id; `on_limits` hears that they are others."""
 
     def __init__(
         self,
@@ -107,6 +108,8 @@ class Performer:
         self.networks_on_engine: set[str] = set()
         self.node = NodeFacts(hostname="", os="linux", architecture="")
         self.network_service: NetworkService = NobodyServes()
+        self.network_limits: dict[str, str] = {}
+        self.on_limits: Callable[[], None] = lambda: None
 
     async def perform(self, run: TaskRun, instruction: Instruction, tell: Tell) -> Event | None:
         """The outcome; `tell` is for what happens on the way."""
@@ -156,6 +159,7 @@ class Performer:
     async def _remove_network(self, network_id: str, name: str) -> None:
         await self._engine.remove_network(name)
         self.networks_on_engine.discard(network_id)
+        self._note_limit(network_id, "")
 
     async def close(self) -> None:
         await self._flights.close()
@@ -201,21 +205,35 @@ class Performer:
             raise BadRequest(f"network {network_id} is not provided on this node")
         network = await self.network_service.complete(network)
         await self._removals.wait_until_over()
-        try:
-            await self._engine.ensure_network(network, self._node_id)
-        except Conflict:
-            # A network that has left this node holds its range until it is taken away; and one that left and came back
-            # while the agent was not there has another range now.
-            await self._remove_departed(network_id)
-            await self._ensure_after_its_former_stay(network)
+        limit = await self._ensure(network)
+        if limit:
+            # Made anew if nobody sits in it; else what is there serves as far as it does.
+            with suppress(Conflict):
+                await self.remove_network(network_id, network_name(network))
+                limit = await self._engine.ensure_network(network, self._node_id)
+        self._note_limit(network_id, limit)
         self.networks_on_engine.add(network_id)
         # A container that starts before its network is set up would find neither names nor others.
         await self.network_service.provide(network_id)
         self._there.add(network_id)
 
-    async def _ensure_after_its_former_stay(self, network: NetworkAssignment) -> None:
+    def _note_limit(self, network_id: str, limit: str) -> None:
+        if limit != self.network_limits.get(network_id, ""):
+            self.network_limits = {**self.network_limits, network_id: limit}
+            self.on_limits()
+
+    async def _ensure(self, network: NetworkAssignment) -> str:
         try:
-            await self._engine.ensure_network(network, self._node_id)
+            return await self._engine.ensure_network(network, self._node_id)
+        except Conflict:
+            # A network that has left this node holds its range until it is taken away; and one that left and came back
+            # while the agent was not there has another range now.
+            await self._remove_departed(network.id)
+            return await self._ensure_after_its_former_stay(network)
+
+    async def _ensure_after_its_former_stay(self, network: NetworkAssignment) -> str:
+        try:
+            return await self._engine.ensure_network(network, self._node_id)
         except Conflict as cause:
             if network_name(network) in await self._engine.networks(self._node_id):
                 # Containers of tasks that were given up meanwhile still sit in it: they are being stopped.

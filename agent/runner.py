@@ -40,7 +40,7 @@ class Runner:
     """`on_report` hears each change of what is reported, `on_change` each of what a restart of the agent must know.
 
     `look_again` is set when a listing of the engine is wanted now. `trouble` says what keeps the engine from working.
-    `node_changed` is set when that is different, or the node has a new volume that tasks must be with.
+    `node_changed` is set when that is different, or the node has a new volume that tasks must be with, or other limits.
     `kept_volumes` are those, by name, for all that tasks have said.
     """
 
@@ -60,6 +60,7 @@ class Runner:
         self.look_again = asyncio.Event()
         self.trouble = ""
         self.node_changed = asyncio.Event()
+        self._performer.on_limits = self.node_changed.set
         self.kept_volumes: set[str] = set()
         self.assigned: AssignedSet = NOTHING_YET
         self.knows_everything = False
@@ -80,7 +81,7 @@ class Runner:
         return tuple(_report(run) for run in self._runs.values())
 
     def records(self) -> tuple[TaskRecord, ...]:
-        return tuple(record_of(run) for run in self._runs.values())
+        return tuple(record_of(run, self.shares.addresses_of(run.id)) for run in self._runs.values())
 
     def note_trouble(self, trouble: str) -> None:
         """What keeps the engine from working, empty when nothing does."""
@@ -92,6 +93,11 @@ class Runner:
         return network_id in self._networks or any(
             part.network_id == network_id for run in self._runs.values() for part in run.assignment.networks
         )
+
+    @property
+    def knows_something(self) -> bool:
+        """Of what this node is to have, by a manager's word or from before its start."""
+        return self.knows_everything or bool(self.assigned.tasks or self.assigned.networks)
 
     @property
     def is_alone(self) -> bool:
@@ -108,6 +114,11 @@ class Runner:
         """As far as is known."""
         return frozenset(self._performer.networks_on_engine)
 
+    @property
+    def network_limits(self) -> tuple[str, ...]:
+        """What networks of this node lack, in sentences."""
+        return tuple(filter(None, self._performer.network_limits.values()))
+
     def serve_networks_with(self, service: NetworkService) -> None:
         """It is waited for once a network is on the engine, before tasks join it."""
         self._performer.network_service = service
@@ -120,9 +131,14 @@ class Runner:
         await self._performer.remove_network(network_id, name)
 
     def see_addresses(self, containers: Iterable[ListedContainer]) -> None:
-        """Which the engine's containers have is the truth."""
-        for found in containers:
-            self.shares.see(found.task_id, found.addresses)
+        """Which the engine's containers have is the truth; what neither a container nor a run has is free."""
+        there = tuple(containers)
+        for found in there:
+            run = self._runs.get(found.task_id)
+            # One that will not start any more needs none, whatever it was made with.
+            if run is None or run.phase < Phase.DONE or found.life is Life.RUNNING:
+                self.shares.see(found.task_id, found.addresses)
+        self.shares.keep_only(self._runs.keys() | {found.task_id for found in there})
 
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
@@ -217,6 +233,8 @@ class Runner:
         container_id = self._unclaimed.pop(task.id, None)
         run = restored(task, record, container_id) if record else new_run(task, self._clock.now())
         self._runs[task.id] = run
+        if record is not None:
+            self.shares.see(task.id, record.taken)
         self._tell(None, run)
         if run.phase is Phase.DONE:
             return

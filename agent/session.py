@@ -79,6 +79,8 @@ DESCRIBE_EVERY = timedelta(seconds=20)
 # leader while that one does not count this node's silence yet.
 SILENT_BEATS = 3
 SILENCE = 3.0
+# Sentences of what was mended, until a manager hears of them.
+MOST_REPAIRS_KEPT = 10 * MOST_NOTES
 
 
 class Session:
@@ -134,6 +136,8 @@ class Session:
     def note_repairs(self, sentences: Sequence[str]) -> None:
         """What of the node's networks others had changed, and is mended; the manager is told."""
         self._repaired.extend(sentence[:LONGEST_NOTE] for sentence in sentences)
+        # Without a manager they add up; the log has them all.
+        del self._repaired[MOST_REPAIRS_KEPT:]
         self._runner.node_changed.set()
 
     async def run(self) -> None:
@@ -291,7 +295,9 @@ class Session:
                     repaired=repaired,
                 )
                 await self._send(channel, news)
-                self._repaired.clear()
+                del self._repaired[: len(repaired)]
+                if self._repaired:
+                    continue
             with suppress(TimeoutError):
                 await within(self._clock, DESCRIBE_EVERY, self._runner.node_changed.wait())
 

@@ -130,7 +130,7 @@ def _nothing(rcode: Rcode = Rcode.NOERROR) -> Answer:
 
 
 def _ttl(known: Known) -> int:
-    return TASK_TTL if known.endpoints or known.containers else VIP_TTL
+    return TASK_TTL if known.endpoints else VIP_TTL
 
 
 def _rotated(things: tuple[T, ...], turn: int) -> tuple[T, ...]:

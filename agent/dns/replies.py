@@ -8,7 +8,7 @@ from agent.dns.answer import answer
 from agent.dns.wire import LARGEST_BY_TCP, Answer, Question, read_question, write_answer
 from agent.dns.zone import EMPTY_ZONE, Asker, Zone
 
-# Who invents names, or ways to write them, cannot make it grow: to 40 MB at the very worst.
+# Who invents names, or ways to write them, cannot make it grow: to some 55 MB at the very worst.
 _REMEMBERED = 4_000
 # Beginning at every eighth of a thousand tasks spreads as well as beginning at every one; askers begin at others.
 _TURNS = 8

@@ -24,7 +24,6 @@ class Known:
     network: str
     services: tuple[MappedService, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
-    containers: tuple[IPv4Address, ...] = ()
     exists: bool = True
 
     @property
@@ -32,7 +31,6 @@ class Known:
         return (
             *(service.vip for service in self.services if service.vip),
             *(endpoint.address for endpoint in self.endpoints),
-            *(str(address) for address in self.containers),
         )
 
 
@@ -46,6 +44,9 @@ class Asker:
     nameservers: tuple[str, ...] = ()
 
 
+_NOBODY = Asker(may_ask_outside=False)
+
+
 @dataclass(frozen=True, slots=True)
 class NetworkNames:
     """The names of one network. `owners` says who has an address; `subnets` are all that the cluster has there."""
@@ -57,7 +58,6 @@ class NetworkNames:
     by_name: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     endpoints: Mapping[str, Mapping[str, Endpoint]] = field(default_factory=dict)
     owners: Mapping[str, MappedService | Endpoint] = field(default_factory=dict)
-    containers: Mapping[str, tuple[IPv4Address, ...]] = field(default_factory=dict)
 
     def find(self, name: str) -> Known | None:
         """None: nothing that this network could know."""
@@ -72,8 +72,6 @@ class NetworkNames:
                     endpoint for endpoint in self._endpoints(rest) if endpoint.slot and str(endpoint.slot) == head
                 )
                 return Known(self.name, endpoints=slot, exists=bool(slot))
-        if name in self.containers:
-            return Known(self.name, containers=self.containers[name])
         return self._container(name)
 
     def name_of(self, owner: MappedService | Endpoint) -> str:
@@ -114,13 +112,23 @@ class Zone:
     networks: Mapping[str, NetworkNames] = field(default_factory=dict)
     askers: Mapping[str, Asker] = field(default_factory=dict)
     strangers: Mapping[str, Asker] = field(default_factory=dict)
+    own_addresses: frozenset[str] = frozenset()
     ports: Mapping[str, tuple[MappedPort, ...]] = field(default_factory=dict)
 
     def asker(self, source: str, network_id: str) -> Asker:
         """Who asks from an address at the gateway of a network: a task is told the names of all its networks wherever
-        it asks, for resolvers try one server only; anybody else (the node itself, a container attached by hand) the
-        names of that network."""
-        return self.askers.get(source) or self.strangers.get(network_id) or Asker(may_ask_outside=False)
+        it asks, for resolvers try one server only; anybody else the names of that network, when it is on it (a
+        container attached by hand), and so is the node itself. Whoever else found a way to the gateway is told nothing
+        and asks nobody through it."""
+        return self.askers.get(source) or self._stranger(source, network_id)
+
+    def _stranger(self, source: str, network_id: str) -> Asker:
+        local = self.picture.networks.get(network_id) if self.picture is not None else None
+        address = IPv4Address(source)
+        is_node = address.is_loopback or source in self.own_addresses
+        if local is None or not (is_node or address in local.subnet):
+            return _NOBODY
+        return self.strangers.get(network_id, _NOBODY)
 
     def find(self, asker: Asker, name: str) -> Known | None:
         """The first of the asker's networks that has the name; then the first whose own name ends it."""
@@ -157,7 +165,7 @@ def zone_of(picture: Picture, last: Zone = EMPTY_ZONE) -> Zone:
     now = picture.map
     endpoints = _differences(before.endpoints, now.endpoints)
     services = _differences(before.services, now.services)
-    is_same_world = last.picture is not None and before.peers is now.peers and last.picture.tasks is picture.tasks
+    is_same_world = last.picture is not None and before.peers is now.peers
     networks = {}
     for id, local in picture.networks.items():
         if local.is_ingress:
@@ -174,7 +182,9 @@ def zone_of(picture: Picture, last: Zone = EMPTY_ZONE) -> Zone:
     is_same_ports = last.picture is not None and not services
     ports = {entry.service_id: entry.ports for entry in now.services.values() if entry.ports}
     strangers = {id: Asker((id,) if id in networks else (), not net.internal) for id, net in picture.networks.items()}
-    return Zone(picture, networks, _askers(picture, networks), strangers, last.ports if is_same_ports else ports)
+    gateways = (network.gateway for network in picture.networks.values())
+    own = frozenset(map(str, (picture.underlay.address, *gateways)))
+    return Zone(picture, networks, _askers(picture, networks), strangers, own, last.ports if is_same_ports else ports)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,17 +267,10 @@ def _is_changed(before: Picture | None, local: LocalNetwork) -> bool:
 
 
 def _with_places(names: NetworkNames, local: LocalNetwork, picture: Picture) -> NetworkNames:
-    """What is known of a network beside its services: where its addresses lie, and the containers of this node."""
+    """What is known of a network beside its services: where its addresses lie."""
     peers = sorted(peer.subnet for peer in picture.map.peers.values() if peer.network_id == local.id)
     subnets = dict.fromkeys((*local.service_subnets, local.subnet, *map(IPv4Network, peers)))
-    containers: dict[str, list[IPv4Address]] = {}
-    for _, task in sorted(picture.tasks.items()):
-        address = task.addresses.get(local.id)
-        for name in task.names if address else ():
-            if address is not None:
-                containers.setdefault(name.lower().rstrip("."), []).append(address)
-    kept = {name: tuple(addresses) for name, addresses in containers.items()}
-    return replace(names, name=local.name, subnets=tuple(subnets), containers=kept)
+    return replace(names, name=local.name, subnets=tuple(subnets))
 
 
 def _askers(picture: Picture, networks: Iterable[str]) -> dict[str, Asker]:

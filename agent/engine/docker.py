@@ -23,6 +23,7 @@ from agent.engine.docker_wire import (
     engine_event,
     engine_info,
     engine_network,
+    limit_of,
     listed,
     network_body,
 )
@@ -132,16 +133,20 @@ class DockerEngine:
 
     # Networks.
 
-    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> None:
+    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> str:
         client = await self._connected()
-        body = network_body(network, node_id, (await self._call(client.version))["Version"])
+        version = (await self._call(client.version))["Version"]
+        body = network_body(network, node_id, version)
         try:
             await self._call(client.create_network, **body, limit=SLOW)
         except Conflict as refusal:
-            existing = map(engine_network, await self._call(client.networks))
-            why = obstacle(existing, network_name(network), network)
+            name = network_name(network)
+            existing = tuple(map(engine_network, await self._call(client.networks)))
+            why = obstacle(existing, name, network)
             if why is not None:
                 raise Conflict(why or str(refusal)) from None
+            return next((limit_of(found, network, version) for found in existing if found.name == name), "")
+        return ""
 
     async def networks(self, node_id: str) -> tuple[str, ...]:
         client = await self._connected()

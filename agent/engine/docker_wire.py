@@ -30,6 +30,8 @@ _HEALTHS = {health.value: health for health in Health}
 _LISTED_HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)$")
 # Engines cut the lines of their own logs here too.
 LONGEST_LINE = 16 * 1024
+_TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+_MODE, _UNPROTECTED = "com.docker.network.bridge.gateway_mode_ipv4", "nat-unprotected"
 _PLUGIN_TYPES = ("Volume", "Network", "Log")
 _ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64"}
 
@@ -58,12 +60,14 @@ def engine_info(info: Mapping[str, Any], api_version: str) -> EngineInfo:
 
 def listed(container: Mapping[str, Any]) -> ListedContainer:
     found = _LISTED_HEALTH.search(container.get("Status", ""))
+    life = LIVES.get(container.get("State", ""), Life.EXITED)
+    networks = (container.get("NetworkSettings") or {}).get("Networks") or {}
     return ListedContainer(
         id=container["Id"],
         task_id=container.get("Labels", {}).get(TASK_LABEL, ""),
-        life=LIVES.get(container.get("State", ""), Life.EXITED),
+        life=life,
         health=_HEALTHS[found.group(1)] if found else None,
-        addresses=dict(_addresses((container.get("NetworkSettings") or {}).get("Networks") or {})),
+        addresses=dict(_addresses(networks, may_start=life is Life.CREATED)),
     )
 
 
@@ -72,10 +76,11 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
     health = state.get("Health") or {}
     outputs = [entry.get("Output", "") for entry in health.get("Log") or ()]
     settings = inspected.get("NetworkSettings") or {}
+    life = LIVES.get(state.get("Status", ""), Life.EXITED)
     return ContainerFacts(
         id=inspected["Id"],
         task_id=(config.get("Labels") or {}).get(TASK_LABEL, ""),
-        life=LIVES.get(state.get("Status", ""), Life.EXITED),
+        life=life,
         exit_code=state.get("ExitCode", 0),
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error", ""),
@@ -83,16 +88,19 @@ def container_facts(inspected: Mapping[str, Any]) -> ContainerFacts:
         health=_HEALTHS.get(health.get("Status", "")),
         health_output=outputs[-1].strip() if outputs else "",
         stop_signal=config.get("StopSignal") or "SIGTERM",
-        addresses=dict(_addresses(settings.get("Networks") or {})),
+        addresses=dict(_addresses(settings.get("Networks") or {}, may_start=life is Life.CREATED)),
         ports=tuple(_ports(settings.get("Ports") or {})),
     )
 
 
-def _addresses(networks: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+def _addresses(networks: Mapping[str, Mapping[str, Any]], *, may_start: bool) -> Iterator[tuple[str, str]]:
+    """A container that was not started has none yet, but no other can have what it was made with."""
     for name, endpoint in networks.items():
         id = network_id_of(name)
         if id and endpoint.get("IPAddress"):
             yield id, f"{endpoint['IPAddress']}/{endpoint['IPPrefixLen']}"
+        elif id and may_start and (wished := (endpoint.get("IPAMConfig") or {}).get("IPv4Address")):
+            yield id, f"{wished}/32"
 
 
 def _ports(ports: Mapping[str, list[dict[str, str]] | None]) -> Iterator[PortConfig]:
@@ -150,10 +158,26 @@ def bridge_options(network_id: str, version: str) -> dict[str, str]:
         "com.docker.network.bridge.enable_ip_masquerade": "false",
     }
     if version_of(version) >= (28, 2):
-        options["com.docker.network.bridge.trusted_host_interfaces"] = vtep_of(network_id)
+        options[_TRUSTED] = vtep_of(network_id)
     elif version_of(version) >= (27, 1):
-        options["com.docker.network.bridge.gateway_mode_ipv4"] = "nat-unprotected"
+        options[_MODE] = _UNPROTECTED
     return options
+
+
+def limit_of(existing: EngineNetwork, network: NetworkAssignment, version: str) -> str:
+    """What a network that an older engine made lacks under this one, in a sentence; empty when nothing. The engine
+    changes no network in place."""
+    wanted = bridge_options(network.id, version)
+    if existing.options.get(_MODE) == _UNPROTECTED:
+        # It serves where the other is asked for, too.
+        wanted.pop(_TRUSTED, None)
+    lacking = sorted(key for key, value in wanted.items() if existing.options.get(key) != value)
+    if not lacking:
+        return ""
+    return (
+        f"network {network.name} was made by another version of the engine, and its packets may be dropped: it lacks "
+        f"{', '.join(lacking)}, and is made anew when a task joins it while none of its containers runs on this node"
+    )
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -165,7 +189,7 @@ def version_of(text: str) -> tuple[int, ...]:
 def engine_network(listed: Mapping[str, Any]) -> EngineNetwork:
     configs = (listed.get("IPAM") or {}).get("Config") or []
     subnets = frozenset(_subnets(config.get("Subnet") or "" for config in configs))
-    return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")))
+    return EngineNetwork(listed["Name"], subnets, bool(listed.get("Internal")), listed.get("Options") or {})
 
 
 def _subnets(texts: Iterable[str]) -> Iterator[IPv4Network | IPv6Network]:

@@ -68,6 +68,7 @@ class _Network:
     wish: NetworkAssignment
     node_id: str
     taken: int = 1
+    lacks: str = ""
 
 
 class FakeEngine:
@@ -102,6 +103,11 @@ class FakeEngine:
 
     def come_back(self) -> None:
         self._away = ""
+
+    def outdate_networks(self, lacks: str) -> None:
+        """As if another version of the engine had made those that are there."""
+        for network in self._networks.values():
+            network.lacks = lacks
 
     def crash(self, container_id: str, exit_code: int = KILLED) -> None:
         """As if its process had ended."""
@@ -164,7 +170,7 @@ class FakeEngine:
             await self._clock.sleep(timedelta(seconds=behaviour.pull_seconds))
             self.pulled.append(reference)
 
-    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> None:
+    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> str:
         await self._answering()
         existing = [
             EngineNetwork(name, frozenset({ip_network(made.wish.subnet)}), made.wish.internal)
@@ -172,7 +178,7 @@ class FakeEngine:
         ]
         if why := obstacle(existing, network_name(network), network):
             raise Conflict(why)
-        self._networks.setdefault(network_name(network), _Network(network, node_id))
+        return self._networks.setdefault(network_name(network), _Network(network, node_id)).lacks
 
     async def networks(self, node_id: str) -> tuple[str, ...]:
         await self._answering()
@@ -209,7 +215,8 @@ class FakeEngine:
         self._created += 1
         id = f"{self._created:064x}"
         labels: Mapping[str, str] = request.config.get("Labels") or {}
-        facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED)
+        wished = {network_id_of(each.name) or "": f"{each.address}/32" for each in request.networks if each.address}
+        facts = ContainerFacts(id=id, task_id=labels.get(TASK_LABEL, ""), life=Life.CREATED, addresses=wished)
         self._ids_by_name[request.name] = id
         self._make_volumes(request.config)
         self._containers[id] = _Container(facts, request.name, request.config, request.networks, behaviour)

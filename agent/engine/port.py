@@ -71,8 +71,9 @@ class Engine(Protocol):
         says `No such image: ...` and why pulling failed. `on_progress` is called on the event loop."""
         ...
 
-    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> None:
-        """A bridge with the node's own subnet; `Conflict` when it cannot be, with the reason."""
+    async def ensure_network(self, network: NetworkAssignment, node_id: str) -> str:
+        """A bridge with the node's own subnet; `Conflict` when it cannot be, with the reason. The answer says, in a
+        sentence, what one that was there lacks, and would have if it were removed and made anew; empty for nothing."""
         ...
 
     async def networks(self, node_id: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Whether a network that a task needs can be made beside those that the engine has. Pure."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from swarmpy.wire import NetworkAssignment
@@ -14,6 +14,7 @@ class EngineNetwork:
     name: str
     subnets: frozenset[IPv4Network | IPv6Network]
     internal: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def obstacle(existing: Iterable[EngineNetwork], name: str, wanted: NetworkAssignment) -> str | None:

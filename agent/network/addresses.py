@@ -52,8 +52,8 @@ class AddressBook:
         return replace(self, held=held, rested_since={**self.rested_since, address: now})
 
     def corrected(self, seen: Mapping[IPv4Address, str]) -> "AddressBook":
-        """What the engine reports is the truth: an address that a container has is held by its task, or by nobody of
-        ours (an empty task id), whatever was written down."""
+        """What the engine reports is the truth: an address that a container has is held by its task, whatever was
+        written down."""
         inside = {address: task_id for address, task_id in seen.items() if address in self.subnet}
         holders = set(inside.values())
         kept = {address: holder for address, holder in self.held.items() if holder not in holders}

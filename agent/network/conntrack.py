@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,8 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.nfnetlink.nfctsocket import NFCTAttrTuple, NFCTSocket
 
 from agent.network.departures import Departure
+from agent.network.lists import Lists
+from swarmpy.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,11 @@ class _Datagrams:
     port: int
     backend: str
 
-    def is_of(self, departures: Mapping[str, Sequence[Departure]]) -> bool:
+    def is_of(self, departures: Mapping[str, Sequence[Departure]], own: Container[str]) -> bool:
+        """`own` are the node's addresses: what only passes by on its way to another machine is that one's."""
         is_translated = self.address != self.backend
+        if not is_translated and self.address not in own:
+            return False
         return any(
             self.address == one.address if one.address else self.port == one.port
             for one in departures.get(self.backend if is_translated else "", ())
@@ -63,12 +68,18 @@ def forget(departures: Sequence[Departure]) -> Forgotten:
     for departure in departures:
         by_backend.setdefault(departure.backend, []).append(departure)
     try:
+        own = _own_addresses() if "" in by_backend else frozenset()
         with closing(NFCTSocket()) as kernel:
             seen = (one for search in _searches(departures) for one in _datagrams(kernel, search))
-            found = {one for one in seen if one.is_of(by_backend)}
+            found = {one for one in seen if one.is_of(by_backend, own)}
             return Forgotten(sum(_forget_one(kernel, one) for one in found))
-    except (OSError, NetlinkError) as error:
+    except (OSError, NetlinkError, Unavailable) as error:
         return Forgotten(why_not=f"the kernel's connections cannot be read: {error}")
+
+
+def _own_addresses() -> frozenset[str]:
+    with closing(Lists()) as lists:
+        return frozenset(str(each.ip) for held in lists.addresses().values() for each in held)
 
 
 def _searches(departures: Sequence[Departure]) -> Iterator[NFCTAttrTuple]:

@@ -4,7 +4,9 @@ A thread that enters another namespace does not come back: one is made for each 
 """
 
 import errno
+import os
 import socket
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from agent.network.links import (
     ANSWER_PRIORITY,
@@ -24,27 +27,36 @@ from agent.network.links import (
     Way,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists, enter, unless
+from agent.network.lists import SETTINGS, Lists, enter, hear_the_kernel_alone, unless
 from agent.network.picture import LocalNetwork, LocalTask
-from swarmpy.errors import NotFound
+from swarmpy.errors import NotFound, SwarmpyError
+from swarmpy.logs import logger
 
 T = TypeVar("T")
+
+log = logger("network")
 
 # Tells our routes from those of the engine and of who is inside.
 _OURS = 197
 _LOOK_UP = 1
+# What a removal may find: others were faster.
+_GONE = {errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
+# Seconds: who is inside may have filled the kernel's lists with anything.
+_ERRAND = 5.0
 # Values of rp_filter; where both are set, the kernel takes the greater.
 _STRICT, _LOOSE = "1", "2"
 
 
 def ports_of(
-    lists: Lists, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
+    lists: Lists, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
 ) -> dict[int, frozenset[BridgePort]]:
     """See `KernelPort.ports_of`."""
-    inside = _each(container_pids, lambda pid, there: tuple(_plugs(there, networks)))
-    ours = {link.index: link.name for link in lists.links("veth")} if inside else {}
+    by_pid = {task.pid: task for task in tasks}
+    inside = _each(by_pid, lambda pid, there: tuple(_plugs(there, by_pid[pid], networks)))
+    # Who is inside can make a pair of its own with any index; both ends are to name each other.
+    ours = {(link.index, link.peer): link.name for link in lists.links("veth")} if inside else {}
     return {
-        pid: frozenset(BridgePort(ours[peer], bridge) for peer, bridge in plugs if peer in ours)
+        pid: frozenset(BridgePort(ours[ends], bridge) for ends, bridge in plugs if ends in ours)
         for pid, plugs in inside.items()
     }
 
@@ -58,12 +70,27 @@ def read(tasks: Iterable[LocalTask]) -> Iterator[ContainerRoutes]:
 
 def put(wanted: ContainerRoutes) -> None:
     """A container that has ended needs none."""
-    _each((wanted.pid,), lambda _, there: _put_here(there, wanted))
+    with _beside() as thread:
+        thread.submit(lambda: dict(_in_turn((wanted.pid,), lambda _, there: _put_here(there, wanted)))).result()
 
 
 def _each(pids: Iterable[int], work: Callable[[int, Lists], T]) -> dict[int, T]:
-    with ThreadPoolExecutor(1, "containers") as thread:
-        return thread.submit(lambda: dict(_in_turn(pids, work))).result()
+    """Of those that answer: one that ends just now, or whose inside is strange, keeps no other from being read."""
+
+    def attempt(pid: int, there: Lists) -> tuple[T, ...]:
+        try:
+            return (work(pid, there),)
+        except (OSError, EOFError, NetlinkError, SwarmpyError, ValueError, LookupError, struct.error) as error:
+            log.debug("network.container_not_read", pid=pid, reason=str(error))
+            return ()
+
+    with _beside() as thread:
+        found = thread.submit(lambda: dict(_in_turn(pids, attempt))).result()
+    return {pid: answer for pid, answers in found.items() for answer in answers}
+
+
+def _beside() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, "containers")
 
 
 def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[tuple[int, T]]:
@@ -75,18 +102,20 @@ def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[t
                 raise
             # It has ended.
             continue
-        with closing(Lists()) as there:
+        with closing(Lists(within=_ERRAND)) as there:
             yield pid, work(pid, there)
 
 
-def _plugs(lists: Lists, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[int, str]]:
-    """Index of the node's end, and the bridge where it belongs. The number of a process that has ended may be
-    another's by now: addresses tell."""
-    peers = {link.index: link.peer for link in lists.links("veth")}
-    for index, interfaces in lists.addresses().items():
-        for network in networks.values():
-            if index in peers and any(interface.ip in network.subnet for interface in interfaces):
-                yield peers[index], network.bridge
+def _plugs(
+    lists: Lists, task: LocalTask, networks: Mapping[str, LocalNetwork]
+) -> Iterator[tuple[tuple[int, int], str]]:
+    """Indexes of the node's end and of the container's, and the bridge where they belong. The number of a process that
+    has ended may be another's by now: addresses tell. A pair whose both ends are inside was made there."""
+    peers = {link.index: link.peer for link in lists.links("veth") if link.leads_elsewhere}
+    devices = _devices(lists)
+    for address, network in task.places_among(networks):
+        if (index := devices.get(address)) in peers:
+            yield (peers[index], index), network.bridge
 
 
 def _devices(lists: Lists) -> dict[IPv4Address, int]:
@@ -137,10 +166,13 @@ def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
         if _is_strict(index):
             _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)
     with closing(IPRoute()) as changes:
+        with socket.socket(fileno=os.dup(changes.fileno())) as same:
+            hear_the_kernel_alone(same)
         _put_ways(changes, wanted, had, devices)
         for ports in sorted(had.answering - wanted.answering):
             for rule in _rules(ports):
-                changes.rule("del", **rule)
+                with unless(_GONE):
+                    changes.rule("del", **rule)
         for ports in sorted(wanted.answering - had.answering):
             for rule in _rules(ports):
                 with unless({errno.EEXIST}):
@@ -151,7 +183,8 @@ def _put_ways(
     changes: IPRoute, wanted: ContainerRoutes, had: ContainerRoutes, devices: Mapping[IPv4Address, int]
 ) -> None:
     for way in had.ways - wanted.ways:
-        changes.route("del", **_route(way, MAIN_TABLE, devices))
+        with unless(_GONE):
+            changes.route("del", **_route(way, MAIN_TABLE, devices))
     for way in wanted.ways - had.ways:
         # One that somebody else made there is left as it is.
         with unless({errno.EEXIST}):

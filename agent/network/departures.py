@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from agent.network.picture import Picture
+from agent.network.picture import NO_PICTURE, Picture
 from swarmpy.network_map import Endpoint, MappedService
 
 PROTOCOL = "udp"
@@ -18,7 +18,7 @@ PROTOCOL = "udp"
 @dataclass(frozen=True, slots=True, order=True)
 class Departure:
     """What was sent to `address` (a service's; any, if empty) and `port` (any, if 0) goes to `backend` no more.
-    `backend` is empty for what is not translated at all."""
+    `backend` is empty for what is not translated at all, and went to one of the node's own addresses."""
 
     backend: str
     address: str = ""
@@ -26,7 +26,10 @@ class Departure:
 
 
 def departed(before: Picture, after: Picture) -> tuple[Departure, ...]:
-    """In a fixed order; an endpoint that only some ways lead to no more is there with those."""
+    """In a fixed order; an endpoint that only some ways lead to no more is there with those. Of an agent that has just
+    begun nothing departs: connections that are there were made by the same rules."""
+    if before is NO_PICTURE:
+        return ()
     concerned = _concerned(before, after)
     gone = {*_ways(before, concerned)} - {*_ways(after, concerned)} if concerned else set()
     taken = (Departure("", port=port) for port in _published(after) - _published(before))

@@ -27,7 +27,7 @@ from agent.network.links import (
     is_ours,
     name_of,
 )
-from agent.network.picture import LocalNetwork, Picture, Underlay
+from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
 from agent.network.wanted import wanted_sysctls
 from swarmpy.errors import BadRequest, BrokenInvariant, Conflict, NotFound
 
@@ -208,10 +208,10 @@ class FakeKernel:
         self.performed.append(operation)
 
     async def ports_of(
-        self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
+        self, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
     ) -> Mapping[int, frozenset[BridgePort]]:
-        there = (pid for pid in container_pids if pid in self.kernel.containers)
-        return {pid: frozenset(self._ports_of(pid, networks)) for pid in there}
+        there = (task for task in tasks if task.pid in self.kernel.containers)
+        return {task.pid: frozenset(self._ports_of(task, networks)) for task in there}
 
     async def underlay_of(self, address: str) -> Underlay:
         if str(self.kernel.underlay.address) == address:
@@ -234,11 +234,11 @@ class FakeKernel:
         self.kernel.lose(thing)
         self._changed.set()
 
-    def _ports_of(self, pid: int, networks: Mapping[str, LocalNetwork]) -> Iterator[BridgePort]:
-        for address, veth in self.kernel.containers[pid].items():
-            for network in networks.values():
-                if address in network.subnet:
-                    yield BridgePort(veth, network.bridge)
+    def _ports_of(self, task: LocalTask, networks: Mapping[str, LocalNetwork]) -> Iterator[BridgePort]:
+        held = self.kernel.containers[task.pid]
+        for address, network in task.places_among(networks):
+            if address in held:
+                yield BridgePort(held[address], network.bridge)
 
 
 def _default_of(path: str) -> str:

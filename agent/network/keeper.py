@@ -1,30 +1,26 @@
 """Keeps this node's links, packet rules and names as its picture says, and mends what others change.
 
-Level-triggered: whatever happened, the newest picture is brought about, and what is there already costs nothing. What
-the kernel has is remembered from one pass to the next, and read again now and then, when the kernel tells of a change
-that was not ours, and after anything failed. A container's port and routes can only be put when its process is there:
-that is a few hundredths of a second later.
+Level-triggered: whatever happened, the newest picture is brought about, and what is there already costs nothing. Each
+part is attempted by itself, and what one of them refuses is told. What others change is noticed when the kernel tells,
+and when it is looked for now and then.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol
 
-from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure, departed
 from agent.network.drawing import mtu_of
-from agent.network.links import BridgePort, Links, describe, leftovers, plan
-from agent.network.picture import NO_PICTURE, Picture, Underlay, bridge_mac
-from agent.network.port import KernelPort
+from agent.network.parts import Node, Parts
+from agent.network.picture import NO_PICTURE, Picture, bridge_mac
 from agent.network.rules import rules_of, why_not
-from agent.network.rules_port import Features, PacketRules
+from agent.network.rules_port import Features
+from agent.network.shown_links import ShownLinks
 from agent.network.shown_rules import ShownRules
 from agent.network.table import NO_RULES, Ruleset, Table, script
 from agent.network.tunnel_keeper import TunnelKeeper, no_tunnel
-from agent.network.wanted import wanted
 from swarmpy.clock import Clock, within
 from swarmpy.errors import NotFound, SwarmpyError, Unavailable
 from swarmpy.logs import logger
@@ -40,57 +36,33 @@ TRY_AGAIN_AFTER = timedelta(seconds=1)
 SHOWN_WITHIN = timedelta(seconds=10)
 
 
-class Names(Protocol):
-    """Answers the names of the picture, at the gateways of those of its networks that the engine has."""
-
-    async def show(self, picture: Picture) -> None: ...
-
-
-class Connections(Protocol):
-    async def forget(self, departures: Sequence[Departure]) -> Forgotten: ...
-
-
-class EngineRules(Protocol):
-    async def mend(self) -> tuple[str, ...]:
-        """What the engine's own packet filter must let pass; the answer says what was missing."""
-        ...
-
-    async def remove(self) -> None:
-        """All that `mend` puts there."""
-        ...
-
-
-class Node(Protocol):
-    """What the keeper reads of the node's tasks."""
-
-    def picture(self, underlay: Underlay) -> tuple[Picture, int]:
-        """As of now, and the revision that it reflects."""
-        ...
-
-    def bridges(self) -> frozenset[str]:
-        """Those that the engine has, or may be making just now."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
-class Parts:
-    """What the keeper works on."""
+class _Served:
+    """By the pass of that number: networks whose containers have all that is theirs."""
 
-    kernel: KernelPort
-    rules: PacketRules
-    names: Names
-    connections: Connections
-    engine_rules: EngineRules
+    by_pass: int = 0
+    networks: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
-class _Shown:
-    """What is there, for all that is known. `links` None: not known. `ports` are by the container's pid."""
+class _Pass:
+    """What comes of one: sentences of what was refused, and of what others had changed."""
 
-    picture: Picture = NO_PICTURE
-    links: Links | None = None
-    ports: Mapping[int, frozenset[BridgePort]] = field(default_factory=dict)
-    networks: frozenset[str] = field(default_factory=frozenset)
+    troubles: list[str] = field(default_factory=list)
+    mended: list[str] = field(default_factory=list)
+
+    def note(self, trouble: str) -> None:
+        if trouble:
+            self.troubles.append(trouble)
+
+    async def attempt(self, work: Awaitable[None]) -> bool:
+        """Did it come to its end?"""
+        try:
+            await work
+        except SwarmpyError as error:
+            self.note(str(error))
+            return False
+        return True
 
 
 class NetworkKeeper:
@@ -106,13 +78,18 @@ class NetworkKeeper:
         self._address = address
         self._tunnel = tunnel or no_tunnel()
         self._features = Features()
-        self._shown = _Shown()
+        self._links = ShownLinks(parts.kernel, node.bridges)
         self._rules = ShownRules(clock, parts.rules)
         self._rules.on_doubt = self.wake
         self._wake = asyncio.Event()
         self._departures: list[Departure] = []
         self._departed = asyncio.Event()
         self._passed = asyncio.Condition()
+        self._passes = 0
+        self._served = _Served()
+        self._departed_from = NO_PICTURE
+        self._underlay = NO_PICTURE.underlay
+        self._engine_rules_are_looked_at = self._engine_rules_are_known = False
         self._is_suspicious = False
         self.trouble = ""
         self.on_shown: Callable[[int], None] = lambda revision: None
@@ -145,10 +122,16 @@ class NetworkKeeper:
     async def provide(self, network_id: str) -> None:
         """Until containers of that network, which the engine has, are served. Raises `Unavailable` when that takes too
         long; trying again is right."""
+        # One that runs just now may have begun before the engine had the network.
+        asked_in = self._passes
         self.wake()
+
+        def is_served() -> bool:
+            return self._served.by_pass > asked_in and network_id in self._served.networks
+
         try:
             async with self._passed:
-                await within(self._clock, SHOWN_WITHIN, self._passed.wait_for(lambda: self._serves(network_id)))
+                await within(self._clock, SHOWN_WITHIN, self._passed.wait_for(is_served))
         except TimeoutError:
             raise Unavailable(self.trouble or f"network {network_id} is not set up in the kernel yet") from None
 
@@ -160,10 +143,7 @@ class NetworkKeeper:
 
     async def clear(self) -> None:
         """Take away all of ours, as when the node leaves its cluster."""
-        kernel = self._parts.kernel
-        have = await kernel.read(NO_PICTURE)
-        for operation in (*plan(Links(), have), *leftovers(Links(), have, frozenset())):
-            await kernel.perform(operation)
+        await self._links.clear()
         await self._tunnel.clear()
         features = await self._parts.rules.probe()
         tables = {"ip": Table(), "bridge": Table()} if features.bridge else {"ip": Table()}
@@ -171,20 +151,13 @@ class NetworkKeeper:
             await self._parts.rules.apply(script(Ruleset(tables), NO_RULES))
         await self._parts.engine_rules.remove()
 
-    def _serves(self, network_id: str) -> bool:
-        return network_id in self._shown.networks
-
     async def _follow(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            try:
-                trouble = await self._bring_about()
-            except SwarmpyError as error:
-                trouble = str(error)
+            trouble = await self._bring_about()
             self._note(trouble)
             if trouble:
-                self._shown.links, self._is_suspicious = None, False
                 with suppress(TimeoutError):
                     await within(self._clock, TRY_AGAIN_AFTER, self._wake.wait())
                 self._wake.set()
@@ -194,11 +167,20 @@ class NetworkKeeper:
             await self._clock.sleep(LOOK_EVERY)
             self._is_suspicious = True
             self._rules.look()
+            await self._probe_again()
             self._wake.set()
+
+    async def _probe_again(self) -> None:
+        """`nft` may be installed meanwhile, or its module loaded."""
+        if not self._features.rules:
+            self._features = await self._parts.rules.probe()
+            if self._features.rules:
+                self.on_trouble()
 
     async def _hear_the_kernel(self) -> None:
         while True:
-            with suppress(Unavailable):
+            # What keeps the node from working, the passes tell.
+            with suppress(SwarmpyError):
                 await self._parts.kernel.wait_until_changed()
                 self._is_suspicious = True
                 self._wake.set()
@@ -207,84 +189,71 @@ class NetworkKeeper:
     # One pass.
 
     async def _bring_about(self) -> str:
-        """What of it the kernel refused, if anything; the rest is there."""
-        underlay = await self._parts.kernel.underlay_of(self._address)
-        picture, revision = self._node.picture(underlay)
+        """What of it was refused, if anything; the rest is there. No part waits for another one's health."""
+        self._passes += 1
+        done = _Pass()
+        has_underlay = await done.attempt(self._find_underlay())
+        told = self._node.picture(self._underlay)
+        if told is None:
+            # What is there is the work of whoever knew more.
+            return ""
+        picture, revision = told
+        has_kernel = has_underlay and await self._bring_kernel_about(picture, done)
+        has_names = await done.attempt(self._parts.names.show(picture))
+        await done.attempt(self._look_at_engine_rules(done))
+        if has_kernel and has_names:
+            await self._say_served(picture)
+            if self._features.rules:
+                self.on_shown(revision)
+        if done.mended:
+            log.warning("network.repaired", what="; ".join(done.mended))
+            self.on_repair(tuple(done.mended))
+        return next(iter(done.troubles), "")
+
+    async def _find_underlay(self) -> None:
+        self._underlay = await self._parts.kernel.underlay_of(self._address)
+
+    async def _bring_kernel_about(self, picture: Picture, done: _Pass) -> bool:
+        """Links for all that can be reached, and the rules, as far as this kernel has any."""
         is_suspicious, self._is_suspicious = self._is_suspicious, False
-        mended = await self._mended_by_hand(picture) if is_suspicious else ()
-        sealing = await self._tunnel.bring_about(picture)
-        trouble = await self._bring_links_about(picture)
-        mended += await self._bring_rules_about(picture)
-        await self._parts.names.show(picture)
-        self._departures.extend(departed(self._shown.picture, picture))
-        self._departed.set()
-        self._shown.picture = picture
-        async with self._passed:
-            self._shown.networks = frozenset(id for id, network in picture.networks.items() if network.on_engine)
-            self._passed.notify_all()
-        self.on_shown(revision)
-        if mended:
-            log.warning("network.repaired", what="; ".join(mended))
-            self.on_repair(mended)
-        return sealing or trouble
+        if is_suspicious:
+            self._engine_rules_are_looked_at = False
+            await done.attempt(self._look_at_links(done))
+            done.mended.extend(await self._tunnel.differences())
+        done.note(await self._tunnel.bring_about(picture))
+        # Rules first: links open what they close.
+        has_rules = await done.attempt(self._bring_rules_about(picture, done))
+        has_links = await done.attempt(self._bring_links_about(picture, done))
+        if has_rules:
+            self._departures.extend(departed(self._departed_from, picture))
+            self._departed.set()
+            self._departed_from = picture
+        return has_links and has_rules
 
-    async def _mended_by_hand(self, picture: Picture) -> tuple[str, ...]:
-        """What differs from what was brought about last; it is mended with the rest of the pass."""
-        before = self._shown
-        had = before.links
-        before.links = is_there = await self._parts.kernel.read(before.picture, had.ports if had else frozenset())
-        sealing = await self._tunnel.differences()
-        missing = await self._parts.engine_rules.mend()
-        if had is None:
-            return ()
-        # What was in containers that have ended is gone, and not missing.
-        alive = {container.pid for container in is_there.containers}
-        had = replace(
-            had,
-            ports=frozenset(port for pid, ports in before.ports.items() if pid in alive for port in ports) & had.ports,
-            containers=frozenset(container for container in had.containers if container.pid in alive),
-        )
-        # Somebody may have plugged them in elsewhere.
-        before.ports = {}
-        return (*sealing, *map(describe, plan(had, is_there)), *missing)
+    async def _look_at_links(self, done: _Pass) -> None:
+        done.mended.extend(await self._links.differences())
 
-    async def _ports_of(self, picture: Picture) -> frozenset[BridgePort]:
-        """Only those of new containers are looked for."""
-        pids = {task.pid for task in picture.tasks.values() if task.pid}
-        known = {pid: ports for pid, ports in self._shown.ports.items() if pid in pids}
-        self._shown.ports = {**known, **await self._parts.kernel.ports_of(pids - known.keys(), picture.networks)}
-        return frozenset(port for ports in self._shown.ports.values() for port in ports)
+    async def _bring_links_about(self, picture: Picture, done: _Pass) -> None:
+        done.note(await self._links.bring_about(picture, has_rules=self._rules.are_in_force))
 
-    async def _bring_links_about(self, picture: Picture) -> str:
-        shown, kernel = self._shown, self._parts.kernel
-        if shown.links is None:
-            shown.ports = {}
-        ports = await self._ports_of(picture)
-        if shown.links is None:
-            shown.links = await kernel.read(picture, ports)
-            await self._parts.engine_rules.mend()
-        want = wanted(picture, ports)
-        have, shown.links = shown.links, None
-        obstacles: list[SwarmpyError] = []
-        for operation in (*plan(want, have), *leftovers(want, have, self._node.bridges())):
-            log.debug("network.operation", what=describe(operation))
-            try:
-                await kernel.perform(operation)
-            except SwarmpyError as error:
-                if isinstance(error, NotFound) and isinstance(operation.thing, BridgePort):
-                    # Its container has ended meanwhile.
-                    shown.ports = {}
-                else:
-                    # One peer's trouble is not the others'.
-                    obstacles.append(error)
-        shown.links = None if obstacles else want
-        return str(obstacles[0]) if obstacles else ""
-
-    async def _bring_rules_about(self, picture: Picture) -> tuple[str, ...]:
+    async def _bring_rules_about(self, picture: Picture, done: _Pass) -> None:
         macs = {id: bridge_mac(network.subnet) for id, network in picture.networks.items() if network.on_engine}
-        if not self._features.rules:
-            return ()
-        return await self._rules.bring_about(rules_of(picture, macs, self._features))
+        if self._features.rules:
+            done.mended.extend(await self._rules.bring_about(rules_of(picture, macs, self._features)))
+
+    async def _look_at_engine_rules(self, done: _Pass) -> None:
+        if not self._engine_rules_are_looked_at:
+            missing = await self._parts.engine_rules.mend()
+            self._engine_rules_are_looked_at = True
+            # At first none of them is there, and that is nobody's doing.
+            done.mended.extend(missing if self._engine_rules_are_known else ())
+            self._engine_rules_are_known = True
+
+    async def _say_served(self, picture: Picture) -> None:
+        networks = frozenset(id for id, network in picture.networks.items() if network.on_engine)
+        async with self._passed:
+            self._served = _Served(self._passes, networks)
+            self._passed.notify_all()
 
     async def _forget_departed(self) -> None:
         """Beside the passes: kernels with many connections take their time, and the next picture must not wait."""

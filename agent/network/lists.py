@@ -6,7 +6,9 @@ Every function looks at the network namespace of the thread that calls it. Nothi
 import ctypes
 import errno
 import os
+import secrets
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from ipaddress import AddressValueError, IPv4Address, IPv4Interface
@@ -37,7 +39,9 @@ SETTINGS = Path("/proc/sys")
 _SOL_NETLINK, _STRICT_CHECK = 270, 12
 _CLONE_NEWNET = 0x40000000
 _TRIES = 10
-_TIMEOUT = 5.0
+_TIMEOUT, _LIMIT = 5.0, 20.0
+# The port of netlink that the kernel sends from.
+KERNEL = 0
 _BUFFER = 1 << 18
 # IFLA_VXLAN_...
 _VNI, _LINK, _LOCAL, _LEARNING, _PORT = 1, 3, 4, 7, 15
@@ -46,16 +50,18 @@ Addresses = Mapping[int, list[IPv4Interface]]
 
 
 class Lists:
-    """One question after another. What it has read when it raises `OSError` is lost, and so is the socket."""
+    """One question after another. What it has read when it raises `OSError` is lost, and so is the socket. Only the
+    kernel is listened to: in a container's namespace others may write to this socket. All that is asked in one errand
+    there has to be answered within `within` seconds; without it, each question has its time."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: float | None = None) -> None:
+        self._end = None if within is None else time.monotonic() + within
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         # Kernels before 4.20 do not know it, and send more than was asked for.
         with suppress(OSError):
             self._socket.setsockopt(_SOL_NETLINK, _STRICT_CHECK, 1)
-        self._socket.settimeout(_TIMEOUT)
-        self._socket.bind((0, 0))
-        self._sequence = 0
+        hear_the_kernel_alone(self._socket)
+        self._sequence = secrets.randbits(31)
 
     def close(self) -> None:
         self._socket.close()
@@ -88,19 +94,20 @@ class Lists:
         return [messages.rule_of(body) for body in self._ask(messages.ask_rules)]
 
     def _ask(self, question: Callable[[int], bytes]) -> list[bytes]:
+        end = time.monotonic() + _LIMIT if self._end is None else self._end
         for _ in range(_TRIES):
-            self._sequence += 1
+            self._sequence = (self._sequence + 1) % (1 << 32)
             self._socket.send(question(self._sequence))
-            if (answer := self._answer()) is not None:
+            if (answer := self._answer(end)) is not None:
                 return answer
         raise Unavailable("the kernel's lists of links and routes change faster than they are read; try again")
 
-    def _answer(self) -> list[bytes] | None:
+    def _answer(self, end: float) -> list[bytes] | None:
         """None when the list changed while it was read."""
         found: list[bytes] = []
         is_whole = True
         while True:
-            for message in messages.split(self._socket.recv(_BUFFER)):
+            for message in messages.split(self._heard(end)):
                 if message.sequence != self._sequence:
                     continue
                 is_whole = is_whole and not message.flags & messages.INTERRUPTED
@@ -112,6 +119,14 @@ class Lists:
                 if message.kind == messages.DONE:
                     return found if is_whole else None
                 found.append(message.body)
+
+    def _heard(self, end: float) -> bytes:
+        while (left := end - time.monotonic()) > 0:
+            self._socket.settimeout(min(left, _TIMEOUT))
+            data, (sender, _) = self._socket.recvfrom(_BUFFER)
+            if sender == KERNEL:
+                return data
+        raise TimeoutError(errno.ETIMEDOUT, "the kernel's lists take too long, or others write in between")
 
 
 def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:
@@ -207,6 +222,12 @@ def _settings(wanted: Iterable[Sysctl]) -> Iterator[Sysctl]:
     for setting in wanted:
         with suppress(OSError):
             yield Sysctl(setting.path, (SETTINGS / setting.path).read_text().strip(), setting.device)
+
+
+def hear_the_kernel_alone(netlink: socket.socket) -> None:
+    """In a container's namespace others may write to our sockets, whose numbers can be guessed: the kernel refuses that
+    where a socket is connected to itself."""
+    netlink.connect((KERNEL, 0))
 
 
 def enter(pid: int) -> None:

@@ -1,6 +1,6 @@
 """The parts of this very machine for the network keeper: its kernel, its packet rules, the agent's name server."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,19 +8,23 @@ from agent.dns.names import NameServer
 from agent.network.conntrack import Conntrack
 from agent.network.docker_user import DockerUser
 from agent.network.host_routes import routes_in
-from agent.network.keeper import NetworkKeeper, Parts
+from agent.network.keeper import NetworkKeeper
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
 from agent.network.node_view import NodeView
+from agent.network.parts import Parts
 from agent.network.tunnel_keeper import TunnelKeeper
 from agent.network.tunnel_port import NoTunnels, Tunnels
 from agent.network.tunnel_wg import Wg
 from agent.runner import Runner
 from swarmpy.clock import Clock
+from swarmpy.logs import logger
 from swarmpy.settings import AgentSettings
 from swarmpy.together import together
 from swarmpy.tokens import host_of
-from swarmpy.wire import MOST_ROUTES, WIREGUARD
+from swarmpy.wire import LONGEST_NOTE, MOST_NOTES, MOST_ROUTES, WIREGUARD
+
+log = logger("network")
 
 ROUTES = Path("/proc/net/route")
 KEY_FILE = "wireguard.key"
@@ -63,8 +67,10 @@ class NodeNetwork:
         except OSError:
             # Without a kernel's listing nothing is kept clear of; the engine still refuses what it overlaps.
             routes = ()
+        if len(routes) > MOST_ROUTES:
+            log.error("routes.too_many", found=len(routes), told=MOST_ROUTES)
         key = await self.keeper.wireguard_key()
-        return NetworkFacts((WIREGUARD,) if key else (), routes[:MOST_ROUTES], self.keeper.limits, key)
+        return NetworkFacts((WIREGUARD,) if key else (), routes[:MOST_ROUTES], notes_of(self.keeper.limits), key)
 
     async def run(self) -> None:
         """Until cancelled; the kernel keeps what it has."""
@@ -72,6 +78,11 @@ class NodeNetwork:
             await together(self.keeper.run(), self.network.serve())
         finally:
             await self.network.parts.kernel.close()
+
+
+def notes_of(sentences: Iterable[str]) -> tuple[str, ...]:
+    """As many and as long as the manager takes; the log has the whole."""
+    return tuple(sentence[:LONGEST_NOTE] for sentence in sentences)[:MOST_NOTES]
 
 
 def of_this_machine(clock: Clock) -> Network:

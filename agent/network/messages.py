@@ -17,6 +17,8 @@ NEW_NEIGHBOUR, DEL_NEIGHBOUR, GET_NEIGHBOUR = 28, 29, 30
 DEL_RULE, GET_RULE = 33, 34
 ERROR, DONE = 2, 3
 REQUEST, DUMP, INTERRUPTED = 0x1, 0x300, 0x10
+# linux/netfilter/nfnetlink.h, nf_tables.h
+_NEW_GENERATION, _GET_GENERATION = 10 << 8 | 15, 10 << 8 | 16
 # Sets of notifications: links, neighbours, addresses, routes, rules.
 GROUPS = 1 | 1 << 2 | 1 << 4 | 1 << 6 | 1 << 7
 
@@ -50,7 +52,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class LinkFacts:
-    """`peer` is the index of a veth's other end, in that one's namespace; `detail` what the kind of device adds."""
+    """`peer` is the index of a veth's other end, in that one's namespace; `leads_elsewhere`: that is another one.
+    `detail` is what the kind of device adds."""
 
     index: int
     name: str
@@ -62,6 +65,7 @@ class LinkFacts:
     peer: int
     detail: Attributes
     hairpin: bool = False
+    leads_elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +106,12 @@ class RuleFacts:
 
 
 def split(data: bytes) -> Iterator[Message]:
+    """What has no length ends it, and the half of one too."""
     offset = 0
     while offset + _HEADER.size <= len(data):
         length, kind, flags, sequence, _ = _HEADER.unpack_from(data, offset)
+        if length < _HEADER.size or offset + length > len(data):
+            return
         yield Message(kind, flags, sequence, data[offset + _HEADER.size : offset + length])
         offset += (length + 3) & ~3
 
@@ -146,6 +153,11 @@ def ask_rules(sequence: int) -> bytes:
     return _question(GET_RULE, sequence, _ROUTE.pack(_INET, 0, 0, 0, 0, 0, 0, 0, 0))
 
 
+def ask_generation(sequence: int) -> bytes:
+    """Of the packet rules; to be sent by NETLINK_NETFILTER."""
+    return _HEADER.pack(_HEADER.size + 4, _GET_GENERATION, REQUEST, sequence, 0) + bytes(4)
+
+
 def _question(kind: int, sequence: int, body: bytes) -> bytes:
     return _HEADER.pack(_HEADER.size + len(body), kind, REQUEST | DUMP, sequence, 0) + body
 
@@ -178,6 +190,8 @@ def link_of(body: bytes) -> LinkFacts:
         detail=_attributes(info.get(2, b""), 0),
         # What the bridge says of its port (IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MODE).
         hairpin=bool(number_of(_attributes(info.get(5, b""), 0).get(4))),
+        # IFLA_LINK_NETNSID.
+        leads_elsewhere=37 in attributes,
     )
 
 
@@ -225,6 +239,12 @@ def route_of(body: bytes) -> RouteFacts | None:
     )
 
 
+def generation_of(message: Message) -> int | None:
+    """Which grows by one with each transaction on packet rules, whoever makes it."""
+    told = _attributes(message.body, 4).get(1, b"") if message.kind == _NEW_GENERATION else b""
+    return int.from_bytes(told) if len(told) == 4 else None
+
+
 def rule_of(body: bytes) -> RuleFacts:
     _, to_prefix, from_prefix, tos, table, _, _, action, _ = _ROUTE.unpack_from(body)
     attributes = _attributes(body, _ROUTE.size)
@@ -250,7 +270,8 @@ def _datagram_ports(attributes: Attributes) -> tuple[int, int] | None:
 
 
 def text_of(value: bytes) -> str:
-    return value.rstrip(b"\0").decode()
+    """Who is inside a container may name devices with any bytes."""
+    return value.rstrip(b"\0").decode(errors="replace")
 
 
 def number_of(value: bytes | None, otherwise: int = 0) -> int:

@@ -32,9 +32,9 @@ from agent.network.links import (
     is_ours,
     name_of,
 )
-from agent.network.lists import SETTINGS, Lists, unless
+from agent.network.lists import KERNEL, SETTINGS, Lists, unless
 from agent.network.messages import Message
-from agent.network.picture import LocalNetwork, Picture, Underlay
+from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
 from swarmpy.errors import BrokenInvariant, Conflict, Forbidden, NotFound, SwarmpyError, Unavailable
 
 T = TypeVar("T")
@@ -66,10 +66,10 @@ class Kernel:
         await self._run(lambda: self._perform(operation))
 
     async def ports_of(
-        self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
+        self, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
     ) -> Mapping[int, frozenset[BridgePort]]:
-        pids = tuple(container_pids)
-        return await self._run(lambda: containers.ports_of(self._reader(), pids, networks)) if pids else {}
+        asked = tuple(tasks)
+        return await self._run(lambda: containers.ports_of(self._reader(), asked, networks)) if asked else {}
 
     async def underlay_of(self, address: str) -> Underlay:
         return await self._run(lambda: lists.underlay_of(self._reader(), address))
@@ -79,11 +79,11 @@ class Kernel:
         loop = asyncio.get_running_loop()
         while True:
             try:
-                told = await loop.sock_recv(notices, _NOTICE_BUFFER)
+                told, (sender, _) = await loop.sock_recvfrom(notices, _NOTICE_BUFFER)
             except OSError:
                 # More was told than the socket holds.
                 return
-            if any(_concerns(message, self._devices) for message in messages.split(told)):
+            if sender == KERNEL and any(_concerns(message, self._devices) for message in messages.split(told)):
                 return
 
     async def close(self) -> None:

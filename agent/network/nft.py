@@ -3,15 +3,21 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from agent.network import messages
+from agent.network.lists import hear_the_kernel_alone
 from agent.network.rules_port import Features, RulesRefused
 from agent.network.table import TABLE
 
 FAMILIES = ("bridge", "ip")
 # The whole of thousands of services takes seconds on a slow machine; nft never waits for anybody else.
 _LIMIT = 60.0
+# Protocol of netlink (linux/netlink.h), seconds, bytes.
+_NETFILTER, _ANSWERED_WITHIN, _ANSWER = 12, 5.0, 8192
 
 _PROBE = "swarmpy_probe"
 _RULES = f"""add table ip {_PROBE}
@@ -47,10 +53,11 @@ class _Ended:
 
 
 class Nft:
-    """`command` may lead into another network namespace first."""
+    """`command` may lead into another network namespace first; `enter` then brings a thread there."""
 
-    def __init__(self, command: Sequence[str] = ("nft",)) -> None:
+    def __init__(self, command: Sequence[str] = ("nft",), enter: Callable[[], None] | None = None) -> None:
         self._command = tuple(command)
+        self._enter = enter
 
     async def apply(self, script: str) -> None:
         if not script:
@@ -59,13 +66,24 @@ class Nft:
         if ended.code:
             raise RulesRefused(f"the kernel did not take the packet rules: {ended.complaint}")
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         digest = hashlib.sha256()
+        tables = await self._run("list", "tables")
+        listed = [tables]
         for family in FAMILIES:
-            # A table that is not there counts as an empty one: it was deleted, or the kernel cannot have it.
-            ended = await self._run("-s", "list", "table", family, TABLE)
-            digest.update(in_fixed_order(ended.output).encode())
-        return digest.hexdigest()
+            # One that is not there was deleted, or the kernel cannot have it.
+            if f"table {family} {TABLE}" in tables.output.splitlines():
+                listed.append(await self._run("-s", "list", "table", family, TABLE))
+                digest.update(in_fixed_order(listed[-1].output).encode())
+        return None if any(ended.code for ended in listed) else digest.hexdigest()
+
+    async def generation(self) -> int | None:
+        return await asyncio.to_thread(self._generation)
+
+    def _generation(self) -> int | None:
+        # A thread that entered another namespace does not come back.
+        with ThreadPoolExecutor(1, "nft", self._enter) as inside:
+            return inside.submit(_generation_here).result()
 
     async def probe(self) -> Features:
         """Asks the kernel to check rules, not to take them."""
@@ -90,10 +108,23 @@ class Nft:
         return _Ended(process.returncode or 0, output.decode(), in_one_sentence(complaint.decode(), given))
 
 
+def _generation_here() -> int | None:
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as asking:
+            asking.settimeout(_ANSWERED_WITHIN)
+            hear_the_kernel_alone(asking)
+            asking.send(messages.ask_generation(1))
+            told = [messages.generation_of(message) for message in messages.split(asking.recv(_ANSWER))]
+    except OSError:
+        return None
+    return next((number for number in told if number is not None), None)
+
+
 def in_one_sentence(complaint: str, script: str) -> str:
     """The first error of many, with the command that it is about."""
-    if found := _ERROR.search(complaint):
-        line = script.splitlines()[int(found["line"]) - 1]
+    lines = script.splitlines()
+    if (found := _ERROR.search(complaint)) and 0 < int(found["line"]) <= len(lines):
+        line = lines[int(found["line"]) - 1]
         return f"{found['what']} in `{line if len(line) <= _WIDTH else line[:_WIDTH] + '...'}`"
     return " ".join(complaint.split())
 

@@ -10,8 +10,10 @@ class NodeView:
         self._node_id = node_id
         self._runner = runner
 
-    def picture(self, underlay: Underlay) -> tuple[Picture, int]:
+    def picture(self, underlay: Underlay) -> tuple[Picture, int] | None:
         runner = self._runner
+        if not runner.knows_something:
+            return None
         picture = picture_of(
             self._node_id, underlay, runner.assigned, runner.runs, runner.shares.addresses_of, runner.networks_on_engine
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network
 
-from swarmpy.network_map import EMPTY_MAP, Endpoint, IndexedMap, MappedService, Peer
+from swarmpy.network_map import EMPTY_MAP, Endpoint, IndexedMap, Peer
 
 BRIDGE_PREFIX, VTEP_PREFIX = "spb", "spx"
 # The kernel's names of devices have 15 letters. The end of an id, for a test's ids begin all alike.
@@ -61,16 +61,22 @@ class LocalNetwork:
 
 @dataclass(frozen=True, slots=True)
 class LocalTask:
-    """A task of this node whose container has addresses (network id -> address). `names` are those that only its own
-    container is known by. `nameservers` are asked, in order, what the cluster does not know; none: the node's own.
-    `pid` is the container's first process while it runs, else 0."""
+    """A task of this node whose container has addresses (network id -> address). `nameservers` are asked, in order,
+    what the cluster does not know; none: the node's own. `pid` is the container's first process while it runs, else 0.
+    """
 
     task_id: str
     service_id: str
     addresses: Mapping[str, IPv4Address]
-    names: tuple[str, ...] = ()
     nameservers: tuple[str, ...] = ()
     pid: int = 0
+
+    def places_among(self, networks: Mapping[str, LocalNetwork]) -> Iterator[tuple[IPv4Address, LocalNetwork]]:
+        """Its addresses, each with the network whose node subnet has it."""
+        for network_id, address in self.addresses.items():
+            network = networks.get(network_id)
+            if network is not None and address in network.subnet:
+                yield address, network
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +95,6 @@ class Picture:
             peer = self.map.peers[key]
             if peer.network_id == network_id and peer.node_id != self.node_id:
                 yield peer
-
-    def services_of(self, network_id: str) -> Iterator[MappedService]:
-        return (entry for _, entry in sorted(self.map.services.items()) if entry.network_id == network_id)
 
     def backends(self) -> dict[tuple[str, str], tuple[Endpoint, ...]]:
         """Endpoints by (network, service), each in the order of their task ids, so that equal maps give equal rules."""

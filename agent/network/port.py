@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Protocol
 
 from agent.network.links import BridgePort, Links, Operation
-from agent.network.picture import LocalNetwork, Picture, Underlay
+from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
 
 
 class KernelPort(Protocol):
@@ -24,10 +24,11 @@ class KernelPort(Protocol):
         ...
 
     async def ports_of(
-        self, container_pids: Iterable[int], networks: Mapping[str, LocalNetwork]
+        self, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
     ) -> Mapping[int, frozenset[BridgePort]]:
-        """The node's ends of the veths by which those containers have an address in a node subnet. A container that
-        has ended is not among them."""
+        """By pid, the node's ends of the veths by which the tasks' containers have the addresses that they were given
+        in node subnets; no other address says anything, for who is inside may choose it. A container that has ended,
+        or does not answer, is not among them."""
         ...
 
     async def underlay_of(self, address: str) -> Underlay:

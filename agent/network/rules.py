@@ -14,7 +14,16 @@ from agent.network.picture import LocalNetwork, LocalTask, Picture, mark_of, vte
 from agent.network.rules_filter import doors_of, filter_chains, filter_lookups
 from agent.network.rules_port import Features
 from agent.network.rules_sealed import sealing_chains
-from agent.network.rules_text import DNS, addressed_here, any_of, networks_of, quoted, ranges_of
+from agent.network.rules_text import (
+    DNS,
+    Services,
+    addressed_here,
+    any_of,
+    networks_of,
+    quoted,
+    ranges_of,
+    services_by_network,
+)
 from agent.network.table import Chain, Lookup, Ruleset, Table
 from swarmpy.network_map import Endpoint, MappedPort
 
@@ -25,9 +34,10 @@ _BEFORE_DOCKER_IN, _BEFORE_DOCKER_OUT = -105, 95
 
 def rules_of(picture: Picture, bridge_macs: Mapping[str, str], features: Features = ALL_FEATURES) -> Ruleset:
     """`bridge_macs` by network id; a network whose bridge is not there yet has no containers to be served either."""
-    services = _services(picture)
+    told = services_by_network(picture)
+    services = _services(picture, told)
     lookups = {**services.lookups, **_address_lookups(picture), **filter_lookups(picture, services.published)}
-    chains = {**services.chains, **_translation(picture, features), **filter_chains(picture, features)}
+    chains = {**services.chains, **_translation(picture, features, told), **filter_chains(picture, features, told)}
     chains |= sealing_chains(picture)
     tables = {"ip": Table(chains, lookups)}
     if features.bridge:
@@ -57,13 +67,13 @@ class _Services:
     published: tuple[str, ...] = ()
 
 
-def _services(picture: Picture) -> _Services:
+def _services(picture: Picture, told: Services) -> _Services:
     """A port that two services claim belongs to the first of them by id, on every node the same."""
     backends, chains = picture.backends(), {}
     vips: dict[str, str] = {}
     ports: dict[str, str] = {}
     for network in networks_of(picture):
-        for service in picture.services_of(network.id):
+        for service in told.get(network.id, ()):
             endpoints = backends.get((network.id, service.service_id), ())
             if service.vip:
                 name = f"vip_{network.id}_{service.service_id}"
@@ -123,9 +133,9 @@ def _joiners(picture: Picture) -> list[LocalTask]:
     return [task for _, task in sorted(picture.tasks.items()) if len(task.addresses) > 1]
 
 
-def _of_member(picture: Picture, task: LocalTask) -> Chain:
-    networks = [picture.networks[key] for key in sorted(task.addresses) if key in picture.networks]
-    ranges = [one for network in networks for one in ranges_of(picture, network)]
+def _of_member(picture: Picture, task: LocalTask, ranges_of_each: Mapping[str, Sequence[str]]) -> Chain:
+    networks = [key for key in sorted(task.addresses) if key in picture.networks]
+    ranges = [one for network in networks for one in ranges_of_each[network]]
     return Chain(tuple([f"ip daddr {any_of(ranges)} ip daddr vmap @vips"] if ranges else []))
 
 
@@ -136,12 +146,13 @@ def _own_pairs(picture: Picture) -> Iterator[str]:
         yield from (f"{source} . {target}" for source in addresses for target in addresses)
 
 
-def _translation(picture: Picture, features: Features) -> dict[str, Chain]:
+def _translation(picture: Picture, features: Features, told: Services) -> dict[str, Chain]:
     networks = networks_of(picture)
+    ranges = {network.id: ranges_of(told, network) for network in networks}
     take_ports = f"{addressed_here(picture, features)} meta l4proto . th dport vmap @ports"
     hook = f"type nat hook {{}} priority {_BEFORE_DOCKER_IN}; policy accept;"
-    entering = {f"enter_{network.id}": _entering(picture, network, take_ports) for network in networks}
-    members = {f"member_{task.task_id}": _of_member(picture, task) for task in _joiners(picture)}
+    entering = {f"enter_{network.id}": _entering(network, ranges[network.id], take_ports) for network in networks}
+    members = {f"member_{task.task_id}": _of_member(picture, task, ranges) for task in _joiners(picture)}
     return {
         **entering,
         **members,
@@ -158,9 +169,8 @@ def _translation(picture: Picture, features: Features) -> dict[str, Chain]:
     }
 
 
-def _entering(picture: Picture, network: LocalNetwork, take_ports: str) -> Chain:
+def _entering(network: LocalNetwork, ranges: Sequence[str], take_ports: str) -> Chain:
     """From a container: addresses of services on the same network, and what this node publishes."""
-    ranges = ranges_of(picture, network)
     rules = [f"ip daddr {any_of(ranges)} ip daddr vmap @vips"] if ranges else []
     rules.append("ip saddr vmap @members")
     if not network.internal:

@@ -6,12 +6,21 @@ way out there. A container has one gateway: what it sends to another of its netw
 through.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
-from agent.network.picture import LocalNetwork, Picture
+from agent.network.picture import TUNNEL, VXLAN_PORT, LocalNetwork, Picture
 from agent.network.rules_port import Features
-from agent.network.rules_text import DNS, addressed_here, any_of, networks_of, quoted, ranges_of
+from agent.network.rules_text import (
+    DNS,
+    VNI,
+    Services,
+    addressed_here,
+    any_of,
+    networks_of,
+    quoted,
+    ranges_of,
+)
 from agent.network.table import Chain, Lookup
 
 # After connection tracking (-200) and before any translation (-105).
@@ -25,6 +34,7 @@ _DEPARTING = f'meta mark {_ANY} oifname "spx*" meta mark @mesh_marks meta mark s
 
 def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Lookup]:
     networks = networks_of(picture)
+    peers = sorted({peer.address for peer in picture.map.peers.values() if peer.node_id != picture.node_id})
     devices = [quoted(device) for network in networks for device in (network.bridge, network.vtep)]
     leaving = {quoted(network.bridge): f"goto leave_{network.id}" for network in networks}
     arriving = {quoted(network.vtep): f"goto arrive_{network.id}" for network in networks}
@@ -38,18 +48,21 @@ def filter_lookups(picture: Picture, published: Iterable[str]) -> dict[str, Look
             "ifname : verdict", {quoted(network.bridge): f"goto source_{network.id}" for network in networks}
         ),
         "directions": Lookup("ifname : verdict", leaving | arriving),
+        "nodes": Lookup("ipv4_addr", dict.fromkeys(peers, "")),
+        "gateways": Lookup("ipv4_addr", {str(network.gateway): "" for network in networks}),
     }
 
 
-def filter_chains(picture: Picture, features: Features) -> dict[str, Chain]:
+def filter_chains(picture: Picture, features: Features, services: Services) -> dict[str, Chain]:
     networks = networks_of(picture)
-    ranges = [one for network in networks for one in ranges_of(picture, network)]
+    ranges = [one for network in networks for one in ranges_of(services, network)]
     to_services = f"ip daddr {any_of(ranges)}" if ranges else ""
     chains = {
         "refuse": Chain(("meta l4proto tcp reject with tcp reset", "reject with icmp type port-unreachable")),
         "arriving": _base("prerouting", _TRACKED, _arriving(networks)),
-        "passing": _base("forward", _BEFORE_FILTERS, _passing(to_services)),
-        "to_node": _base("input", _BEFORE_FILTERS, _to_node()),
+        "passing": _base("forward", _BEFORE_FILTERS, _passing(to_services, features)),
+        "to_node": _base("input", _BEFORE_FILTERS, _to_node(networks)),
+        "enveloped": Chain(tuple(_enveloped(picture))),
         "from_node": _base("output", _BEFORE_FILTERS, _from_node(to_services, addressed_here(picture, features))),
         # The encapsulated packet keeps the mark, and would take the mesh's way once more.
         "departing": _base("postrouting", _TRACKED, [_DEPARTING]),
@@ -102,7 +115,8 @@ def _arriving(networks: Iterable[LocalNetwork]) -> Iterator[str]:
     yield "iifname vmap @sources"
 
 
-def _passing(to_services: str) -> Iterator[str]:
+def _passing(to_services: str, features: Features) -> Iterator[str]:
+    yield from _forged_here(features)
     yield "ct state established,related accept"
     # Untranslated, late packets would end the connection at the other side.
     yield "iifname @our_devices ct state invalid drop"
@@ -113,8 +127,30 @@ def _passing(to_services: str) -> Iterator[str]:
     yield "oifname @our_devices drop"
 
 
-def _to_node() -> Iterator[str]:
-    """A published port is the cluster's, whether or not there is a back end, and whoever listens here."""
+def _forged_here(features: Features) -> Iterator[str]:
+    """VXLAN is a datagram that anybody can write, and a container's leaves in this node's name, which its peers trust.
+    What nodes send each other through this one, as to a virtual machine of it, may pass: where the way back says so."""
+    to_nodes = f"udp dport {VXLAN_PORT} ip daddr @nodes"
+    if features.fib:
+        yield f"{to_nodes} ip saddr != @nodes drop"
+        yield f"{to_nodes} fib saddr . iif oif missing drop"
+    else:
+        yield f"{to_nodes} drop"
+
+
+def _enveloped(picture: Picture) -> Iterator[str]:
+    """VXLAN with a VNI of ours: the kernel would take it from everybody, and at each of its addresses."""
+    devices = any_of([quoted(device) for device in (picture.underlay.device, TUNNEL)])
+    yield f"iifname {devices} ip saddr @nodes ip daddr {picture.underlay.address} accept"
+    yield "drop"
+
+
+def _to_node(networks: Sequence[LocalNetwork]) -> Iterator[str]:
+    """A published port is the cluster's, whether or not there is a back end, and whoever listens here. Names are for
+    containers and the node itself."""
+    if networks:
+        yield f"udp dport {VXLAN_PORT} {VNI} {any_of(sorted(network.vni for network in networks))} goto enveloped"
+    yield f'iifname != @our_devices iifname != "lo" ip daddr @gateways {DNS} drop'
     yield f"iifname @our_devices {DNS} accept"
     yield "meta l4proto . th dport @published ct state invalid drop"
     yield "meta l4proto . th dport @published ct state new goto refuse"

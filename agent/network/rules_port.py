@@ -26,17 +26,21 @@ class PacketRules(Protocol):
     async def apply(self, script: str) -> None:
         """All of it or nothing: refused with `RulesRefused`, in the kernel's words."""
 
-    async def fingerprint(self) -> str:
-        """Equal as long as nobody changed our tables."""
+    async def fingerprint(self) -> str | None:
+        """Equal as long as nobody changed our tables; None: they cannot be read now."""
+
+    async def generation(self) -> int | None:
+        """Grows by one with each script, ours or another's, whatever tables it is about; None: not known."""
 
 
 @dataclass
 class MemoryRules:
-    """Takes every script; `tampered` stands for somebody else's hand."""
+    """Takes every script; `tampered` stands for somebody else's hand, `others` for what is done to other tables."""
 
     features: Features = Features()
     applied: list[str] = field(default_factory=list)
     tampered: int = 0
+    others: int = 0
 
     async def probe(self) -> Features:
         return self.features
@@ -44,5 +48,8 @@ class MemoryRules:
     async def apply(self, script: str) -> None:
         self.applied.append(script)
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         return f"{len(self.applied)}/{self.tampered}"
+
+    async def generation(self) -> int | None:
+        return len(self.applied) + self.tampered + self.others

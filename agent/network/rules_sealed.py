@@ -6,19 +6,17 @@ route.
 """
 
 from agent.network.picture import TUNNEL, VXLAN_PORT, Picture
-from agent.network.rules_text import any_of, networks_of, quoted
+from agent.network.rules_text import VNI, any_of, networks_of, quoted
 from agent.network.table import Chain
 
 _HOOK = "type filter hook {} priority {}; policy accept;"
-# The VNI is in the second word of the VXLAN header, which follows UDP's.
-_VNI = "@th,96,24"
 
 
 def sealing_chains(picture: Picture) -> dict[str, Chain]:
     networks = [network for network in networks_of(picture) if network.encrypted]
     if not networks:
         return {}
-    enveloped = f"udp dport {VXLAN_PORT} {_VNI} {any_of(sorted(network.vni for network in networks))}"
+    enveloped = f"udp dport {VXLAN_PORT} {VNI} {any_of(sorted(network.vni for network in networks))}"
     leaving = [f"oifname != {quoted(TUNNEL)} {enveloped} drop"]
     for network in networks:
         devices = any_of([quoted(device) for device in ("lo", network.bridge, network.vtep)])

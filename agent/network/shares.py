@@ -1,7 +1,7 @@
 """The address books of all networks that this node has a share of: taken before a container is made, given back when
 it runs no more. What they hold is lost with the process, and read again from the engine's containers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 
 from agent.network.addresses import AddressBook
@@ -12,12 +12,21 @@ from swarmpy.wire import NetworkAssignment, TaskAssignment
 class Shares:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self._assigned: dict[str, NetworkAssignment] = {}
+        # Those, and others that tasks still hold addresses of.
         self._networks: dict[str, NetworkAssignment] = {}
         self._books: dict[str, AddressBook] = {}
 
     def learn(self, networks: Iterable[NetworkAssignment]) -> None:
         """The shares that the node has now. One that is gone is forgotten with its last task."""
-        self._networks.update({network.id: network for network in networks})
+        self._assigned = {network.id: network for network in networks}
+        self._networks.update(self._assigned)
+        self._renew()
+
+    def _renew(self) -> None:
+        gone = {id for id in self._networks if id not in self._assigned and not self._books[id].held}
+        self._networks = {id: network for id, network in self._networks.items() if id not in gone}
+        self._books = {id: book for id, book in self._books.items() if id not in gone}
         for network in self._networks.values():
             subnet = IPv4Network(network.subnet)
             book = self._books.get(network.id)
@@ -27,7 +36,7 @@ class Shares:
     def take(self, task: TaskAssignment) -> Mapping[str, IPv4Address]:
         """By network id. Raises `Unavailable` when one of the networks has none left; then the task holds none."""
         # A share that followed another one counts from when nobody holds an address of that any more.
-        self.learn(())
+        self._renew()
         now = self._clock.now()
         books, taken = dict(self._books), {}
         for part in task.networks:
@@ -40,6 +49,12 @@ class Shares:
     def give_back(self, task_id: str) -> None:
         now = self._clock.now()
         self._books = {id: book.without_task(task_id, now) for id, book in self._books.items()}
+
+    def keep_only(self, task_ids: Set[str]) -> None:
+        """Give back what others hold: of their containers nothing is left."""
+        holders = {holder for book in self._books.values() for holder in book.held.values()}
+        for task_id in holders - task_ids:
+            self.give_back(task_id)
 
     def see(self, task_id: str, addresses: Mapping[str, str]) -> None:
         """What the engine says that the task's container has: network id -> CIDR."""

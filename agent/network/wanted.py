@@ -37,10 +37,12 @@ from swarmpy.network_map import Peer
 _ANYWHERE = IPv4Network("0.0.0.0/0")
 
 
-def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
-    """`ports` are the places of the running containers' veths."""
+def wanted(picture: Picture, ports: Set[BridgePort] = frozenset(), *, has_rules: bool = True) -> Links:
+    """`ports` are the places of the running containers' veths. `has_rules`: the packet rules of this picture are in
+    force; without them, loopback addresses are not routed on any device."""
     networks = [network for _, network in sorted(picture.networks.items())]
-    peers = [(network, peer) for network in networks for peer in _peers(picture, network)]
+    told = _peers_by_network(picture)
+    peers = [(network, peer) for network in networks for peer in _reached(network, told.get(network.id, ()))]
     routes = [_route(network, peer) for network, peer in peers]
     marked = [(network, peer) for network, peer in peers if network.is_ingress]
     bridges = {network.bridge for network in networks if network.on_engine}
@@ -48,7 +50,7 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         bridges=wanted_bridges(picture),
         ports=frozenset(port for port in ports if port.bridge in bridges),
         vteps=frozenset(_vtep(network, picture) for network in networks),
-        sysctls=wanted_sysctls(picture),
+        sysctls=wanted_sysctls(picture, has_rules=has_rules),
         neighbours=_unique(_neighbour(network, peer) for network, peer in peers),
         fdb=_unique(_fdb_entry(network, peer) for network, peer in peers),
         routes=_unique([*_service_routes(networks), *routes, *(_way_back(network, peer) for network, peer in marked)]),
@@ -62,16 +64,27 @@ def wanted_bridges(picture: Picture) -> Set[Bridge]:
     return frozenset(_bridge(network) for network in picture.networks.values() if network.on_engine)
 
 
-def wanted_sysctls(picture: Picture) -> Set[Sysctl]:
-    return frozenset(_sysctls(picture.networks.values()))
+def wanted_sysctls(picture: Picture, *, has_rules: bool = True) -> Set[Sysctl]:
+    """Those of the node itself (`ip_forward`, and two of all devices) are never put back: nobody here knows who relies
+    on them by now."""
+    return frozenset(_sysctls(picture.networks.values(), has_rules))
 
 
-def _peers(picture: Picture, network: LocalNetwork) -> Iterator[Peer]:
+def _peers_by_network(picture: Picture) -> dict[str, list[Peer]]:
+    """The other nodes, in a fixed order."""
+    found: dict[str, list[Peer]] = {}
+    for _, peer in sorted(picture.map.peers.items()):
+        if peer.node_id != picture.node_id:
+            found.setdefault(peer.network_id, []).append(peer)
+    return found
+
+
+def _reached(network: LocalNetwork, peers: Iterable[Peer]) -> Iterator[Peer]:
     """Not one that is still said to have what is this node's now: packets for our own containers would leave. Nor one
     that an encrypted network does not reach: without a route there is no way in the clear."""
     return (
         peer
-        for peer in picture.peers_of(network.id)
+        for peer in peers
         if not IPv4Network(peer.subnet).overlaps(network.subnet) and (peer.wireguard_key or not network.encrypted)
     )
 
@@ -95,14 +108,15 @@ def _vtep(network: LocalNetwork, picture: Picture) -> Vtep:
     )
 
 
-def _sysctls(networks: Iterable[LocalNetwork]) -> Iterator[Sysctl]:
-    """Answers leave by another way than the reverse path, and 127.0.0.1 reaches published ports."""
+def _sysctls(networks: Iterable[LocalNetwork], has_rules: bool) -> Iterator[Sysctl]:
+    """Answers leave by another way than the reverse path, and 127.0.0.1 reaches published ports: only rules keep
+    containers from what listens there."""
     found = encrypted = False
     for network in networks:
         found, encrypted = True, encrypted or network.encrypted
         for device in (network.bridge, network.vtep) if network.on_engine else (network.vtep,):
             yield _of_device(device, "rp_filter", 0)
-            yield _of_device(device, "route_localnet", 1)
+            yield _of_device(device, "route_localnet", int(has_rules))
         if network.on_engine:
             # The bridge sends packets back out where they came from, and that is meant.
             yield _of_device(network.bridge, "send_redirects", 0)

@@ -26,7 +26,8 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """One inspection. `health` is None without a health check; `addresses` is network id -> CIDR; `error` is the
+    """One inspection. `health` is None without a health check; `addresses` is network id -> CIDR, of one that
+    was not started yet what it was made with (as /32); `error` is the
     engine's own word on why it did not start or run."""
 
     id: str

@@ -1,6 +1,8 @@
 """What must outlive the agent's process of each run: a document, and back. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import IPv4Address
 
 from pydantic import Field
 
@@ -11,20 +13,25 @@ from swarmpy.wire import TaskAssignment
 
 
 class TaskRecord(Document):
+    """`addresses` are what was reported, as the engine says it; `taken` those that are held for it, by network id: an
+    engine does not say them of a container that does not run."""
+
     task_id: str
     status: TaskStatus
     container_id: str | None = None
     restarts: int = 0
     addresses: dict[str, str] = Field(default_factory=dict)
+    taken: dict[str, str] = Field(default_factory=dict)
 
 
-def record_of(run: TaskRun) -> TaskRecord:
+def record_of(run: TaskRun, taken: Mapping[str, IPv4Address]) -> TaskRecord:
     return TaskRecord(
         task_id=run.id,
         status=run.status,
         container_id=run.container_id,
         restarts=run.restarts,
         addresses=run.addresses,
+        taken={network_id: str(address) for network_id, address in taken.items()},
     )
 
 

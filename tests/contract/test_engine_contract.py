@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 import pytest
 from support.dockerd import Dockerd
@@ -221,6 +222,27 @@ async def test_a_container_gets_an_address_in_the_subnet_of_its_network(bench: E
     assert address.startswith(prefix)
     assert address.endswith("/24")
     assert address != f"{network.gateway}/24"
+
+
+async def test_what_a_container_was_made_with_is_told_before_it_starts_and_not_after_its_end(
+    bench: EngineBench,
+) -> None:
+    network = bench.a_network()
+    await bench.engine.ensure_network(network, bench.node_id)
+    wished = IPv4Network(network.subnet)[9]
+    request = bench.request(RUNS, network)
+    joined = tuple(replace(each, address=wished) for each in request.networks)
+    container = await bench.engine.create(replace(request, networks=joined))
+
+    made = {network.id: f"{wished}/32"}
+    assert (await bench.engine.inspect(container)).addresses == made
+    assert [found.addresses for found in await bench.engine.containers(bench.node_id)] == [made]
+    await bench.engine.start(container)
+    assert (await bench.engine.inspect(container)).addresses == {network.id: f"{wished}/24"}
+    async with listening(bench) as news:
+        await bench.engine.signal(container, "SIGKILL")
+        await news.of(container, News.DIED)
+    assert [found.addresses for found in await bench.engine.containers(bench.node_id)] == [{}]
 
 
 async def test_a_network_that_is_not_there_cannot_be_joined(bench: EngineBench) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Set
 from dataclasses import replace
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 from support.kernels import CONTAINER, FakeBench, KernelBench, RealBench
@@ -236,11 +236,23 @@ async def test_a_device_is_not_made_another_one_in_place(bench: KernelBench, pic
     assert vtep in (await bench.port.read(picture)).vteps
 
 
+def a_task(pid: int, address: IPv4Address = CONTAINER) -> LocalTask:
+    return LocalTask("t", "s", {NETWORK.id: address}, pid=pid)
+
+
+async def test_an_address_that_the_task_was_not_given_is_no_place(bench: KernelBench, picture: Picture) -> None:
+    """Who may change a container's devices takes what address it likes."""
+    await bring(bench, picture)
+    pid, _ = bench.container(NETWORK)
+
+    assert await bench.port.ports_of([a_task(pid, CONTAINER + 1)], picture.networks) == {pid: frozenset()}
+
+
 async def test_a_containers_place_is_found_and_kept(bench: KernelBench, picture: Picture) -> None:
     await bring(bench, picture)
     pid, place = bench.container(NETWORK)
 
-    found = await bench.port.ports_of([pid, 0, 2**22 + 1], picture.networks)
+    found = await bench.port.ports_of([a_task(each) for each in (pid, 2**22 + 1)], picture.networks)
 
     assert found == {pid: {place}}
     ports = found[pid]
@@ -258,7 +270,7 @@ async def test_a_bridge_that_was_lost_is_there_again_with_its_containers(bench: 
     pid, _ = bench.container(NETWORK)
     (bridge,) = (bridge for bridge in wanted(picture).bridges if bridge.name == NETWORK.bridge)
     bench.lose(bridge)
-    want = wanted(picture, (await bench.port.ports_of([pid], picture.networks))[pid])
+    want = wanted(picture, (await bench.port.ports_of([a_task(pid)], picture.networks))[pid])
 
     for operation in plan(want, await bench.port.read(picture, want.ports)):
         await bench.port.perform(operation)

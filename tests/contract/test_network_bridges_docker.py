@@ -3,6 +3,7 @@
 import http.client
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from ipaddress import IPv4Address
 from typing import Any
 
 import docker
@@ -15,7 +16,7 @@ from support.pictures import a_network, a_picture
 from agent.network import lists
 from agent.network.links import BridgePort, leftovers, plan
 from agent.network.netlink import Kernel
-from agent.network.picture import Picture
+from agent.network.picture import LocalTask, Picture
 from agent.network.wanted import wanted
 
 pytestmark = pytest.mark.docker
@@ -98,7 +99,8 @@ async def test_a_deleted_bridge_is_there_again_under_its_containers(
         await kernel.perform(operation)
     assert owner.page_of("10.0.1.10") == b"hello\n"
     real_engine.run("ip", "link", "del", NETWORK.bridge)
-    ports = (await kernel.ports_of([pid], picture.networks))[pid]
+    task = LocalTask("t", "s", {NETWORK.id: IPv4Address("10.0.1.10")}, pid=pid)
+    ports = (await kernel.ports_of([task], picture.networks))[pid]
 
     for operation in plan(wanted(picture, ports), await kernel.read(picture, ports)):
         await kernel.perform(operation)

@@ -10,6 +10,7 @@ from support.pictures import a_network, a_peer, a_picture
 
 from agent.network.links import BridgePort, Operation, Thing, plan
 from agent.network.netlink import Kernel
+from agent.network.picture import LocalTask
 from agent.network.wanted import wanted
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not())
@@ -41,6 +42,12 @@ class Site:
         underlay = await self.kernel.underlay_of(str(self.node.address))
         self.picture = a_picture(self.network, peers=peers, node_id=self.node.name, underlay=underlay)
 
+    def tasks(self) -> list[LocalTask]:
+        held = zip(self.containers, (10, 11), strict=True)
+        return [
+            LocalTask(each.name, "", {self.network.id: self.network.subnet[last]}, pid=each.pid) for each, last in held
+        ]
+
     def things(self) -> list[Thing]:
         want = wanted(self.picture)
         parts: tuple[Set[Thing], ...] = (want.neighbours, want.fdb, want.routes, want.rules, want.sysctls, want.vteps)
@@ -48,7 +55,7 @@ class Site:
 
     async def mend(self) -> tuple[Operation, ...]:
         """One round; the answer is what it did."""
-        by_pid = await self.kernel.ports_of([each.pid for each in self.containers], self.picture.networks)
+        by_pid = await self.kernel.ports_of(self.tasks(), self.picture.networks)
         ports = frozenset(port for held in by_pid.values() for port in held)
         want = wanted(self.picture, ports)
         operations = plan(want, await self.kernel.read(self.picture, ports))

@@ -288,6 +288,19 @@ def test_datagrams_that_came_before_the_port_was_published_do_not_keep_it_closed
         assert sending.recv(1024).split()[0] == b"web1"
 
 
+def test_datagrams_to_another_machine_are_not_those_of_the_port_that_is_published_here(lab: RulesLab) -> None:
+    node = lab.nodes["n1"]
+    lab.provide()
+    before = lab.pictures["n1"]
+    app, elsewhere = lab.containers["app1"], str(lab.client.address)
+    with app.call(lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as sending:
+        sending.sendto(b"?", (elsewhere, ONE.published))
+        lab.provide(ONE)
+        departures = departed(before, lab.pictures["n1"])
+        assert [one.backend for one in departures] == [""]
+        assert node.call(partial(forget, departures)).count == 0
+
+
 # Isolation
 
 
@@ -386,7 +399,7 @@ def test_changes_under_load_lose_no_request(lab: RulesLab) -> None:
 
 
 def nft_of(machine: Namespace) -> Nft:
-    return Nft(("nsenter", f"--net=/proc/{machine.pid}/ns/net", "nft"))
+    return Nft(("nsenter", f"--net=/proc/{machine.pid}/ns/net", "nft"), machine.enter)
 
 
 async def test_a_script_is_taken_whole_or_not_at_all(lab: RulesLab) -> None:

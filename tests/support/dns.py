@@ -59,10 +59,8 @@ def a_dns_picture(
     return Picture("n1", UNDERLAY, local, IndexedMap.of(told), tasks or {})
 
 
-def a_local_task(
-    id: str, nameservers: tuple[str, ...] = (), names: tuple[str, ...] = (), **addresses: str
-) -> LocalTask:
-    return LocalTask(id, "id-own", {net: IPv4Address(text) for net, text in addresses.items()}, names, nameservers)
+def a_local_task(id: str, nameservers: tuple[str, ...] = (), **addresses: str) -> LocalTask:
+    return LocalTask(id, "id-own", {net: IPv4Address(text) for net, text in addresses.items()}, nameservers)
 
 
 Script = Callable[[dns.message.Message, bool], bytes | dns.message.Message | None]

@@ -26,9 +26,10 @@ from support.rules_lab import (
 
 from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure
-from agent.network.keeper import NetworkKeeper, Parts
+from agent.network.keeper import NetworkKeeper
 from agent.network.netlink import Kernel
 from agent.network.nft import Nft
+from agent.network.parts import Parts
 from agent.network.picture import Picture, Underlay
 from swarmpy.clock import SystemClock
 
@@ -49,7 +50,7 @@ class Seat:
 
     def __post_init__(self) -> None:
         self.kernel = Kernel(self.node.enter)
-        nft = Nft(("nsenter", f"--net=/proc/{self.node.pid}/ns/net", "nft"))
+        nft = Nft(("nsenter", f"--net=/proc/{self.node.pid}/ns/net", "nft"), self.node.enter)
         parts = Parts(self.kernel, nft, self, self, self)
         self.keeper = NetworkKeeper(SystemClock(), self, parts, str(self.node.address))
         self.keeper.on_repair = self.repaired.extend

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from agent.network.table import TABLE, Chain, Lookup, Ruleset, Table
 
-_LOOKUP = re.compile(r"@(\w+)")
+# `@th,` and a place is no name, but bits of the packet.
+_LOOKUP = re.compile(r"@(?!th,)(\w+)")
 _TARGET = re.compile(r"\b(?:goto|jump) (\w+)")
 
 

@@ -10,6 +10,8 @@ from support.agents import FakeManager, agent_settings, running_agent, settled, 
 from support.assignments import a_network, an_assignment, desired
 
 from agent.engine.fake import FakeEngine
+from agent.runner import Runner
+from agent.task.facts import Life, ListedContainer
 from agent.task.names import network_name
 from swarmpy.clock import SystemClock
 from swarmpy.settings import AgentSettings
@@ -129,3 +131,63 @@ async def test_a_network_that_came_back_with_another_range_is_made_anew_once_its
         await manager.wait_until_states("shutdown", "running")
 
     assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
+
+
+async def test_after_a_restart_what_waits_to_be_started_keeps_its_address(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    waiting = an_assignment(1, networks=(NETWORK.id,), desired=TaskState.READY)
+    other = an_assignment(2, networks=(NETWORK.id,))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(waiting, networks=(NETWORK,))
+        await manager.wait_until_states("ready")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 2)
+        manager.assign(other)
+        await manager.wait_until_states("ready", "running")
+        manager.assign(desired(waiting, TaskState.RUNNING))
+        await manager.wait_until_states("running", "running")
+
+    addresses = [manager.reports[task.id].addresses[NETWORK.id] for task in (waiting, other)]
+    assert addresses == ["10.200.1.2/24", "10.200.1.3/24"]
+
+
+async def test_addresses_of_strays_are_free_again_once_they_have_gone(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    await engine.ensure_network(NETWORK, settings.node_id)
+    runner = Runner(engine, SystemClock(), settings.node_id)
+    runner.shares.learn((NETWORK,))
+    stray = ListedContainer("c1", "gone", Life.CREATED, addresses={NETWORK.id: "10.200.1.9/32"})
+
+    runner.see_addresses([stray])
+    assert runner.shares.addresses_of("gone") != {}
+    runner.see_addresses([])
+
+    assert runner.shares.addresses_of("gone") == {}
+
+
+async def test_a_network_of_another_version_is_made_anew_when_nobody_sits_in_it_and_is_told_when_somebody_does(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    engine.may_go.set()
+    first, second, third = (an_assignment(number, networks=(NETWORK.id,)) for number in (1, 2, 3))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(first, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+    engine.outdate_networks("network front lacks an option")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 2)
+        manager.assign(second)
+        await manager.wait_until_states("running", "running")
+        await wait_until(lambda: manager.descriptions)
+        assert manager.descriptions[-1].limits == ("network front lacks an option",)
+        manager.assign(*(desired(task, TaskState.SHUTDOWN) for task in (first, second)))
+        await manager.wait_until_states("shutdown", "shutdown")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 3)
+        manager.assign(third)
+        await manager.wait_until_states("shutdown", "shutdown", "running")
+        assert await engine.ensure_network(NETWORK, settings.node_id) == ""

@@ -12,12 +12,12 @@ from support.assignments import an_assignment
 from agent.engine.fake import FakeEngine
 from agent.place import Place
 from agent.runner import Runner
-from agent.session import Portrait, Session
+from agent.session import MOST_REPAIRS_KEPT, Portrait, Session
 from agent.streams import LogStreams
 from swarmpy.clock import SystemClock
 from swarmpy.models.node import NodeDescription
 from swarmpy.together import together
-from swarmpy.wire import Full
+from swarmpy.wire import MOST_NOTES, Full
 
 
 class Keeper:
@@ -139,3 +139,21 @@ async def test_what_the_node_mended_is_told_once(tmp_path: Path, manager: FakeMa
         assert [len(sentence) for sentence in manager.descriptions[-1].repaired] == [19, 500]
         session.note_repairs(["rule 2 was missing"])
         await wait_until(lambda: manager.descriptions[-1].repaired == ("rule 2 was missing",))
+
+
+async def test_all_that_the_node_mended_is_told_however_much_it_is(tmp_path: Path, manager: FakeManager) -> None:
+    async with a_session(tmp_path, manager, Keeper()) as session:
+        await wait_until(lambda: manager.hellos != [])
+        sentences = tuple(f"route {number} was missing" for number in range(2 * MOST_NOTES + 1))
+        session.note_repairs(sentences)
+        await wait_until(lambda: tuple(one for told in manager.descriptions for one in told.repaired) == sentences)
+
+
+async def test_without_a_manager_what_is_mended_is_not_kept_for_ever(tmp_path: Path, manager: FakeManager) -> None:
+    manager.go_away()
+    async with a_session(tmp_path, manager, Keeper()) as session:
+        session.note_repairs([f"route {number} was missing" for number in range(10 * MOST_REPAIRS_KEPT)])
+        manager.come_back()
+        await wait_until(lambda: sum(len(told.repaired) for told in manager.descriptions) == MOST_REPAIRS_KEPT)
+        await settled()
+        assert sum(len(told.repaired) for told in manager.descriptions) == MOST_REPAIRS_KEPT

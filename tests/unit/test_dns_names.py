@@ -40,7 +40,7 @@ WORLD = a_dns_picture(
     tasks={
         "both": a_local_task("both", front="10.9.1.50", back="10.9.2.50"),
         "back": a_local_task("back", ("9.9.9.9",), back="10.9.2.51", front="10.9.1.51"),
-        "shut": a_local_task("shut", shut="10.9.3.50", names=("box",)),
+        "shut": a_local_task("shut", shut="10.9.3.50"),
         "meshed": a_local_task("meshed", mesh="10.9.4.50"),
     },
 )
@@ -129,12 +129,19 @@ def test_a_task_on_two_networks_is_told(name: str, type: str, expected: str | li
         ("10.9.1.99", "front", "api.example.com", OUTSIDE),
         ("10.9.1.1", "back", "web", ["10.8.2.5"]),
         ("10.9.3.50", "shut", "vault", ["10.8.3.5"]),
-        ("10.9.3.50", "shut", "box", ["10.9.3.50"]),
         ("10.9.3.50", "shut", "example.com", REFUSED),
         ("10.9.3.99", "shut", "example.com", REFUSED),
         ("10.9.4.50", "mesh", "shop_web", OUTSIDE),
         ("10.9.1.50", "gone", "web", ["10.8.1.5"]),
         ("10.9.1.99", "gone", "web", REFUSED),
+        ("192.168.0.1", "shut", "vault", ["10.8.3.5"]),
+        ("10.9.3.1", "shut", "vault", ["10.8.3.5"]),
+        ("10.9.1.99", "shut", "vault", REFUSED),
+        ("10.9.11.99", "front", "web", REFUSED),
+        ("192.168.0.66", "shut", "vault", REFUSED),
+        ("192.168.0.66", "front", "web", REFUSED),
+        ("192.168.0.66", "front", "example.com", REFUSED),
+        ("192.168.0.66", "front", "99.11.9.10.in-addr.arpa", REFUSED),
     ],
 )
 def test_who_asks_decides_which_networks_names_are_told(

@@ -1,109 +1,26 @@
 """The keeper brings the newest picture about, says when it is there, and mends what others change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 import pytest
 from support.assignments import a_network as an_assigned_network
+from support.keeper_stage import EMPTY, ONE, PEER, TWO, Stage, running, with_a_container
 from support.pictures import a_network, a_peer, a_picture
 
-from agent.network.conntrack import Forgotten
 from agent.network.departures import Departure
-from agent.network.fake import FakeKernel
-from agent.network.keeper import LOOK_EVERY, SHOWN_WITHIN, NetworkKeeper, Parts
+from agent.network.keeper import LOOK_EVERY, SHOWN_WITHIN
 from agent.network.links import BridgePort, ContainerRoutes, Route
-from agent.network.picture import LocalTask, Picture, Underlay
 from agent.network.rules_port import Features, MemoryRules, RulesRefused
 from agent.network.shown_rules import QUIET, TAMPERED
 from agent.network.tunnel import NO_TUNNEL, wanted_tunnel
 from agent.network.tunnel_keeper import TunnelKeeper
 from agent.network.tunnel_port import MemoryTunnels
 from agent.network.wanted import wanted
-from swarmpy.clock import ManualClock
 from swarmpy.errors import Unavailable
 from swarmpy.network_map import Endpoint, MappedService
-
-PEER = a_peer("node-2", "10.0.2.0/24", "192.0.2.2")
-ONE = a_picture(a_network(), peers=(PEER,))
-TWO = a_picture(a_network(), a_network("net2", "10.0.7.0/24"), peers=(PEER,))
-EMPTY = a_picture()
-
-
-class Stage:
-    """Everything around a keeper, in memory; it plays the node, its names, connections and engine at once."""
-
-    def __init__(self, packet_rules: MemoryRules, tunnel: TunnelKeeper | None = None) -> None:
-        self.clock = ManualClock()
-        self.now, self.revision = EMPTY, 1
-        self.kernel, self.packet_rules = FakeKernel(), packet_rules
-        self.names: list[Picture] = []
-        self.departures: list[Departure] = []
-        self.missing_engine_rules: tuple[str, ...] = ()
-        self.engine_rules_are_gone = False
-        self.shown: list[int] = []
-        self.repaired: list[str] = []
-        parts = Parts(self.kernel, self.packet_rules, self, self, self)
-        self.keeper = NetworkKeeper(self.clock, self, parts, str(EMPTY.underlay.address), tunnel)
-        self.keeper.on_shown = self.shown.append
-        self.keeper.on_repair = self.repaired.extend
-
-    def picture(self, underlay: Underlay) -> tuple[Picture, int]:
-        return replace(self.now, underlay=underlay), self.revision
-
-    def bridges(self) -> frozenset[str]:
-        return frozenset(network.bridge for network in self.now.networks.values())
-
-    async def show(self, picture: Picture) -> None:
-        self.names.append(picture)
-
-    async def forget(self, departures: Sequence[Departure]) -> Forgotten:
-        self.departures.extend(departures)
-        return Forgotten(len(departures))
-
-    async def mend(self) -> tuple[str, ...]:
-        missing, self.missing_engine_rules = self.missing_engine_rules, ()
-        return missing
-
-    async def remove(self) -> None:
-        self.engine_rules_are_gone = True
-
-    async def becomes(self, picture: Picture) -> None:
-        self.now, self.revision = picture, self.revision + 1
-        self.keeper.wake()
-        await self.settled(lambda: bool(self.shown) and self.shown[-1] == self.revision)
-
-    async def settled(self, condition: Callable[[], bool]) -> None:
-        for _ in range(2000):
-            if condition():
-                return
-            await asyncio.sleep(0)
-        raise AssertionError(f"it did not come about; {self.keeper.trouble or 'no trouble'}")
-
-    async def rests(self) -> None:
-        """So long that what waits for quiet is done."""
-        for _ in range(3):
-            self.clock.advance(QUIET)
-            for _ in range(50):
-                await asyncio.sleep(0)
-
-    def links_are_as_wanted(self) -> bool:
-        return self.kernel.kernel.look(self.now) == wanted(self.now)
-
-
-@asynccontextmanager
-async def running(packet_rules: MemoryRules | None = None, tunnel: TunnelKeeper | None = None) -> AsyncIterator[Stage]:
-    stage = Stage(packet_rules or MemoryRules(), tunnel)
-    work = asyncio.ensure_future(stage.keeper.run())
-    try:
-        yield stage
-    finally:
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
 
 
 async def test_what_the_picture_says_is_brought_about_and_then_told() -> None:
@@ -170,7 +87,7 @@ class _Slow(MemoryRules):
         self.listed = asyncio.Event()
         self.asked = 0
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         self.asked += 1
         await self.listed.wait()
         return await super().fingerprint()
@@ -191,18 +108,6 @@ async def test_no_change_waits_for_the_rules_to_be_listed_and_many_changes_are_l
         stage.clock.advance(LOOK_EVERY)
         await stage.settled(lambda: rules.asked == 3)
         assert stage.repaired == []
-
-
-def with_a_container(stage: Stage, pid: int) -> Picture:
-    """On the network, with a place on the bridge that the engine has given it."""
-    kernel, address = stage.kernel.kernel, IPv4Address(f"10.0.1.{pid}")
-    kernel.devices[f"veth{pid}"] = 1450
-    kernel.containers[pid] = {address: f"veth{pid}"}
-    kernel.ports[f"veth{pid}"] = BridgePort(f"veth{pid}", a_network().bridge, hairpin=False)
-    network = a_network(ranges=(IPv4Network("10.0.0.0/16"),))
-    others = stage.now.tasks
-    task = LocalTask(f"t{pid}", "s", {"net1": address}, pid=pid)
-    return replace(a_picture(network, peers=(PEER,)), tasks={**others, task.task_id: task})
 
 
 async def test_a_container_has_its_place_and_its_routes_as_soon_as_it_runs() -> None:
@@ -354,8 +259,33 @@ async def test_where_packet_rules_cannot_be_set_no_network_can_be_encrypted(tmp_
         assert await stage.keeper.wireguard_key()
     rules = MemoryRules(Features(rules=False))
     async with running(rules, TunnelKeeper(MemoryTunnels(), tmp_path / "wireguard.key")) as stage:
-        await stage.becomes(EMPTY)
+        stage.keeper.wake()
+        await stage.settled(lambda: bool(stage.names))
         assert await stage.keeper.wireguard_key() == ""
+
+
+async def test_loopback_addresses_are_routed_only_once_rules_keep_containers_from_them() -> None:
+    kept: list[bool] = []
+
+    class Watched(MemoryRules):
+        async def apply(self, script: str) -> None:
+            kept.append(any("route_localnet" in str(one.thing) for one in stage.kernel.performed))
+            await super().apply(script)
+
+    async with running(Watched()) as stage:
+        await stage.becomes(ONE)
+        assert kept == [False]
+        assert _loopback_values(stage) == {"1"}
+    async with running(MemoryRules(Features(rules=False))) as stage:
+        stage.now = ONE
+        stage.keeper.wake()
+        await stage.settled(lambda: bool(stage.names))
+        assert _loopback_values(stage) == {"0"}
+
+
+def _loopback_values(stage: Stage) -> set[str]:
+    there = stage.kernel.kernel.look(stage.now).sysctls
+    return {setting.value for setting in there if setting.path.endswith("route_localnet")}
 
 
 async def test_a_node_that_leaves_takes_all_of_its_own_away() -> None:

@@ -351,3 +351,11 @@ def test_a_stranger_in_the_way_stays_and_is_told_of() -> None:
         bring(kernel, PICTURE)
 
     assert Route(SUBNETS[0], None, "eth0") in everything(kernel)
+
+
+def test_without_rules_loopback_addresses_are_routed_nowhere() -> None:
+    picture = a_picture(a_network())
+    for has_rules in (True, False):
+        settings = wanted(picture, has_rules=has_rules).sysctls
+        values = {setting.device: setting.value for setting in settings if setting.path.endswith("route_localnet")}
+        assert values == dict.fromkeys(("spbnet1", "spxnet1"), str(int(has_rules)))

@@ -114,6 +114,15 @@ def test_messages_are_split_and_half_a_one_is_left() -> None:
     assert (message.kind, message.sequence, messages.error_of(message)) == (messages.ERROR, 9, 19)
 
 
+@pytest.mark.parametrize("length", [0, 4, 15, 21, 1 << 31])
+def test_a_message_of_no_length_or_more_than_there_is_ends_the_reading(length: int) -> None:
+    assert [*messages.split(struct.pack("=IHHII", length, messages.NEW_LINK, 0, 9, 0) + bytes(4))] == []
+
+
+def test_a_device_may_have_any_bytes_for_a_name() -> None:
+    assert messages.text_of(b"eth\xff\0") == "eth\ufffd"
+
+
 def test_an_attribute_without_length_ends_the_reading() -> None:
     body = bytes([2, 24, 0, 0, 2, 0, 0, 0]) + attribute(2, bytes([192, 0, 2, 1])) + bytes(8)
 

@@ -1,5 +1,6 @@
 """Packet rules as values: scripts lead from any ruleset to any other, and say what the picture says."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Network
 
@@ -10,7 +11,7 @@ from support.nft_model import Kernel, Refused
 
 from agent.network.departures import Departure, departed
 from agent.network.nft import in_fixed_order, in_one_sentence
-from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
+from agent.network.picture import NO_PICTURE, LocalNetwork, LocalTask, Picture, Underlay
 from agent.network.rules import ALL_FEATURES, rules_of, why_not
 from agent.network.rules_port import Features
 from agent.network.table import NO_RULES, Chain, Lookup, Ruleset, Table, render, script
@@ -106,7 +107,7 @@ def _each_vip_once(services: list[MappedService]) -> tuple[MappedService, ...]:
 
 
 def _task(number: int, on: set[str]) -> LocalTask:
-    addresses = {name: IPv4Address(f"10.{NETWORKS[name]}.1.{10 + number}") for name in sorted(on)}
+    addresses = {name: IPv4Network(f"10.{NETWORKS[name]}.1.0/24")[10 + number] for name in sorted(on)}
     return LocalTask(f"t{number}", "web", addresses)
 
 
@@ -294,6 +295,41 @@ def test_a_port_that_is_published_now_is_the_nodes_own_no_more() -> None:
     assert departed(after, after) == ()
 
 
+def test_at_the_start_of_an_agent_no_port_is_newly_published() -> None:
+    after = a_picture((service(on="ingress", ports=(TCP_80, UDP_53)),), (endpoint(on="ingress"),))
+    assert departed(NO_PICTURE, after) == ()
+
+
+# What it takes
+
+
+class _Counted(Mapping[str, MappedService]):
+    def __init__(self, services: Mapping[str, MappedService]) -> None:
+        self._services, self.times = services, 0
+
+    def __iter__(self) -> Iterator[str]:
+        self.times += 1
+        return iter(self._services)
+
+    def __getitem__(self, key: str) -> MappedService:
+        return self._services[key]
+
+    def __len__(self) -> int:
+        return len(self._services)
+
+
+@pytest.mark.parametrize("tasks", [0, 200])
+def test_services_are_gone_through_as_often_however_many_networks_and_tasks_there_are(tasks: int) -> None:
+    def times(on: tuple[str, ...], count: int) -> int:
+        joined = tuple(_task(number, set(on)) for number in range(count))
+        picture = a_picture((service(), service("api", last=6)), on=on, tasks=joined)
+        counted = _Counted(picture.map.services)
+        rules_of(replace(picture, map=replace(picture.map, services=counted)), MACS)
+        return counted.times
+
+    assert times(tuple(NETWORKS), tasks) == times(("front",), 0) <= 2
+
+
 # Words of nft
 
 
@@ -301,6 +337,8 @@ def test_an_error_of_nft_becomes_one_sentence() -> None:
     script = "add table ip swarmpy\nadd rule ip swarmpy none accept\n"
     complaint = "/dev/stdin:2:21-24: Error: No such file or directory\nadd rule ip swarmpy none accept\n     ^^^^\n"
     assert in_one_sentence(complaint, script) == "No such file or directory in `add rule ip swarmpy none accept`"
+    # Of a command that had no script.
+    assert in_one_sentence(complaint, "") == " ".join(complaint.split())
     assert in_one_sentence("netlink: Error:\n not permitted", "") == "netlink: Error: not permitted"
 
 

@@ -63,3 +63,14 @@ def test_a_share_that_is_replaced_is_used_once_its_last_task_has_gone() -> None:
     book.give_back(task.id)
     book.learn((moved,))
     assert book.take(other) == {BACK.id: IPv4Address("10.200.9.2")}
+
+
+def test_a_share_that_has_gone_is_forgotten_with_its_last_task() -> None:
+    book = shares(ManualClock())
+    task = an_assignment(1, networks=(BACK.id,))
+    book.take(task)
+    book.learn(())
+    assert book.take(task) == {BACK.id: SECOND}
+
+    book.give_back(task.id)
+    assert book.take(task) == {}

@@ -1,8 +1,12 @@
 """What the kernel has of our rules, while listing them and changing them get in each other's way."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from agent.network.rules_port import MemoryRules
+import pytest
+
+from agent.network.rules_port import MemoryRules, RulesRefused
 from agent.network.shown_rules import QUIET, TAMPERED, ShownRules
 from agent.network.table import Chain, Ruleset, Table
 from swarmpy.clock import ManualClock
@@ -21,7 +25,7 @@ class _Heavy(MemoryRules):
         await self.may_pass.wait()
         await super().apply(script)
 
-    async def fingerprint(self) -> str:
+    async def fingerprint(self) -> str | None:
         self.listed += 1
         return await super().fingerprint()
 
@@ -63,3 +67,73 @@ async def test_rules_that_are_listed_while_they_change_are_not_taken_for_another
     assert await shown.bring_about(rules("drop")) == (TAMPERED,)
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
+
+
+@asynccontextmanager
+async def running(kernel: MemoryRules) -> AsyncIterator[tuple[ManualClock, ShownRules]]:
+    clock = ManualClock()
+    shown = ShownRules(clock, kernel)
+    work = asyncio.ensure_future(shown.run())
+    try:
+        yield clock, shown
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+
+@pytest.mark.parametrize("hand", ["tampered", "others"])
+async def test_what_others_do_right_after_our_change_is_not_what_is_compared_with(hand: str) -> None:
+    kernel = MemoryRules()
+    async with running(kernel) as (clock, shown):
+        await shown.bring_about(rules("accept"))
+        setattr(kernel, hand, 1)
+        await rest(clock)
+        shown.look()
+        await shown.bring_about(rules("accept"))
+        assert kernel.applied[-1].startswith("add table ip swarmpy\ndelete table")
+        await rest(clock)
+        written = len(kernel.applied)
+        shown.look()
+        await shown.bring_about(rules("accept"))
+        assert len(kernel.applied) == written
+
+
+class _Unlisted(MemoryRules):
+    can_be_listed = True
+
+    async def fingerprint(self) -> str | None:
+        return await super().fingerprint() if self.can_be_listed else None
+
+
+async def test_a_listing_that_failed_says_nothing() -> None:
+    kernel = _Unlisted()
+    async with running(kernel) as (clock, shown):
+        doubts: list[None] = []
+        shown.on_doubt = lambda: doubts.append(None)
+        await shown.bring_about(rules("accept"))
+        await rest(clock)
+        kernel.can_be_listed = False
+        shown.look()
+        await rest(clock)
+        assert doubts == []
+        kernel.can_be_listed, kernel.tampered = True, 1
+        assert shown.are_in_force
+        shown.look()
+        await rest(clock)
+        assert (doubts, shown.are_in_force) == ([None], False)
+
+
+class _Closed(MemoryRules):
+    async def apply(self, script: str) -> None:
+        raise RulesRefused("the kernel did not take the packet rules: no")
+
+
+async def test_rules_are_in_force_once_they_were_taken() -> None:
+    shown = ShownRules(ManualClock(), MemoryRules())
+    assert not shown.are_in_force
+    await shown.bring_about(rules("accept"))
+    assert shown.are_in_force
+    refused = ShownRules(ManualClock(), _Closed())
+    with pytest.raises(RulesRefused):
+        await refused.bring_about(rules("accept"))
+    assert not refused.are_in_force
