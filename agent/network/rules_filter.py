@@ -147,11 +147,13 @@ def _enveloped(picture: Picture) -> Iterator[str]:
 
 def _to_node(networks: Sequence[LocalNetwork]) -> Iterator[str]:
     """A published port is the cluster's, whether or not there is a back end, and whoever listens here. Names are for
-    containers and the node itself."""
+    containers and the node itself. What listens on the node is outside of an internal network."""
     if networks:
         yield f"udp dport {VXLAN_PORT} {VNI} {any_of(sorted(network.vni for network in networks))} goto enveloped"
     yield f'iifname != @our_devices iifname != "lo" ip daddr @gateways {DNS} drop'
     yield f"iifname @our_devices {DNS} accept"
+    if closed := [quoted(network.bridge) for network in networks if network.internal]:
+        yield f"iifname {any_of(closed)} meta l4proto {{ tcp, udp }} ct state new goto refuse"
     yield "meta l4proto . th dport @published ct state invalid drop"
     yield "meta l4proto . th dport @published ct state new goto refuse"
 
