@@ -12,6 +12,7 @@ from manager.allocator.ports import (
     taken_on_ingress,
     wished_ports,
 )
+from manager.allocator.reserved_ports import reserved_ports
 from manager.state import State
 from manager.store.port import Put
 from swarmpy.errors import BadRequest, InUse
@@ -52,13 +53,22 @@ def admit_ports(
     state: State, service_id: str, spec: ServiceSpec, known: Sequence[PortConfig]
 ) -> tuple[tuple[PortConfig, ...], tuple[Put, ...]]:
     """The ports with their numbers, and what is to be written besides the service when they are others than `known`,
-    which it was given before. Raises `InUse` for one that another service has, and this one has not yet."""
-    wished = wished_ports(spec)
+    which it was given before. Raises `InUse` for one that another service has, and this one has not yet, and
+    `BadRequest` for one that the cluster itself needs."""
+    wished, reserved = wished_ports(spec), reserved_ports(state)
+    for port in wished:
+        # One that it has already is the trouble of who came later: it keeps nobody from changing something else.
+        if port not in known and (use := reserved.get(port_key(port))):
+            protocol, number = port_key(port)
+            raise BadRequest(
+                f"EndpointSpec.Ports: port {number}/{protocol} is needed for {use} on the nodes; publish another"
+            )
     ingress, hosts = taken_on_ingress(state, service_id), taken_on_hosts(state, service_id)
     held = ingress_keys(known), frozenset(port_key(port) for port in known if _is_host(port))
     for port in wished:
         _check_free(port, held[_is_host(port)], ingress, hosts)
-    given = given_ports(wished, known, {*ingress, *hosts} - held[False])
+    wanted = set(map(port_key, wished))
+    given = given_ports(wished, known, ({*ingress, *hosts} - held[False]) | (reserved.keys() - wanted))
     return given, port_claims(state, service_id, known, given)
 
 

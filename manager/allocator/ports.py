@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Container, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from manager.allocator.reserved_ports import reserved_ports
 from manager.objects import Service, Task
 from manager.state import State
 from swarmpy.errors import BadRequest
@@ -131,6 +132,7 @@ def regiven(state: State) -> dict[str, tuple[PortConfig, ...]]:
     if not wanting:
         return {}
     owners = Counter(key for one in present for key in _keys(one, had_ports(one)) - lost.get(one.id, frozenset()))
+    owners.update(reserved_ports(state).keys() - owners.keys())
     found: dict[str, tuple[PortConfig, ...]] = {}
     for service in sorted(wanting, key=_age):
         held = _keys(service, had_ports(service)) - lost.get(service.id, frozenset())

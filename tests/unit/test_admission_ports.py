@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.builders import T0, a_state, at
+from support.builders import T0, a_manager, a_state, at
 
 from manager.admission.admitted import Admitted
 from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update
@@ -261,3 +261,60 @@ def test_ports_are_given_when_all_that_need_a_number_have_one() -> None:
     assert not are_given([OPEN], [OPEN])
     assert not are_given([OPEN], [])
     assert not are_given([OPEN], [numbered.model_copy(update={"target_port": 81})])
+
+
+@pytest.mark.parametrize("mode", ["ingress", "host"])
+@pytest.mark.parametrize(
+    ("number", "protocol", "user"),
+    [
+        (4789, "udp", "traffic between nodes"),
+        (51820, "udp", "encrypted networks"),
+        (2377, "tcp", "the managers' door for nodes"),
+        (2378, "tcp", "the status page of managers"),
+        (2379, "tcp", "etcd's clients"),
+        (2380, "tcp", "etcd's members"),
+        (7001, "tcp", "the door of node m1"),
+    ],
+)
+def test_what_the_cluster_itself_lives_by_is_not_published(mode: str, number: int, protocol: str, user: str) -> None:
+    door = a_manager("m1").model_copy(update={"address": "192.0.2.1:7001"})
+    with pytest.raises(BadRequest, match=f"port {number}/{protocol} is needed for {user}.*; publish another"):
+        create(a_state(door), "web", port(80, number, mode, protocol))
+
+
+def test_the_same_number_of_another_protocol_is_free() -> None:
+    assert numbers(create(a_state(), "web", port(53, 4789), port(54, 2377, protocol="udp"))) == [4789, 2377]
+
+
+def test_an_update_to_a_port_that_the_cluster_needs_is_refused_too() -> None:
+    state = a_state()
+    create(state, "web", port(80, 8080))
+    with pytest.raises(BadRequest, match="port 2377/tcp is needed"):
+        update(state, "web", port(80, 8080), port(81, 2377))
+
+
+def test_a_port_that_a_later_manager_listens_at_does_not_hold_up_other_changes() -> None:
+    state = a_state()
+    create(state, "web", port(80, 7001))
+    state.nodes["m1"] = a_manager("m1").model_copy(update={"address": "192.0.2.1:7001"})
+    assert numbers(update(state, "web", port(80, 7001), port(81, 8081))) == [7001, 8081]
+
+
+def test_an_open_number_is_never_that_of_a_managers_door() -> None:
+    door = a_manager("m1").model_copy(update={"address": "[fd00::1]:30000"})
+    assert numbers(create(a_state(door), "web", port(80))) == [30001]
+
+
+def test_a_number_that_was_given_goes_elsewhere_when_a_manager_listens_there() -> None:
+    state = a_state()
+    create(state, "web", port(80))
+    state.nodes["m1"] = a_manager("m1").model_copy(update={"address": "192.0.2.1:30000"})
+    assert numbers(update(state, "web", port(80), port(81, 8081))) == [30001, 8081]
+
+
+def test_ports_that_are_given_without_a_wish_of_somebody_keep_clear_of_it_too() -> None:
+    state = a_state()
+    web = create(state, "web", port(80), port(81, 8081))
+    state.services["web"] = web.model_copy(update={"published_ports": web.published_ports[1:]})
+    state.nodes["m1"] = a_manager("m1").model_copy(update={"address": "192.0.2.1:30000"})
+    assert [port.published_port for port in regiven(state)["web"]] == [30001, 8081]
