@@ -5,7 +5,8 @@ none, and a resolver that heard something else from outside would mix two worlds
 answered without an address, not with "no such name", for that would be believed of all names beneath it (RFC 8020).
 
 SRV gives what A gives, each with a port: of `NAME`, `tasks.NAME` and so on the ports that the service publishes (their
-targets; 0 where it publishes none), of `_PORT._PROTOCOL.NAME` that one port, by its number or by its name.
+targets; 0 where it publishes none), of `_PORT._PROTOCOL.NAME` that one port's target, by its name or by its number, in
+the container or as published. A port that the service does not publish is no name.
 """
 
 from collections.abc import Iterable, Iterator
@@ -116,11 +117,9 @@ def _ports(published: Iterable[MappedPort], wanted: tuple[str, str] | None) -> I
         yield from dict.fromkeys(port.target for port in published) or (0,)
         return
     name, protocol = wanted
-    if name.isdecimal() and 0 < int(name) < 65536:
-        yield int(name)
-        return
-    named = (port.target for port in published if port.name.lower() == name and port.protocol == protocol)
-    yield from dict.fromkeys(named)
+    ports = [port for port in published if port.protocol == protocol]
+    named = [port.target for port in ports if name in (port.name.lower(), str(port.target))]
+    yield from dict.fromkeys(named or (port.target for port in ports if name == str(port.published)))
 
 
 def _nothing(rcode: Rcode = Rcode.NOERROR) -> Answer:
