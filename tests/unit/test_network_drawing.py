@@ -102,3 +102,12 @@ def test_a_tasks_process_is_known_while_its_container_runs() -> None:
 def test_all_ranges_of_a_network_are_known() -> None:
     ranges = ("10.200.0.0/16", "10.7.0.0/24")
     assert draw(ranges=ranges).networks[NETWORK.id].ranges == tuple(map(IPv4Network, ranges))
+
+
+def test_a_tasks_networks_are_in_the_order_of_its_wish_however_the_addresses_were_found() -> None:
+    task, late = an_assignment(1, networks=("back", "front")), IPv4Address("10.200.2.5")
+    found = {"left": late, "front": ADDRESS, "back": late}
+    run = a_run(task, Phase.RUNNING)
+    picture = picture_of(NODE_ID, UNDERLAY, AssignedSet(1, {}, {}), {task.id: run}, lambda task_id: found, ())
+
+    assert list(picture.tasks[task.id].addresses) == ["back", "front", "left"]
