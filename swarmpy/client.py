@@ -172,7 +172,15 @@ def _exchanged(
     return connection.getresponse()
 
 
+def no_name(noun: str) -> BadRequest:
+    return BadRequest(f"'' is the name of no {noun}; give its name or its id")
+
+
 def _target(path: str, filters: Filters | None, query: Mapping[str, str]) -> str:
+    _, noun, *rest = path.split("/")
+    if "" in rest:
+        # An empty name leaves a path that means something else, or nothing.
+        raise no_name(noun.removesuffix("s"))
     values = dict(query)
     if filters:
         values["filters"] = json.dumps({key: list(value) for key, value in filters.items()})

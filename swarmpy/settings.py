@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
+from swarmpy.address_ranges import fault_of_range
 from swarmpy.models.base import Document, Labels
 
 DEFAULT_DATA_DIR = Path("/var/lib/swarmpy")
@@ -191,6 +192,8 @@ class NodeSettings(Document):
                 pool = IPv4Network(text)
             except ValueError as cause:
                 raise ValueError(f"--default-addr-pool {text} is no IPv4 subnet: {cause}") from cause
+            if fault := fault_of_range(pool):
+                raise ValueError(f"--default-addr-pool {pool} cannot be used: {fault}")
             if rival := next(filter(pool.overlaps, known), None):
                 raise ValueError(f"--default-addr-pool {pool} overlaps {rival}")
             known.append(pool)

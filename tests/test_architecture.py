@@ -20,6 +20,7 @@ MAY_IMPORT = {
 }
 
 PURE = (
+    "swarmpy/address_ranges.py",
     "swarmpy/container_values.py",
     "swarmpy/dependencies.py",
     "swarmpy/errors.py",
@@ -82,6 +83,7 @@ PURE = (
     "manager/store/codec.py",
     "manager/store/pack.py",
     "manager/ui/rows.py",
+    "manager/name_book.py",
     "agent/dns/answer.py",
     "agent/dns/cache.py",
     "agent/dns/replies.py",
@@ -108,7 +110,6 @@ PURE = (
     "manager/dispatcher/network_map.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",
-    "manager/name_book.py",
     "manager/skydns.py",
 )
 # YAML is read there, and files that a stack file names.

@@ -11,15 +11,17 @@ from manager.admission.naming import naming
 from manager.admission.network_options import check_options
 from manager.admission.texts import check_texts
 from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
-from manager.allocator.networks import node_routes, occupied_by
+from manager.allocator.networks import node_routes, nodes_room, occupied_by, wished_range
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put, Unit, Write
+from swarmpy.address_ranges import fault_of_range
 from swarmpy.errors import BadRequest, Conflict, InUse, NotFound, Unsupported
 from swarmpy.models.network import IPAMConfig, NetworkCreate
 from swarmpy.shown import shown
+from swarmpy.states import NodeState
 
 # Networks that every engine has for itself.
 _OF_THE_ENGINE = frozenset({"bridge", "host", "none"})
@@ -45,6 +47,18 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     named = Put(name_key("networks", name), network_id.encode(), modified=0)
     return written("network", name, network, put(network, create=True), named, *claim(network))
+
+
+def warning_of(state: State, network: Network) -> str:
+    """What its maker is to know though it is made; empty when there is nothing."""
+    room = nodes_room(network)
+    ready = sum(node.state is NodeState.READY for node in state.nodes.values())
+    if room is None or room >= ready:
+        return ""
+    return (
+        f"network {network.spec.name}: {wished_range(network)} has room for tasks on {room} node{'s' * (room != 1)}, "
+        f"and {ready} are ready: tasks beyond wait; choose a wider subnet"
+    )
 
 
 def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[Network]:
@@ -147,6 +161,8 @@ def _subnet(config: IPAMConfig) -> IPv4Network:
     subnet = _parsed("Subnet", config.subnet or "")
     if subnet.prefixlen > _LONGEST_PREFIX:
         raise BadRequest(f"IPAM.Config: Subnet {subnet} is too small; it must be /{_LONGEST_PREFIX} or wider")
+    if fault := fault_of_range(subnet):
+        raise BadRequest(f"IPAM.Config: Subnet {subnet} cannot be used: {fault}; choose one such as 10.9.0.0/16")
     if config.ip_range:
         inner = _parsed("IPRange", config.ip_range)
         if not inner.subnet_of(subnet) or inner.prefixlen > _LONGEST_PREFIX:
@@ -165,10 +181,13 @@ def _parsed(field: str, text: str) -> IPv4Network:
         raise BadRequest(f"IPAM.Config: {field} {shown(text)} is not an IPv4 subnet{why}") from cause
 
 
-def _check_gateway(gateway: str, subnet: IPv4Network) -> None:
+def _check_gateway(text: str, subnet: IPv4Network) -> None:
     try:
-        inside = IPv4Address(gateway) in subnet
+        gateway = IPv4Address(text)
     except ValueError as cause:
-        raise BadRequest(f"IPAM.Config: Gateway {shown(gateway)} is no IPv4 address") from cause
-    if not inside:
+        raise BadRequest(f"IPAM.Config: Gateway {shown(text)} is no IPv4 address") from cause
+    if gateway not in subnet:
         raise BadRequest(f"IPAM.Config: Gateway {gateway} lies outside of {subnet}")
+    for address, word in ((subnet.network_address, "network"), (subnet.broadcast_address, "broadcast")):
+        if gateway == address:
+            raise BadRequest(f"IPAM.Config: Gateway {gateway} is the {word} address of {subnet}; choose one in between")

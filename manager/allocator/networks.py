@@ -110,6 +110,18 @@ def must_encrypt(network: Network) -> bool:
     return is_encrypted(network.spec.options)
 
 
+def wished_range(network: Network) -> IPv4Network | None:
+    """Where its maker said that all its addresses are to be; None where it gets further ranges as it needs them."""
+    config = _config(network)
+    return _subnet(config.ip_range or config.subnet) if config.subnet else None
+
+
+def nodes_room(network: Network) -> int | None:
+    """On how many nodes there can be tasks of the network at once, beside few services; None: on any number."""
+    whole = wished_range(network)
+    return None if whole is None else (1 << (_piece_prefix(whole) - whole.prefixlen)) - 1
+
+
 def wished_vni(network: Network) -> int:
     """0 where any will do."""
     text = (network.spec.options or {}).get(VNI_OPTION, "")

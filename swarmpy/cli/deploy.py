@@ -150,6 +150,7 @@ def _apply(client: Client, operation: Operation, say: Say) -> str:
     body = _with_digest(operation)
     if operation.act is Act.CREATE:
         answer: Any = client.post(f"{path}/create", body)
+        tell_warnings(answer)
         say(thing, "created")
         return str(answer["Id" if operation.kind is Kind.NETWORK else "ID"])
     client.post(f"{path}/{operation.id}/update", body, version=str(operation.version))

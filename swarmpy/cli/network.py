@@ -19,6 +19,7 @@ from swarmpy.cli.options import (
     print_inspected,
     print_rows,
     quiet_option,
+    tell_warnings,
 )
 from swarmpy.cli.views import NETWORK_COLUMNS, SHARE_COLUMNS, network_row, share_row
 from swarmpy.errors import BadRequest
@@ -35,7 +36,7 @@ def network() -> None:
 @click.option("--subnet", metavar="CIDR", help="Its range.  [default: a free one of the cluster's pools]")
 @click.option("--ip-range", metavar="CIDR", help="The part of it that addresses are taken from.")
 @click.option("--gateway", metavar="ADDRESS", help="Shown as its gateway; each node has one of its own.")
-@click.option("--attachable", is_flag=True, help="Also for containers that are no tasks.")
+@click.option("--attachable", is_flag=True, help="Also for containers by hand, as the engine's NAME.ID.")
 @click.option("--internal", is_flag=True, help="No way out of it.")
 @click.option("--ingress", is_flag=True, help="The one for published ports; the cluster makes it when it needs it.")
 @click.option("-o", "--opt", "options", multiple=True, metavar="KEY=VALUE", help="Of the driver; may be repeated.")
@@ -60,6 +61,9 @@ def create(
     encrypted.
     """
     config = {"Subnet": subnet, "IPRange": ip_range, "Gateway": gateway}
+    for option, value in (("--subnet", subnet), ("--ip-range", ip_range), ("--gateway", gateway)):
+        if value == "":
+            raise BadRequest(f"{option} is empty: give it a value, or leave it out")
     given = {key: value for key, value in config.items() if value is not None}
     if given and subnet is None:
         raise BadRequest("--ip-range and --gateway lie in a subnet: name it with --subnet")
@@ -74,7 +78,9 @@ def create(
         "Labels": parse_labels(labels, "--label"),
     }
     with connected() as client:
-        made: str = client.post("/networks/create", wish)["Id"]
+        answer = client.post("/networks/create", wish)
+    made: str = answer["Id"]
+    tell_warnings(answer)
     if form == JSON:
         print_became("network", name, "created", form)
     else:

@@ -71,7 +71,8 @@ def print_became(kind: str, name: str, became: str, form: str) -> None:
 
 def tell_warnings(answer: Any) -> None:
     """What the manager has to say about a change that it has carried out."""
-    for warning in (answer or {}).get("Warnings") or ():
+    said = answer or {}
+    for warning in said.get("Warnings") or filter(None, [said.get("Warning")]):
         click.echo(f"warning: {warning}", err=True)
 
 

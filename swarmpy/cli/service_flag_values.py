@@ -187,6 +187,11 @@ def target_port(text: str) -> Object:
         (port,) = ports(text)
         return port if "mode" in text else {key: value for key, value in port.items() if key != "PublishMode"}
     number, _, protocol = text.partition("/")
+    if ":" in number:
+        target = text.rpartition(":")[2]
+        raise ValueError(
+            f"{text!r} is more than the port in the container, and that alone is asked for: write {target}"
+        )
     return {"TargetPort": _port_number(number), "Protocol": one_of(*PROTOCOLS)(protocol.lower() or "tcp")}
 
 

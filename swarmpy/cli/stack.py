@@ -18,6 +18,7 @@ from swarmpy.cli.options import (
 )
 from swarmpy.cli.render import json_line
 from swarmpy.cli.views import SERVICE_COLUMNS, STACK_COLUMNS, service_row
+from swarmpy.client import no_name
 from swarmpy.errors import NotFound, SwarmpyError
 from swarmpy.stack.names import STACK_LABEL
 
@@ -93,6 +94,8 @@ def list_tasks(name: str, filters: Sequence[str], no_trunc: bool, quiet: bool, f
     """List the tasks of a stack, earlier attempts below the newest."""
     from swarmpy.cli.tasks import print_tasks
 
+    if not name:
+        raise no_name("stack")
     with connected() as client:
         wanted = parse_filters(filters)
         wanted["label"] = [*wanted.get("label", ()), f"{STACK_LABEL}={name}"]
@@ -108,6 +111,8 @@ def list_tasks(name: str, filters: Sequence[str], no_trunc: bool, quiet: bool, f
 @format_option
 def list_services(name: str, filters: Sequence[str], quiet: bool, form: str) -> None:
     """List the services of a stack."""
+    if not name:
+        raise no_name("stack")
     with connected() as client:
         wanted = parse_filters(filters)
         wanted["label"] = [*wanted.get("label", ()), f"{STACK_LABEL}={name}"]

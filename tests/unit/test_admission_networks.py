@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from support.builders import T0, a_network, a_node, a_service, a_state, a_task
 
-from manager.admission.network import admit_network, admit_removal, find_network_target, unused_networks
+from manager.admission.network import (
+    admit_network,
+    admit_removal,
+    find_network_target,
+    unused_networks,
+    warning_of,
+)
 from manager.allocator.ingress import claim, new_ingress
 from manager.allocator.networks import FIRST_VNI, allocate_networks
 from manager.objects import Network
@@ -135,3 +141,46 @@ async def test_of_two_ingress_networks_at_one_time_one_is_refused_and_a_removed_
 
 def test_unused_are_networks_without_services_and_tasks_but_never_ingress() -> None:
     assert [network.id for network in unused_networks(a_state(INGRESS, a_network("idle")))] == ["idle"]
+
+
+def with_subnet(state: State, **config: str) -> Network:
+    wished = NetworkCreate.model_validate({"Name": "n", "IPAM": {"Config": [config]}})
+    return admit_network(state, wished, network_id="id", now=T0).value
+
+
+@pytest.mark.parametrize(
+    ("subnet", "reason"),
+    [
+        ("127.8.0.0/16", "127.0.0.0/8 is every machine's loopback"),
+        ("169.254.0.0/16", "169.254.0.0/16 is for addresses that lead nowhere beyond a link"),
+        ("224.1.0.0/16", "224.0.0.0/4 is for multicast"),
+        ("250.0.0.0/8", "240.0.0.0/4 is reserved"),
+        ("0.0.0.0/8", "0.0.0.0/8 names no machines"),
+        ("0.0.0.0/0", "0.0.0.0/8 names no machines"),
+    ],
+)
+def test_a_range_that_cannot_work_is_refused_with_the_reason(subnet: str, reason: str) -> None:
+    with pytest.raises(BadRequest, match=f"Subnet {subnet} cannot be used: {reason}"):
+        with_subnet(a_state(), Subnet=subnet)
+
+
+@pytest.mark.parametrize(("gateway", "what"), [("10.9.0.0", "network"), ("10.9.255.255", "broadcast")])
+def test_a_gateway_is_an_address_of_a_machine(gateway: str, what: str) -> None:
+    with pytest.raises(BadRequest, match=f"Gateway {gateway} is the {what} address of 10.9.0.0/16"):
+        with_subnet(a_state(), Subnet="10.9.0.0/16", Gateway=gateway)
+
+
+@pytest.mark.parametrize(("subnet", "room"), [("10.9.0.0/28", 1), ("10.9.0.0/27", 1), ("10.9.0.0/26", 3)])
+def test_a_network_with_room_for_fewer_nodes_than_there_are_is_made_with_a_warning(subnet: str, room: int) -> None:
+    nodes = [node(f"n{number}") for number in range(room)]
+    away = node("away", state=NodeState.DOWN)
+    assert warning_of(a_state(*nodes, away), with_subnet(a_state(), Subnet=subnet)) == ""
+
+    state = a_state(*nodes, node("one-more"))
+    warning = warning_of(state, with_subnet(state, Subnet=subnet))
+    assert f"{subnet} has room for tasks on {room} node" in warning
+    assert f"{room + 1} are ready" in warning
+
+
+def test_a_network_that_names_no_subnet_grows_and_needs_no_warning() -> None:
+    assert warning_of(a_state(node("n1"), node("n2")), admit(a_state())) == ""

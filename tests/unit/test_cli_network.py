@@ -68,6 +68,28 @@ async def test_what_lies_in_a_subnet_needs_one(shell: Shell) -> None:
     assert (said.code, "name it with --subnet" in said.err) == (2, True)
 
 
+@pytest.mark.parametrize("option", ["--subnet", "--ip-range", "--gateway"])
+async def test_an_empty_text_is_no_range(shell: Shell, option: str) -> None:
+    said = await shell.run("create", "--subnet", "10.9.0.0/16", option, "", "back")
+
+    assert (said.code, f"{option} is empty" in said.err) == (2, True)
+
+
+async def test_what_a_network_has_no_room_for_is_told_when_it_is_made() -> None:
+    async with served_api() as (api, socket):
+        await api.keep(a_cluster(), a_node(NODE_ID), a_node("other"))
+        said = await Shell(f"unix://{socket}").run("create", "--subnet", "10.9.0.0/28", "narrow")
+
+    assert (said.code, said.err.startswith("warning: network narrow: 10.9.0.0/28 has room")) == (0, True), said.err
+
+
+@pytest.mark.parametrize("words", [("inspect", ""), ("rm", "")])
+async def test_an_empty_name_is_no_name(shell: Shell, words: tuple[str, ...]) -> None:
+    said = await shell.run(*words)
+
+    assert (said.code, said.err) == (2, "swarmpy: '' is the name of no network; give its name or its id\n")
+
+
 async def test_the_list_tells_how_many_addresses_are_used(shell: Shell) -> None:
     heading, row = (await shell.ok("ls")).splitlines()
 

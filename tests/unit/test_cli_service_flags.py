@@ -207,3 +207,10 @@ def test_a_check_and_no_check_exclude_each_other() -> None:
 def test_only_replicas_can_be_counted() -> None:
     with pytest.raises(BadRequest, match="--replicas: a global service runs one task on every node"):
         edited(a_spec("Global"), {"replicas": "3"})
+
+
+def test_a_port_is_taken_away_by_its_target_alone() -> None:
+    with pytest.raises(BadRequest, match=r"--publish-rm: '8081:8080' is more than .* write 8080"):
+        edited(a_spec(), {"publish-rm": ["8081:8080"]})
+    with pytest.raises(BadRequest, match=r"--publish-rm: '1\.2\.3\.4:53:54/udp' is more than .* write 54/udp"):
+        edited(a_spec(), {"publish-rm": ["1.2.3.4:53:54/udp"]})

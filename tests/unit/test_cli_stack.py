@@ -69,6 +69,12 @@ async def test_a_diff_is_json_lines_on_demand(shell: Shell) -> None:
     assert {"Path": "TaskTemplate.ContainerSpec.Env", "Old": None, "New": ["A=1"]} in found["Fields"]
 
 
+@pytest.mark.parametrize("verb", ["ps", "services", "revisions"])
+async def test_an_empty_name_is_that_of_no_stack(shell: Shell, verb: str) -> None:
+    said = await shell.run("stack", verb, "")
+    assert (said.code, said.err) == (2, "swarmpy: '' is the name of no stack; give its name or its id\n")
+
+
 async def test_a_diff_that_cannot_be_made_is_neither_0_nor_1(shell: Shell) -> None:
     (shell.folder / "s.yaml").write_text("services: {web: {imagee: x}}\n")
     assert (await shell.run("stack", "diff", "-c", "s.yaml", "shop")).code == 2

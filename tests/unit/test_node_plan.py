@@ -142,6 +142,7 @@ def test_a_small_pool_is_taken_with_networks_that_fit() -> None:
     [
         ({"address_pools": ("10.20.0.1/16",)}, "--default-addr-pool 10.20.0.1/16 is no IPv4 subnet"),
         ({"address_pools": ("10.20.0.0/16", "10.20.4.0/24")}, "--default-addr-pool 10.20.4.0/24 overlaps 10.20.0.0/16"),
+        ({"address_pools": ("127.0.0.0/8",)}, "--default-addr-pool 127.0.0.0/8 cannot be used: 127.0.0.0/8 is every"),
         ({"subnet_size": 30}, "--default-addr-pool-mask-length 30 is not between 8 and 28"),
         ({"address_pools": ("10.20.0.0/16",), "subnet_size": 12}, "no such network fits into"),
         ({"address_pools": ("10.99.0.0/26",)}, "or give --default-addr-pool-mask-length 26 or more"),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from manager.admission.admitted import Admitted
-from manager.admission.network import admit_network, admit_removal, unused_networks
+from manager.admission.network import admit_network, admit_removal, unused_networks, warning_of
 from manager.api.dependencies import Context, Picture, carry_out, in_portions
 from manager.api.filters import Filters, parse_filters, parse_flag
 from manager.api.lookup import find_network, visible_networks
@@ -63,8 +63,8 @@ async def create_network(request: Request, context: Context, state: Picture) -> 
     wish = await read_body(request, NetworkCreate)
 
     network_id, now = context.mint(), context.clock.now()
-    await carry_out(context, lambda: admit_network(state, wish, network_id=network_id, now=now))
-    return JSONResponse({"Id": network_id, "Warning": ""}, status_code=201)
+    network = await carry_out(context, lambda: admit_network(state, wish, network_id=network_id, now=now))
+    return JSONResponse({"Id": network_id, "Warning": warning_of(state, network)}, status_code=201)
 
 
 @router.post("/prune")
