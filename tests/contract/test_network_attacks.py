@@ -4,6 +4,7 @@ import socket
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
@@ -198,3 +199,14 @@ def test_names_are_asked_at_gateways_by_containers_and_the_node_alone(lab: Rules
 def test_what_nodes_send_each_other_still_comes(lab: RulesLab) -> None:
     for udp in (False, True):
         assert ask(lab.containers["app1"], address_of("web2", "front"), PORT, udp=udp).server == "web2"
+
+
+def test_what_listens_on_the_node_is_outside_of_an_internal_network(lab: RulesLab) -> None:
+    node = lab.nodes["n1"]
+    inside, outside = gateway_of("back", "n1"), gateway_of("front", "n1")
+
+    with node.call(lambda: socket.create_server(("0.0.0.0", HIDDEN))):
+        for address in (inside, str(node.address)):
+            with pytest.raises(ConnectionRefusedError):
+                lab.containers["db1"].call(partial(socket.create_connection, (address, HIDDEN), 2))
+        lab.containers["app1"].call(lambda: socket.create_connection((outside, HIDDEN), 2).close())

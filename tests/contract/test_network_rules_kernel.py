@@ -323,15 +323,6 @@ def test_the_outside_is_reached_in_the_nodes_name_but_not_from_an_internal_netwo
             ask(lab.containers[name], outside, PORT)
 
 
-def test_what_listens_on_the_node_is_outside_of_an_internal_network(lab: RulesLab) -> None:
-    node = lab.nodes["n1"]
-    with node.call(lambda: socket.create_server(("0.0.0.0", 8099))):
-        for address in (gateway_of("back", "n1"), node.address):
-            assert refusal(lab.containers["db1"], address, 8099, udp=False) < AT_ONCE
-        gateway = gateway_of("front", "n1")
-        lab.containers["app1"].call(lambda: socket.create_connection((gateway, 8099), 2).close())
-
-
 def test_the_outside_reaches_no_container_that_publishes_nothing(lab: RulesLab) -> None:
     for network in ("front", "back", "ingress"):
         lab.client.ip(f"route replace {subnet_of(network, 'n1')} via {lab.nodes['n1'].address}")

@@ -315,6 +315,6 @@ def test_a_number_that_was_given_goes_elsewhere_when_a_manager_listens_there() -
 def test_ports_that_are_given_without_a_wish_of_somebody_keep_clear_of_it_too() -> None:
     state = a_state()
     web = create(state, "web", port(80), port(81, 8081))
-    state.services["web"] = web.model_copy(update={"published_ports": web.published_ports[1:]})
+    state.services["web"] = web.model_copy(update={"published_ports": (web.published_ports or ())[1:]})
     state.nodes["m1"] = a_manager("m1").model_copy(update={"address": "192.0.2.1:30000"})
     assert [port.published_port for port in regiven(state)["web"]] == [30001, 8081]
