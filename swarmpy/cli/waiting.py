@@ -94,8 +94,10 @@ def _watch(client: Client, memory: Memory, deadline: datetime, progress: Progres
 def _seen(client: Client, memory: Memory) -> tuple[list[Object], list[Object], list[Object]]:
     """Services, the tasks made from their present specs, nodes."""
     ids = list(memory.names)
+    # Services first: an update that is said to be paused has its failure among tasks that are read after that.
+    services = client.get("/services", filters={"id": ids})
     tasks = client.get("/tasks", filters={"service": ids, "_up-to-date": ["true"]}) if ids else []
-    return client.get("/services", filters={"id": ids}), tasks, client.get("/nodes")
+    return services, tasks, client.get("/nodes")
 
 
 def _former(client: Client, services: Sequence[Object], memory: Memory) -> list[Object]:
