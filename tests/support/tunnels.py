@@ -14,7 +14,7 @@ from agent.network.picture import TUNNEL
 from agent.network.tunnel_wg import Wg
 
 _SOCKETS = "/var/run/wireguard"
-_LIMIT = 10.0
+_LIMIT = 30.0
 _ALL_PROTOCOLS = 3
 # SO_RCVBUFFORCE, beyond what others may have.
 _RECEIVE_BUFFER = 33
