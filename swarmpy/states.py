@@ -2,6 +2,9 @@
 
 from enum import IntEnum, StrEnum
 
+# What the status of an update says that a hand has stopped: the manager words it, clients look for it.
+PAUSED_BY_HAND = "paused by hand"
+
 
 class TaskState(IntEnum):
     """Life of a task, in order; of two reports the greater is true. Gaps leave room for states to come."""

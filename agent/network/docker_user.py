@@ -6,10 +6,9 @@ What may pass between our networks our own table says. Without the chain (an eng
 there is nothing to do. Rules of the node's owner in that chain stay before ours.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
+from agent.network.command import Ended, Failure, run
 from agent.network.picture import BRIDGE_PREFIX, VTEP_PREFIX
 from swarmpy.errors import Forbidden, SwarmpyError, Unavailable
 
@@ -69,36 +68,25 @@ class DockerUser:
         await self._change(present)
 
     async def _change(self, decide: Callable[[str], tuple[Command, ...]]) -> tuple[Command, ...]:
-        try:
-            # All of the table: asked for a chain that is not there, iptables 1.8.9 says that it is incompatible.
-            code, listing, said = await self._run("-S")
-        except FileNotFoundError:
+        # All of the table: asked for a chain that is not there, iptables 1.8.9 says that it is incompatible.
+        listed = await self._run("-S")
+        if listed.failure is Failure.NOT_THERE:
             return ()
-        if code:
-            raise _error(code, said)
-        commands = decide(listing)
+        commands = decide(_output_of(listed))
         for arguments in commands:
-            code, _, said = await self._run(*arguments)
-            if code:
-                raise _error(code, said)
+            _output_of(await self._run(*arguments))
         return commands
 
-    async def _run(self, *arguments: str) -> tuple[int, str, str]:
-        process = await asyncio.create_subprocess_exec(
-            *self._command, "-w", _LOCK_WAIT, *arguments,
-            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(_TIMEOUT):
-                out, err = await process.communicate()
-        except TimeoutError as error:
-            raise Unavailable(f"iptables took longer than {_TIMEOUT} s to read or change chain {CHAIN}") from error
-        finally:
-            if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
-        return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
+    async def _run(self, *arguments: str) -> Ended:
+        return await run((*self._command, "-w", _LOCK_WAIT, *arguments), limit=_TIMEOUT)
+
+
+def _output_of(ended: Ended) -> str:
+    if ended.failure is Failure.TOO_LONG:
+        raise Unavailable(f"iptables took longer than {_TIMEOUT} s to read or change chain {CHAIN}")
+    if ended.code:
+        raise _error(ended.code, ended.complaint)
+    return ended.output
 
 
 def _error(code: int, said: str) -> SwarmpyError:

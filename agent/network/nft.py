@@ -6,9 +6,10 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
 from agent.network import messages
+from agent.network.command import Ended, run
 from agent.network.lists import hear_the_kernel_alone
 from agent.network.rules_port import Features, RulesRefused
 from agent.network.table import TABLE
@@ -43,13 +44,6 @@ add rule bridge {_PROBE} one ip saddr 192.0.2.1 ether daddr set 02:00:00:00:00:0
 _WIDTH = 160
 _ERROR = re.compile(r"^\S*?:(?P<line>\d+):\S* Error: (?P<what>.*?)\s*$", re.MULTILINE)
 _ELEMENTS = re.compile(r"elements = \{([^}]*)\}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    code: int
-    output: str
-    complaint: str
 
 
 class Nft:
@@ -90,22 +84,9 @@ class Nft:
         rules, fib, bridge = [await self._run("-c", "-f", "-", given=script) for script in (_RULES, _FIB, _BRIDGE)]
         return Features(rules=not rules.code, bridge=not bridge.code, fib=not fib.code, reason=rules.complaint)
 
-    async def _run(self, *words: str, given: str = "") -> _Ended:
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(*self._command, *words, stdin=pipe, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            return _Ended(127, "", f"{self._command[0]} cannot be started: {error.strerror}")
-        try:
-            async with asyncio.timeout(_LIMIT):
-                output, complaint = await process.communicate(given.encode())
-        except TimeoutError:
-            return _Ended(124, "", f"{self._command[0]} took longer than {_LIMIT:.0f} s")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return _Ended(process.returncode or 0, output.decode(), in_one_sentence(complaint.decode(), given))
+    async def _run(self, *words: str, given: str = "") -> Ended:
+        ended = await run((*self._command, *words), limit=_LIMIT, given=given)
+        return ended if ended.failure else replace(ended, complaint=in_one_sentence(ended.complaint, given))
 
 
 def _generation_here() -> int | None:

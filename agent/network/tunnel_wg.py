@@ -11,7 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from pyroute2 import GenericNetlinkSocket, IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic.wireguard import wgmsg
 
+from agent.network.command import Ended, run
 from agent.network.lists import Lists
 from agent.network.messages import LinkFacts
 from agent.network.picture import TUNNEL, TUNNEL_PORT
@@ -40,13 +41,6 @@ _LIMIT = 10.0
 _KIND = "wireguard"
 _NONE = "(none)"
 _LACKS = "the kernel has no WireGuard, and no wireguard-go serves the device " + TUNNEL
-
-
-@dataclass(frozen=True, slots=True)
-class _Ended:
-    code: int
-    output: str
-    complaint: str
 
 
 class Wg:
@@ -93,22 +87,9 @@ class Wg:
     async def _inside(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: _guarded(work))
 
-    async def _run(self, *words: str) -> _Ended:
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(*self._command, *words, stdout=pipe, stderr=pipe)
-        except OSError as error:
-            return _Ended(127, "", f"{self._command[0]} cannot be started: {error.strerror}")
-        try:
-            async with asyncio.timeout(_LIMIT):
-                output, complaint = await process.communicate()
-        except TimeoutError:
-            return _Ended(124, "", f"{self._command[0]} took longer than {_LIMIT:.0f} s")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        return _Ended(process.returncode or 0, output.decode(), " ".join(complaint.decode().split()))
+    async def _run(self, *words: str) -> Ended:
+        ended = await run((*self._command, *words), limit=_LIMIT)
+        return replace(ended, complaint=" ".join(ended.complaint.split()))
 
 
 def parsed(dump: str, mtu: int, up: bool) -> Tunnel:

@@ -9,8 +9,8 @@ from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.errors import Conflict
 from swarmpy.models.service import ServiceSpec, UpdateState
+from swarmpy.states import PAUSED_BY_HAND
 
-PAUSED_BY_HAND = "paused by hand"
 _PAUSES = {UpdateState.UPDATING: UpdateState.PAUSED, UpdateState.ROLLBACK_STARTED: UpdateState.ROLLBACK_PAUSED}
 _RESUMES = {paused: moving for moving, paused in _PAUSES.items()}
 

@@ -25,7 +25,7 @@ from swarmpy.cli.failures import (
 from swarmpy.cli.held import is_held, note_of
 from swarmpy.cli.slots import Object, Slot, is_good, is_job, kind_of, name_of, place_of, slots_of, wanted_of
 from swarmpy.cli.views import names_of_nodes
-from swarmpy.states import LABELS, TaskState
+from swarmpy.states import LABELS, PAUSED_BY_HAND, TaskState
 
 # Without a health check, running for so long counts as well. Docker's default for watching an update.
 STEADY = timedelta(seconds=5)
@@ -251,7 +251,7 @@ def _waiting_text(text: str, seen: _Seen) -> str:
     waiting = sorted((slot for slot in seen.slots if slot not in good), key=lambda slot: slot.state)
     parts = [text, *dict.fromkeys(slot.doing for slot in waiting)]
     if seen.is_held:
-        parts.append("paused by hand")
+        parts.append(PAUSED_BY_HAND)
     if seen.is_moving:
         parts.append("updating" if seen.update == "updating" else "rolling back")
     return ", ".join(parts)

@@ -4,8 +4,7 @@ and no command that leaves them so has failed for that. Pure."""
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# As the manager words it.
-PAUSED_BY_HAND = "paused by hand"
+from swarmpy.states import PAUSED_BY_HAND
 
 # Of the updates that stand still, what stands still.
 PAUSED = {"paused": "update", "rollback_paused": "rollback"}

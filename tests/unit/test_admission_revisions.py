@@ -8,7 +8,7 @@ from support.builders import T0, a_job, a_service, a_state, at
 from manager.admission.admitted import Admitted
 from manager.admission.revisions import KEPT, present_revision, revisions_of, wish_of
 from manager.admission.service import admit_rollback, admit_rollback_to, admit_service, admit_update
-from manager.admission.update_control import PAUSED_BY_HAND, admit_continue, admit_pause, lifted
+from manager.admission.update_control import admit_continue, admit_pause, lifted
 from manager.objects import Service
 from manager.orchestrator.keep import View
 from manager.orchestrator.reaper import reap_removed_service, reap_specs
@@ -20,6 +20,7 @@ from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence
 from swarmpy.labels import PROGRESS_DEADLINE
 from swarmpy.models.service import FailureAction, ServiceSpec, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import TaskSpec
+from swarmpy.states import PAUSED_BY_HAND
 
 ID = "web-id"
 

@@ -4,12 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from support.builders import T0, a_service
 from support.looks import BOTH, GAVE_UP, START, Document, Watch, node, service, task
 
 from manager.admission import update_control
 from swarmpy.cli import held
 from swarmpy.cli.convergence import Phase
 from swarmpy.cli.failures import MOST_FAILURES
+from swarmpy.models.service import UpdateState, UpdateStatus
 
 ONE: Document = {"Replicated": {"Replicas": 1}}
 
@@ -193,7 +195,12 @@ HELD = service(health=True, UpdateStatus=PAUSED_BEFORE)
 
 
 def test_what_this_command_takes_for_a_pause_by_hand_is_what_the_manager_calls_one() -> None:
-    assert held.PAUSED_BY_HAND == update_control.PAUSED_BY_HAND
+    moving = a_service("web").model_copy(update={"update": UpdateStatus(state=UpdateState.UPDATING, started_at=T0)})
+    paused = update_control.admit_pause(moving, now=T0).value.update
+    assert paused is not None
+    assert held.held_updates([service(UpdateStatus=paused.to_docker())]) != {}
+    other = paused.model_copy(update={"message": "update paused due to failure"})
+    assert held.held_updates([service(UpdateStatus=other.to_docker())]) == {}
 
 
 def test_an_update_that_a_hand_had_paused_is_no_failure_and_tasks_of_every_wish_count() -> None:
