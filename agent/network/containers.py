@@ -54,9 +54,11 @@ def ports_of(
     by_pid = {task.pid: task for task in tasks}
     inside = _each(by_pid, lambda pid, there: tuple(_plugs(there, by_pid[pid], networks)))
     # Who is inside can make a pair of its own with any index; both ends are to name each other.
-    ours = {(link.index, link.peer): link.name for link in lists.links("veth")} if inside else {}
+    ours = {(link.index, link.peer): link for link in lists.links("veth")} if inside else {}
     return {
-        pid: frozenset(BridgePort(ours[ends], bridge) for ends, bridge in plugs if ends in ours)
+        pid: frozenset(
+            BridgePort(ours[ends].name, bridge, mtu=ours[ends].mtu) for ends, bridge in plugs if ends in ours
+        )
         for pid, plugs in inside.items()
     }
 

@@ -238,7 +238,7 @@ class FakeKernel:
         held = self.kernel.containers[task.pid]
         for address, network in task.places_among(networks):
             if address in held:
-                yield BridgePort(held[address], network.bridge)
+                yield BridgePort(held[address], network.bridge, mtu=self.kernel.devices[held[address]])
 
 
 def _default_of(path: str) -> str:

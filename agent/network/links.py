@@ -5,7 +5,7 @@ lacks the next. They are removed the other way. What is wanted says `wanted`; pa
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Any, TypeVar
 
@@ -37,11 +37,12 @@ class Bridge:
 @dataclass(frozen=True, slots=True)
 class BridgePort:
     """The node's end of a container's veth, up and on its bridge. `hairpin`: the bridge gives it what came from it, for
-    a container may ask a service that is itself."""
+    a container may ask a service that is itself. `mtu` is the engine's to choose; 0: not known."""
 
     device: str
     bridge: str
     hairpin: bool = True
+    mtu: int = field(default=0, compare=False)
 
     @property
     def key(self) -> str:
@@ -316,9 +317,9 @@ def _of(node: str, word: str = "of") -> str:
 
 
 def _differences(thing: Thing, was: Thing) -> Iterator[str]:
-    for name in thing.__slots__:
+    for name in (part.name for part in fields(thing) if part.compare):
         now, then = getattr(thing, name), getattr(was, name)
-        if now != then and name not in ("node", "task"):
+        if now != then:
             yield f"{name.replace('_', ' ')} {_in_words(then)}, not {_in_words(now)}"
 
 

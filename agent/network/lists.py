@@ -215,7 +215,7 @@ def _ports(lists: Lists, bridges: Iterable[LinkFacts], ports: Set[BridgePort]) -
     asked = {port.device for port in ports}
     for link in lists.links("veth"):
         if link.name in asked and link.up and link.master in names:
-            yield BridgePort(link.name, names[link.master], link.hairpin)
+            yield BridgePort(link.name, names[link.master], link.hairpin, link.mtu)
 
 
 def _settings(wanted: Iterable[Sysctl]) -> Iterator[Sysctl]:

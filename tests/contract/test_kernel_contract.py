@@ -256,6 +256,7 @@ async def test_a_containers_place_is_found_and_kept(bench: KernelBench, picture:
 
     assert found == {pid: {place}}
     ports = found[pid]
+    assert {port.mtu for port in ports} == {1450}
     assert {port.device for port in (await bench.port.read(picture, ports)).ports} == {place.device}
     await bench.port.perform(Put(place))
     assert (await bench.port.read(picture, ports)).ports == ports

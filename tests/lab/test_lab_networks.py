@@ -98,11 +98,8 @@ def test_every_pair_of_nodes_by_name_virtual_address_and_task_address(net: NetLa
                 asks.append({"how": how, "to": way, "size": size, "target": target})
             asks += [{"how": "tcp", "to": way, "size": LARGE, "target": target} for way in (service, task)]
             asks.append({"how": "udp", "to": service, "size": LARGE // 10, "target": target})
-            if asker == number:
-                # Fragments of a datagram that a container sends to itself by way of its service do not arrive.
-                asks[:] = [ask for ask in asks if ask["target"] != target or not _is_in_pieces_to_itself(ask, task)]
     answers = net.from_containers(places)
-    assert len(answers) == 9 * (5 * 2 * 3 + 3) - 3 * 4
+    assert len(answers) == 9 * (5 * 2 * 3 + 3)
     assert faults(answers) == []
 
 
@@ -236,10 +233,6 @@ def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(ne
     for asker, number in (("node-1", 1), (node, 2)):
         answers = net.from_container(asker, f"{STACK}_a{number}", asks)
         assert [answer["error"] for answer in answers if answer["error"]] == []
-
-
-def _is_in_pieces_to_itself(ask: Ask, own: str) -> bool:
-    return bool(ask["how"] == "udp" and ask["size"] > 1024 and ask["to"] != own and not ask["to"].startswith("tasks."))
 
 
 def _runs(net: NetLab, service: str, replicas: int) -> bool:

@@ -123,6 +123,18 @@ async def test_a_container_has_its_place_and_its_routes_as_soon_as_it_runs() -> 
             assert str(way) == "10.0.0.0/16 via 10.0.1.1"
 
 
+async def test_a_bridge_is_given_the_mtu_of_its_containers_and_that_is_no_repair() -> None:
+    async with running() as stage:
+        await stage.becomes(ONE)
+        picture, kernel = with_a_container(stage, 10), stage.kernel.kernel
+        kernel.devices["veth10"] = 1500
+        await stage.becomes(picture)
+        assert kernel.bridges[a_network().bridge].mtu == 1500
+        stage.clock.advance(LOOK_EVERY)
+        await stage.rests()
+        assert (kernel.bridges[a_network().bridge].mtu, stage.repaired) == (1500, [])
+
+
 async def test_a_container_that_has_ended_is_nothing_to_repair_and_one_that_lost_its_routes_is() -> None:
     async with running() as stage:
         await stage.becomes(ONE)

@@ -163,6 +163,24 @@ def test_a_vtep_is_no_larger_than_the_underlay_carries() -> None:
     assert vtep.mtu == 1350
 
 
+@pytest.mark.parametrize("mtu", [1350, 1500])
+def test_a_bridge_carries_what_its_containers_do_whatever_the_underlay_leaves_now(mtu: int) -> None:
+    places = (BridgePort("veth1", "spbnet1", mtu=mtu), BridgePort("veth2", "spbnet1", mtu=1300))
+    picture = a_picture(INGRESS, a_network())
+
+    found = {bridge.name: bridge.mtu for bridge in wanted(picture, frozenset(places)).bridges}
+
+    assert found == {"spbnet1": mtu, "spbingress": 1450}
+
+
+def test_the_mtu_of_a_containers_port_is_the_engines() -> None:
+    want, have = (
+        replace(wanted(PICTURE), ports=frozenset({BridgePort("veth1", "spbingress", mtu=mtu)})) for mtu in (1450, 1400)
+    )
+
+    assert plan(want, have) == ()
+
+
 def test_a_node_without_networks_leaves_the_system_as_it_is() -> None:
     assert wanted(a_picture()) == Links()
 
@@ -280,6 +298,10 @@ def test_services_have_a_route_where_no_default_one_is() -> None:
         (
             Put(BridgePort("veth1", "spbnet1"), BridgePort("veth1", "spbnet1", hairpin=False)),
             "port veth1 of bridge spbnet1 was not as it is to be: hairpin False, not True",
+        ),
+        (
+            Put(BridgePort("veth1", "spbnet1", mtu=1450), BridgePort("veth1", "spbnet2")),
+            "port veth1 of bridge spbnet1 was not as it is to be: bridge spbnet2, not spbnet1",
         ),
         (Put(Rule(MARK_PRIORITY, 7, 7)), "routing rule 21001 for mark 7 was missing"),
         (Put(Rule(END_PRIORITY)), "routing rule 21002 for all packets was missing"),
