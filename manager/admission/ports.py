@@ -1,5 +1,6 @@
 """Ports that a service wants published: sound, and nobody else's. Pure."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from manager.allocator.port_claims import port_claims
@@ -35,9 +36,9 @@ def check_ports(endpoint: EndpointSpec | None, mode: ServiceMode) -> None:
             )
     if ports and (mode.replicated_job is not None or mode.global_job is not None):
         raise BadRequest("EndpointSpec: a job publishes no ports")
-    taken = [(port.published_port, port.protocol) for port in ports if port.published_port]
-    for number, protocol in taken:
-        if taken.count((number, protocol)) > 1:
+    taken = Counter((port.published_port, port.protocol) for port in ports if port.published_port)
+    for (number, protocol), times in taken.items():
+        if times > 1:
             raise BadRequest(f"EndpointSpec.Ports: published port {number}/{protocol} is named twice")
 
 
@@ -55,10 +56,10 @@ def admit_ports(
     """The ports with their numbers, and what is to be written besides the service when they are others than `known`,
     which it was given before. Raises `InUse` for one that another service has, and this one has not yet, and
     `BadRequest` for one that the cluster itself needs."""
-    wished, reserved = wished_ports(spec), reserved_ports(state)
+    wished, reserved, had = wished_ports(spec), reserved_ports(state), frozenset(known)
     for port in wished:
         # One that it has already is the trouble of who came later: it keeps nobody from changing something else.
-        if port not in known and (use := reserved.get(port_key(port))):
+        if port not in had and (use := reserved.get(port_key(port))):
             protocol, number = port_key(port)
             raise BadRequest(
                 f"EndpointSpec.Ports: port {number}/{protocol} is needed for {use} on the nodes; publish another"

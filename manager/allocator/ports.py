@@ -5,8 +5,8 @@ Host-mode ports belong to each task: they are written on it when it is made. Tha
 scheduler's to see.
 """
 
-from collections import Counter
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from manager.allocator.reserved_ports import reserved_ports
@@ -90,19 +90,17 @@ def given_ports(
     """All wished ports with numbers. One that was given before stays; those that others have are left out. Numbers in
     host mode that are left open each engine finds. Raises `BadRequest` when no open number is left."""
     used = {port_key(port) for port in wished if port.published_port}
-    kept: dict[int, PortConfig] = {}
-    for index, port in enumerate(wished):
-        former = _former(port, known, used, taken) if _is_open(port) else None
-        if former is not None:
-            kept[index] = former
-            used.add(port_key(former))
+    kept = _kept(wished, known, used, taken)
+    used.update(map(port_key, kept.values()))
+    # What is used or taken stays so here: nobody need look at a number twice.
+    free = {protocol: iter(OPEN_NUMBERS) for protocol in Protocol}
     given: list[PortConfig] = []
     for index, port in enumerate(wished):
         if index in kept:
             given.append(kept[index])
         elif _is_open(port):
-            given.append(port.model_copy(update={"published_port": _lowest(port, used, taken)}))
-            used.add(port_key(given[-1]))
+            number = _next_free(port, free[port.protocol or Protocol.TCP], used, taken)
+            given.append(port.model_copy(update={"published_port": number}))
         elif port.publish_mode is PublishMode.HOST or port_key(port) not in taken:
             given.append(port)
     return tuple(given)
@@ -184,24 +182,28 @@ def _is_open(port: PortConfig) -> bool:
     return port.publish_mode is not PublishMode.HOST and not port.published_port
 
 
-def _but_number(port: PortConfig) -> PortConfig:
-    return port.model_copy(update={"published_port": None})
+def _but_number(port: PortConfig) -> tuple[object, ...]:
+    return port.name, port.protocol, port.target_port, port.publish_mode
 
 
-def _former(
-    port: PortConfig, known: Iterable[PortConfig], used: Container[PortKey], taken: Container[PortKey]
-) -> PortConfig | None:
-    """What the port was given before, where nobody has that now."""
-    for before in known:
-        is_free = port_key(before) not in used and port_key(before) not in taken
-        if before.published_port and is_free and _but_number(before) == _but_number(port):
-            return before
-    return None
+def _kept(
+    wished: Sequence[PortConfig], known: Sequence[PortConfig], used: Container[PortKey], taken: Container[PortKey]
+) -> Mapping[int, PortConfig]:
+    """Index of an open port -> what it was given before, where nobody has that now."""
+    free: defaultdict[tuple[object, ...], deque[PortConfig]] = defaultdict(deque)
+    for port in known:
+        if port.published_port and port_key(port) not in used and port_key(port) not in taken:
+            free[_but_number(port)].append(port)
+    return {
+        index: free[_but_number(port)].popleft()
+        for index, port in enumerate(wished)
+        if _is_open(port) and free[_but_number(port)]
+    }
 
 
-def _lowest(port: PortConfig, used: Container[PortKey], taken: Container[PortKey]) -> int:
+def _next_free(port: PortConfig, numbers: Iterator[int], used: Container[PortKey], taken: Container[PortKey]) -> int:
     protocol = (port.protocol or Protocol.TCP).value
-    for number in OPEN_NUMBERS:
+    for number in numbers:
         if (protocol, number) not in used and (protocol, number) not in taken:
             return number
     raise BadRequest(
