@@ -2,8 +2,8 @@
 
 BIN := .venv/bin
 PYTEST_OPTIONS ?= -q
-# Most tests wait for real engines: two at a time, file by file.
-TOGETHER := -n 2 --dist loadfile
+# Most tests wait for real engines: three at a time, file by file, in the order of tests/conftest.py.
+TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help demo demo-stop setup test test-long test-provision check format bench-deploy bench-schedule bench-recover \
 	bench-cli bench-dns bench-churn bench-network clean

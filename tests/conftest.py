@@ -1,6 +1,9 @@
 """What a machine lacks is said, not hidden: tests that need it are skipped with a reason, or fail with `--no-skips`."""
 
 import shutil
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,6 +27,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         long = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if item not in long]
         config.hook.pytest_deselected(items=long)
+    places = _places(Counter(item.path for item in items))
+    items.sort(key=lambda item: places[item.path])
     missing = {name: reason for name, reason in lacking().items() if reason}
     for item in items:
         reasons = [reason for name, reason in missing.items() if item.get_closest_marker(name)]
@@ -31,6 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             raise pytest.UsageError(f"{item.nodeid} cannot run here: {'; '.join(reasons)}")
         if reasons:
             item.add_marker(pytest.mark.skip(reason="; ".join(reasons)))
+
+
+def _places(tests: Mapping[Path, int]) -> Mapping[Path, float]:
+    """File -> its place among all, by how many tests each has. Whole files are dealt out in this order: labs have many
+    processes and mostly wait, so they are spread among the rest, the longest first."""
+    labs = sorted((path for path in tests if path.parent.name == "lab"), key=lambda path: -tests[path])
+    others = [path for path in tests if path.parent.name != "lab"]
+    apart = len(others) / max(len(labs), 1)
+    return {path: number * apart for number, path in enumerate(labs)} | {
+        path: number + 0.5 for number, path in enumerate(others)
+    }
 
 
 def lacking() -> dict[str, str | None]:
