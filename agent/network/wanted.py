@@ -48,7 +48,7 @@ def wanted(picture: Picture, ports: Set[BridgePort] = frozenset(), *, has_rules:
     marked = [(network, peer) for network, peer in peers if network.is_ingress]
     bridges = {network.bridge for network in networks if network.on_engine}
     return Links(
-        bridges=frozenset(_as_wide_as_its_ports(bridge, ports) for bridge in wanted_bridges(picture)),
+        bridges=_as_wide_as_their_ports(wanted_bridges(picture), ports),
         ports=frozenset(port for port in ports if port.bridge in bridges),
         vteps=frozenset(_vtep(network, picture) for network in networks),
         sysctls=wanted_sysctls(picture, has_rules=has_rules),
@@ -65,12 +65,14 @@ def wanted_bridges(picture: Picture) -> Set[Bridge]:
     return frozenset(_bridge(network) for network in picture.networks.values() if network.on_engine)
 
 
-def _as_wide_as_its_ports(bridge: Bridge, ports: Iterable[BridgePort]) -> Bridge:
+def _as_wide_as_their_ports(bridges: Iterable[Bridge], ports: Iterable[BridgePort]) -> Set[Bridge]:
     """The engine may have made its network when the underlay left other room, and containers keep what it gave them.
     Where bridged frames pass the rules of IP, the kernel drops larger ones than the bridge has itself, and fragments of
     that size, without a word; and a container's veth drops what is larger than it carries."""
-    mtu = max((port.mtu for port in ports if port.bridge == bridge.name), default=0)
-    return replace(bridge, mtu=mtu) if mtu else bridge
+    widest: dict[str, int] = {}
+    for port in ports:
+        widest[port.bridge] = max(port.mtu, widest.get(port.bridge, 0))
+    return frozenset(replace(bridge, mtu=widest.get(bridge.name) or bridge.mtu) for bridge in bridges)
 
 
 def wanted_sysctls(picture: Picture, *, has_rules: bool = True) -> Set[Sysctl]:
