@@ -172,6 +172,10 @@ class NodeSettings(Document):
         return f"{host}:{self.peer_port}"
 
     @property
+    def descriptor_socket(self) -> Path:
+        return self.run_dir / "agent" / "notify.sock"
+
+    @property
     def etcd_socket(self) -> Path:
         # etcd takes a socket only in the form host:port, and makes a file of that name.
         return self.run_dir / "etcd" / "client.sock:1"

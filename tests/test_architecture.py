@@ -23,6 +23,7 @@ PURE = (
     "swarmpy/address_ranges.py",
     "swarmpy/container_values.py",
     "swarmpy/dependencies.py",
+    "swarmpy/descriptors.py",
     "swarmpy/errors.py",
     "swarmpy/ids.py",
     "swarmpy/image_reference.py",

@@ -1,5 +1,7 @@
 """The name server of this node as the network keeper uses it."""
 
+from agent.descriptors import Heirlooms
+from agent.dns.kept_sockets import KeptSockets
 from agent.dns.resolv_conf import NodeServers
 from agent.dns.server import DnsServer
 from agent.dns.upstream import Upstream
@@ -12,8 +14,8 @@ log = logger("dns")
 
 
 class NameServer:
-    def __init__(self, clock: Clock) -> None:
-        self._server = DnsServer(Upstream(clock, NodeServers()), clock)
+    def __init__(self, clock: Clock, heirlooms: Heirlooms | None = None) -> None:
+        self._server = DnsServer(Upstream(clock, NodeServers()), clock, sockets=KeptSockets(heirlooms))
         self._zone = EMPTY_ZONE
 
     async def show(self, picture: Picture) -> None:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
+from agent.dns.kept_sockets import KeptSockets
 from agent.dns.replies import Outside, Replies
 from agent.dns.upstream import PORT, Upstream
 from agent.dns.zone import Zone
@@ -17,13 +18,9 @@ from swarmpy.logs import logger
 
 log = logger("dns")
 
-# From <netinet/in.h>, which Python 3.11 does not name: an address may be bound before a device has it.
-_IP_FREEBIND = 15
 _LARGEST_QUERY = 4096
 # So many datagrams are answered before others have their turn.
 _BATCH = 64
-_RECEIVE_BUFFER = 1 << 20
-_BACKLOG = 64
 CONNECTIONS, CONNECTIONS_OF_ONE = 128, 8
 # Of those that wait for servers outside; what is more than that is dropped, as a full queue would.
 FORWARDS, FORWARDS_OF_ONE = 1_000, 100
@@ -35,12 +32,13 @@ _LENGTH = struct.Struct("!H")
 
 class DnsServer:
     """`show` and `listen_on` may be called at any time; `serve` keeps what could not be bound under review, and ends
-    all when it ends."""
+    all when it ends; `sockets` may outlive it."""
 
-    def __init__(self, upstream: Upstream, clock: Clock, port: int = PORT) -> None:
+    def __init__(self, upstream: Upstream, clock: Clock, port: int = PORT, sockets: KeptSockets | None = None) -> None:
         self._upstream = upstream
         self._clock = clock
         self._port = port
+        self._sockets = sockets or KeptSockets()
         self._replies = Replies()
         self._wanted: dict[str, IPv4Address] = {}
         self._listeners: dict[str, _Listener] = {}
@@ -66,6 +64,8 @@ class DnsServer:
             if gateways.get(network_id) != listener.address:
                 listener.close()
                 del self._listeners[network_id]
+                self._sockets.forget(network_id)
+        self._sockets.forget_others(gateways)
         return self._open_missing()
 
     async def serve(self) -> None:
@@ -77,6 +77,7 @@ class DnsServer:
             for listener in self._listeners.values():
                 listener.close()
             self._listeners.clear()
+            self._sockets.close()
             work = list(self._work)
             for task in work:
                 task.cancel()
@@ -89,7 +90,8 @@ class DnsServer:
             if network_id in self._listeners:
                 continue
             try:
-                self._listeners[network_id] = _Listener(self, network_id, address, self._port)
+                udp, tcp = self._sockets.take(network_id, address, self._port)
+                self._listeners[network_id] = _Listener(self, network_id, address, udp, tcp)
             except OSError as error:
                 problems[network_id] = (
                     f"names cannot be answered on {address} port {self._port}: {error.strerror}; "
@@ -180,17 +182,14 @@ class _Shares:
 class _Listener:
     """The two sockets on one gateway. Answers leave from the address that was asked, for the sockets are bound."""
 
-    def __init__(self, server: DnsServer, network_id: str, address: IPv4Address, port: int) -> None:
+    def __init__(
+        self, server: DnsServer, network_id: str, address: IPv4Address, udp: socket.socket, tcp: socket.socket
+    ) -> None:
         self.address = address
         self._server = server
         self._network_id = network_id
-        self._udp = _bound(address, port, socket.SOCK_DGRAM)
-        try:
-            self._tcp = _bound(address, port, socket.SOCK_STREAM)
-        except OSError:
-            self._udp.close()
-            raise
-        self._tcp.listen(_BACKLOG)
+        self._udp = udp
+        self._tcp = tcp
         loop = asyncio.get_running_loop()
         loop.add_reader(self._udp, self._guarded(self._read))
         self._rest: asyncio.TimerHandle | None = None
@@ -237,23 +236,6 @@ class _Listener:
             raise
         taken.setblocking(False)
         self._server.connection(taken, self._network_id, source[0])
-
-
-def _bound(address: IPv4Address, port: int, kind: socket.SocketKind) -> socket.socket:
-    made = socket.socket(socket.AF_INET, kind)
-    try:
-        made.setblocking(False)
-        made.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
-        if kind == socket.SOCK_STREAM:
-            # Connections of an agent that was here before do not keep its port. For UDP it would let two listen.
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        else:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
-        made.bind((str(address), port))
-    except OSError:
-        made.close()
-        raise
-    return made
 
 
 def _send(udp: socket.socket, wire: bytes, source: tuple[str, int]) -> None:

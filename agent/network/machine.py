@@ -1,9 +1,11 @@
 """The parts of this very machine for the network keeper: its kernel, its packet rules, the agent's name server."""
 
+import os
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.descriptors import heirlooms_of
 from agent.dns.names import NameServer
 from agent.network.conntrack import Conntrack
 from agent.network.docker_user import DockerUser
@@ -86,5 +88,5 @@ def notes_of(sentences: Iterable[str]) -> tuple[str, ...]:
 
 
 def of_this_machine(clock: Clock) -> Network:
-    names = NameServer(clock)
+    names = NameServer(clock, heirlooms_of(os.environ))
     return Network(Parts(Kernel(), Nft(), names, Conntrack(), DockerUser()), names.serve, tunnels=Wg())

@@ -27,6 +27,7 @@ from swarmpy.node.children import (
     classify,
     step,
 )
+from swarmpy.node.descriptor_store import DescriptorStore
 from swarmpy.node.plan import Child
 from swarmpy.node.process import Process
 
@@ -56,9 +57,19 @@ class Keeper:
         self._first = ChildRun(can_refuse=can_refuse)
         self._process: Process | None = None
         self._started = 0.0
+        self._store: DescriptorStore | None = None
 
     async def run(self) -> str | None:
-        """Until the child has been stopped (None), or has refused to start (its own words)."""
+        """Until the child has been stopped (None), or has refused to start (its own words). What it had kept for its
+        next process is let go then."""
+        self._open_store()
+        try:
+            return await self._run()
+        finally:
+            if self._store is not None:
+                self._store.close()
+
+    async def _run(self) -> str | None:
         run = self._first
         event: Event = Due()
         while True:
@@ -89,13 +100,31 @@ class Keeper:
         self._clear_the_way()
         self._started = self._clock.monotonic()
         try:
-            self._process = await Process.start(self.child.command, self.child.directory, self._pass_on)
+            self._process = await self._begin()
         except OSError as error:
             self._pass_on(f"cannot run {self.child.command[0]}: {error.strerror}")
             return Exited(CANNOT_RUN, served=False, lived=timedelta(0))
         async with background(self._notice_serving()), background(self.stop.wait()) as stop:
             await asyncio.wait({self._process.ended, stop}, return_when=asyncio.FIRST_COMPLETED)
         return self._exited(self._process) if self._process.ended.done() else StopAsked()
+
+    async def _begin(self) -> Process:
+        child, store = self.child, self._store
+        if store is None:
+            return await Process.start(child.command, child.directory, self._pass_on)
+        store.pause()
+        process = await Process.start(
+            child.command, child.directory, self._pass_on, store.variables, store.kept.values()
+        )
+        store.listen_to(process.pid)
+        return process
+
+    def _open_store(self) -> None:
+        if self.child.store is not None:
+            try:
+                self._store = DescriptorStore(self.child.store)
+            except OSError as error:
+                log.warning("descriptors.not_kept", child=self.child.name, error=str(error))
 
     async def _wait(self, delay: timedelta) -> Event:
         async with background(self.stop.wait()) as stop:

@@ -10,7 +10,8 @@ from swarmpy.settings import AgentSettings, EtcdSettings, ManagerSettings, NodeS
 @dataclass(frozen=True, slots=True)
 class Child:
     """One process to keep running. `sockets` are its own, to be cleared away before each start, and so is whatever
-    else must not outlive it; `settings` is what its settings file holds (etcd has none)."""
+    else must not outlive it; `settings` is what its settings file holds (etcd has none). `store`: where it sends
+    descriptors that the next process in its place shall have."""
 
     name: str
     command: tuple[str, ...]
@@ -18,6 +19,7 @@ class Child:
     sockets: tuple[Path, ...] = ()
     settings_file: Path | None = None
     settings: str = ""
+    store: Path | None = None
 
 
 def manager_folder(node: NodeSettings) -> Path:
@@ -71,7 +73,9 @@ def agent_child(
         debug=node.debug,
         log_json=node.log_json,
     )
-    return _python_child("agent", node, python, settings, sockets=(node.ready_file,))
+    # One that leaves has no next.
+    store = None if is_leaving else node.descriptor_socket
+    return _python_child("agent", node, python, settings, sockets=(node.ready_file,), store=store)
 
 
 def etcd_child(node: NodeSettings, command: tuple[str, ...]) -> Child:
@@ -85,6 +89,7 @@ def _python_child(
     python: str,
     settings: ManagerSettings | AgentSettings,
     sockets: tuple[Path, ...] = (),
+    store: Path | None = None,
 ) -> Child:
     file = node.run_dir / f"{name}.json"
     return Child(
@@ -95,4 +100,5 @@ def _python_child(
         sockets=sockets,
         settings_file=file,
         settings=settings.model_dump_json(),
+        store=store,
     )

@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -15,6 +15,10 @@ LINE_LIMIT = 64 * 1024
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Say = Callable[[str], None]
+NO_VARIABLES: Mapping[str, str] = {}
+# etcd obeys ETCD_*, which would overrule our command line; secrets go by file; the rest is how a supervisor of ours
+# speaks with us alone.
+NOT_INHERITED = ("ETCD_", "SWARMPY_", "NOTIFY_SOCKET", "LISTEN_", "WATCHDOG_")
 
 
 class Process:
@@ -27,12 +31,21 @@ class Process:
         self.ended = asyncio.create_task(self._follow(say))
 
     @classmethod
-    async def start(cls, command: tuple[str, ...], directory: Path, say: Say) -> "Process":
-        """Raises `OSError` when the program cannot be run."""
+    async def start(
+        cls,
+        command: tuple[str, ...],
+        directory: Path,
+        say: Say,
+        variables: Mapping[str, str] = NO_VARIABLES,
+        descriptors: Collection[int] = (),
+    ) -> "Process":
+        """With these variables beside the usual ones, and these descriptors of ours, under the same numbers. Raises
+        `OSError` when the program cannot be run."""
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=directory,
-            env=environment(os.environ),
+            env={**environment(os.environ), **variables},
+            pass_fds=tuple(descriptors),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -81,8 +94,8 @@ async def _next_line(stream: asyncio.StreamReader) -> bytes:
 
 
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
-    """What children inherit: etcd obeys ETCD_*, which would overrule our command line; secrets go by file."""
-    return {name: value for name, value in ours.items() if not name.startswith(("ETCD_", "SWARMPY_"))}
+    """What children inherit."""
+    return {name: value for name, value in ours.items() if not name.startswith(NOT_INHERITED)}
 
 
 def _dying_with(parent: int) -> Callable[[], None]:

@@ -1,6 +1,7 @@
 """Overlay networks with real packets: three nodes, two networks, the routing mesh. One lab for all tests here."""
 
 import itertools
+import signal
 import socket
 import threading
 import time
@@ -22,6 +23,8 @@ AT_ONCE = 1.0
 # Names and ports are right everywhere by then.
 SOON = 1.0
 REPAIRED = 15.0
+# A resolver that hears nothing asks again after 5 s.
+ASKED_AGAIN_AFTER = 4.0
 # Each of two loads, a second.
 RATE = 100
 KERNEL_KINDS = {
@@ -233,6 +236,30 @@ def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(ne
     for asker, number in (("node-1", 1), (node, 2)):
         answers = net.from_container(asker, f"{STACK}_a{number}", asks)
         assert [answer["error"] for answer in answers if answer["error"]] == []
+
+
+@pytest.mark.parametrize("manner", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
+def test_names_are_answered_while_the_agent_of_the_node_dies_and_starts_again(
+    net: NetLab, manner: signal.Signals
+) -> None:
+    """What is asked meanwhile waits, and is neither refused nor lost."""
+    by_name = [{"how": "dns", "to": name} for name in ("web", "tasks.web", "a1", "a3")]
+    agents = [net.lab.node("node-2").processes["agent"]]
+    with net.load_inside("node-2", f"{STACK}_a2", by_name, RATE) as asking:
+        for _ in range(2):
+            net.lab.signal_process("node-2", "agent", manner)
+            net.fleet.until("the next one runs", partial(_is_another, net, "node-2", agents))
+            agents.append(net.lab.node("node-2").processes["agent"])
+            # At first from what was asked before it was there.
+            net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=10, nodes=NODES)
+    print(f"\nby name, over two ends of the agent: {asking.figures}")  # noqa: T201
+    assert asking.report["faults"] == []
+    assert asking.report["slowest"] < ASKED_AGAIN_AFTER
+    assert asking.report["requests"] > 2 * RATE
+
+
+def _is_another(net: NetLab, node: str, known: list[int]) -> bool:
+    return net.lab.node(node).processes.get("agent", known[-1]) not in known
 
 
 def _runs(net: NetLab, service: str, replicas: int) -> bool:
