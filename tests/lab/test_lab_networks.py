@@ -244,14 +244,17 @@ def test_names_are_answered_while_the_agent_of_the_node_dies_and_starts_again(
 ) -> None:
     """What is asked meanwhile waits, and is neither refused nor lost."""
     by_name = [{"how": "dns", "to": name} for name in ("web", "tasks.web", "a1", "a3")]
+    net.fleet.until("three replicas run", partial(_runs, net, f"{STACK}_web", 3))
+    right = sorted(net.running(f"{STACK}_web"))
+    net.until_known("tasks.web", right, within=10)
+    net.forget_containers()
     agents = [net.lab.node("node-2").processes["agent"]]
     with net.load_inside("node-2", f"{STACK}_a2", by_name, RATE) as asking:
         for _ in range(2):
             net.lab.signal_process("node-2", "agent", manner)
             net.fleet.until("the next one runs", partial(_is_another, net, "node-2", agents))
             agents.append(net.lab.node("node-2").processes["agent"])
-            # At first from what was asked before it was there.
-            net.until_known("tasks.web", sorted(net.running(f"{STACK}_web")), within=10, nodes=NODES)
+            net.until_known("tasks.web", right, within=10)
     print(f"\nby name, over two ends of the agent: {asking.figures}")  # noqa: T201
     assert asking.report["faults"] == []
     assert asking.report["slowest"] < ASKED_AGAIN_AFTER

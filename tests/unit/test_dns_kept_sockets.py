@@ -1,0 +1,197 @@
+"""The name server from one agent to the next: what is asked meanwhile is answered, and no address stays taken."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager, suppress
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import dns.asyncquery
+import dns.message
+import pytest
+from support.dns import a_dns_picture, a_local_network, a_mapped
+
+from agent.descriptors import heirlooms_of
+from agent.dns.kept_sockets import KeptSockets
+from agent.dns.server import DnsServer
+from agent.dns.upstream import Upstream
+from agent.dns.zone import zone_of
+from swarmpy.clock import SystemClock
+from swarmpy.descriptors import GIVEN, told
+from swarmpy.node.descriptor_store import DescriptorStore
+
+FRONT, BACK = "127.0.10.1", "127.0.10.2"
+BOUND = 10
+ZONE = zone_of(
+    a_dns_picture(a_mapped("web", vip="10.8.1.5"), networks=(a_local_network("front", 1), a_local_network("back", 2)))
+)
+BOTH = {"front": FRONT, "back": BACK}
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[DescriptorStore]:
+    made = DescriptorStore(tmp_path / "agent" / "notify.sock")
+    made.listen_to(os.getpid())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((FRONT, 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def an_agent(store: DescriptorStore, port: int) -> AsyncIterator[DnsServer]:
+    """It has not been told yet what there is to answer."""
+    store.pause()
+    copies = {name: os.dup(number) for name, number in store.kept.items()}
+    store.listen_to(os.getpid())
+    clock = SystemClock()
+    sockets = KeptSockets(heirlooms_of(store.variables | {GIVEN: told(copies)}))
+    server = DnsServer(Upstream(clock, lambda: (), port=port), clock, port, sockets)
+    serving = asyncio.ensure_future(server.serve())
+    await asyncio.sleep(0)
+    yield server
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
+
+
+def listen(server: DnsServer, gateways: Mapping[str, str]) -> Mapping[str, str]:
+    server.show(ZONE)
+    return server.listen_on({id: IPv4Address(address) for id, address in gateways.items()})
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(BOUND):
+        while not is_so():
+            await asyncio.sleep(0.001)
+
+
+async def ask(port: int, where: str = FRONT, *, by_stream: bool = False) -> list[str]:
+    how = dns.asyncquery.tcp if by_stream else dns.asyncquery.udp
+    answer = await how(dns.message.make_query("web", "A"), where, timeout=BOUND, port=port)
+    return [record.to_text() for rrset in answer.answer for record in rrset]
+
+
+def names_of(*networks: str) -> set[str]:
+    return {f"dns/{network}/{kind}" for network in networks for kind in ("udp", "tcp")}
+
+
+def is_free(address: str, port: int) -> bool:
+    with ExitStack() as stack:
+        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+            one = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
+            try:
+                one.bind((address, port))
+                if kind == socket.SOCK_STREAM:
+                    one.listen()
+            except OSError:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("by_stream", [False, True], ids=["udp", "tcp"])
+async def test_what_is_asked_while_no_agent_runs_is_answered_by_the_next(
+    store: DescriptorStore, port: int, by_stream: bool
+) -> None:
+    async with an_agent(store, port) as first:
+        assert listen(first, BOTH) == {}
+    asking = asyncio.ensure_future(ask(port, by_stream=by_stream))
+    async with an_agent(store, port) as second:
+        # It knows nothing yet, and therefore says nothing.
+        await asyncio.wait({asking}, timeout=0.1)
+        assert not asking.done()
+        assert listen(second, BOTH) == {}
+        assert await asking == ["10.8.1.5"]
+        assert await ask(port, BACK, by_stream=by_stream) == []
+
+
+async def test_each_agent_takes_over_from_the_one_before(store: DescriptorStore, port: int) -> None:
+    for _ in range(3):
+        async with an_agent(store, port) as server:
+            assert listen(server, BOTH) == {}
+            assert await ask(port) == await ask(port, by_stream=True) == ["10.8.1.5"]
+    await until(lambda: set(store.kept) == names_of("front", "back"))
+
+
+async def test_the_gateway_of_a_network_that_goes_is_free(store: DescriptorStore, port: int) -> None:
+    async with an_agent(store, port) as server:
+        listen(server, BOTH)
+        await until(lambda: len(store.kept) == 4)
+        assert not is_free(BACK, port)
+        listen(server, {"front": FRONT})
+        await until(lambda: set(store.kept) == names_of("front"))
+        assert is_free(BACK, port)
+        # A network that was made anew may have that address.
+        assert listen(server, {"front": FRONT, "anew": BACK}) == {}
+
+
+async def test_a_network_that_went_while_no_agent_ran_is_forgotten(store: DescriptorStore, port: int) -> None:
+    async with an_agent(store, port) as first:
+        listen(first, BOTH)
+    async with an_agent(store, port) as second:
+        await until(lambda: len(store.kept) == 4)
+        listen(second, {"front": FRONT})
+        await until(lambda: set(store.kept) == names_of("front"))
+        assert is_free(BACK, port)
+        assert await ask(port) == ["10.8.1.5"]
+
+
+async def test_a_network_with_another_gateway_than_before_is_answered_there(store: DescriptorStore, port: int) -> None:
+    async with an_agent(store, port) as first:
+        listen(first, {"front": FRONT})
+    async with an_agent(store, port) as second:
+        listen(second, {"front": BACK})
+        assert await ask(port, BACK) == await ask(port, BACK, by_stream=True) == ["10.8.1.5"]
+        await until(lambda: is_free(FRONT, port))
+        assert set(store.kept) == names_of("front")
+
+
+async def test_what_is_no_such_socket_is_replaced(store: DescriptorStore, port: int) -> None:
+    """Of another kind or family, without an address, or not listening."""
+    with ExitStack() as stack:
+        datagram = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        deaf = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        deaf.bind((BACK, port))
+        one, other = map(stack.enter_context, socket.socketpair())
+        heirlooms = heirlooms_of(store.variables)
+        for name, odd in zip(sorted(names_of("front", "back")), (deaf, datagram, one, other), strict=True):
+            heirlooms.keep(name, odd)
+        heirlooms.close()
+    async with an_agent(store, port) as server:
+        listen(server, BOTH)
+        async with asyncio.timeout(BOUND):
+            while listen(server, BOTH):
+                await asyncio.sleep(0.01)
+        for by_stream in (False, True):
+            assert await ask(port, by_stream=by_stream) == ["10.8.1.5"]
+            assert await ask(port, BACK, by_stream=by_stream) == []
+
+
+async def test_one_protocol_is_not_kept_without_the_other(store: DescriptorStore, port: int) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as holder:
+        holder.bind((FRONT, port))
+        holder.listen()
+        async with an_agent(store, port) as server:
+            assert set(listen(server, BOTH)) == {"front"}
+            await until(lambda: set(store.kept) == names_of("back"))
+            holder.close()
+            assert listen(server, BOTH) == {}
+            await until(lambda: len(store.kept) == 4)
+
+
+async def test_when_the_supervisor_ends_every_address_is_free(store: DescriptorStore, port: int) -> None:
+    async with an_agent(store, port) as server:
+        listen(server, BOTH)
+    store.pause()
+    assert len(store.kept) == 4
+    store.close()
+    assert is_free(FRONT, port)
+    assert is_free(BACK, port)
