@@ -59,6 +59,11 @@ class Keeper:
         self._started = 0.0
         self._store: DescriptorStore | None = None
 
+    @property
+    def pid(self) -> int | None:
+        """Of its latest process."""
+        return None if self._process is None else self._process.pid
+
     async def run(self) -> str | None:
         """Until the child has been stopped (None), or has refused to start (its own words). What it had kept for its
         next process is let go then."""

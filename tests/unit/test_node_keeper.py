@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ from swarmpy.node.supervisor import supervise
 
 FOREVER = "echo up; exec sleep 1000"
 BOUND = 10
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Stage:
@@ -124,8 +126,71 @@ async def test_very_long_lines_do_not_stop_the_output(stage: Stage) -> None:
     assert sum(len(line) for _, line in stage.heard) == 300_000 + len("up")
 
 
-def test_children_get_neither_etcd_variables_nor_our_secrets() -> None:
-    given = {"PATH": "/bin", "ETCD_NAME": "x", "SWARMPY_ETCD_PASSWORD": "y", "HTTPS_PROXY": "z"}
+LEAVES_A_SOCKET = """
+import os, socket, time
+from agent.descriptors import heirlooms_of
+
+before = {name for name in os.environ if "DESCRIPTORS" in name or "NOTIFY" in name}
+heirlooms = heirlooms_of(os.environ)
+left = heirlooms.take("one")
+one = socket.socket() if left is None else socket.socket(fileno=left)
+if left is None:
+    one.bind(("127.0.0.1", 0))
+    heirlooms.keep("one", one)
+print("address", one.getsockname()[1], flush=True)
+print(sorted(before), heirlooms_of(os.environ).take("one"), flush=True)
+print("up", flush=True)
+time.sleep(1000)
+"""
+BESIDE = f"readlink /proc/self/fd/* | grep -c socket; {FOREVER}"
+
+
+async def test_a_child_that_is_started_again_has_what_it_left_and_no_other_child_has(stage: Stage) -> None:
+    place = stage.directory / "agent" / "notify.sock"
+    child = Child("agent", (sys.executable, "-c", LEAVES_A_SOCKET), ROOT, store=place)
+    agent = Keeper(child, partial(stage.has_said, "agent", "up"), stage.hear, SystemClock())
+    manager = stage.keeper("manager", BESIDE)
+    running = asyncio.create_task(supervise([], [agent, manager], stage.stop, stage.announce))
+    for times in (1, 2, 3):
+        await stage.until("agent", "up", times)
+        assert agent.pid is not None
+        os.kill(agent.pid, signal.SIGKILL)
+    await stage.until("agent", "up", times=4)
+    await stage.until("manager", "up")
+    assert manager.pid is not None
+    os.kill(manager.pid, signal.SIGKILL)
+    await stage.until("manager", "up", times=2)
+    addresses = [line for name, line in stage.heard if name == "agent" and line.startswith("address")]
+    assert len(addresses) == 4
+    assert len(set(addresses)) == 1
+    assert ("agent", "['NOTIFY_SOCKET', 'SWARMPY_DESCRIPTORS'] None") in stage.heard
+    assert [line for name, line in stage.heard if name == "manager" and line != "up"] == ["0", "0"]
+    assert not is_free(int(addresses[0].split()[1]))
+    await end(stage, running)
+    assert is_free(int(addresses[0].split()[1]))
+    assert not place.exists()
+
+
+async def test_a_child_runs_where_nothing_can_be_kept_for_it(stage: Stage) -> None:
+    child = Child("agent", ("/bin/sh", "-c", FOREVER), stage.directory, store=stage.directory / ("x" * 200) / "socket")
+    agent = Keeper(child, partial(stage.has_said, "agent", "up"), stage.hear, SystemClock())
+    running = asyncio.create_task(supervise([], [agent], stage.stop, stage.announce))
+    await stage.until("agent", "up")
+    await end(stage, running)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as one:
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def test_children_get_neither_etcd_variables_nor_our_secrets_nor_what_our_own_supervisor_says() -> None:
+    ours = {"NOTIFY_SOCKET": "/run/systemd/notify", "LISTEN_FDS": "1", "WATCHDOG_USEC": "1"}
+    given = {**ours, "PATH": "/bin", "ETCD_NAME": "x", "SWARMPY_ETCD_PASSWORD": "y", "HTTPS_PROXY": "z"}
     assert environment(given) == {"PATH": "/bin", "HTTPS_PROXY": "z"}
 
 
