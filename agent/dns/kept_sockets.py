@@ -13,6 +13,9 @@ from agent.descriptors import Heirlooms, NoHeirlooms
 
 # From <netinet/in.h>, which Python 3.11 does not name: an address may be bound before a device has it.
 _IP_FREEBIND = 15
+# From <asm-generic/socket.h>: beyond what the machine allows everybody, for who administers its network.
+_SO_RCVBUFFORCE = 33
+# Some thousand questions.
 _RECEIVE_BUFFER = 1 << 20
 _BACKLOG = 64
 _PREFIX = "dns/"
@@ -98,7 +101,7 @@ def _bound(address: IPv4Address, port: int, kind: socket.SocketKind) -> socket.s
             # Connections of an agent that was here before do not keep its port. For UDP it would let two listen.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         else:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)
+            _give_room(made)
         made.bind((str(address), port))
         if kind == socket.SOCK_STREAM:
             made.listen(_BACKLOG)
@@ -106,3 +109,11 @@ def _bound(address: IPv4Address, port: int, kind: socket.SocketKind) -> socket.s
         made.close()
         raise
     return made
+
+
+def _give_room(udp: socket.socket) -> None:
+    """For what comes while no agent runs."""
+    try:
+        udp.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+    except PermissionError:
+        udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER)

@@ -36,6 +36,13 @@ def test_manager_and_agent_are_the_same_node() -> None:
     assert agent.labels == {"disk": "ssd"}
 
 
+def test_descriptors_are_kept_for_the_agent_alone_unless_it_leaves() -> None:
+    agent, leaving = (agent_child(node(), NODE, (), "python", is_leaving=is_leaving) for is_leaving in (False, True))
+    assert agent.store == node().run_dir / "agent" / "notify.sock"
+    assert leaving.store is manager_child(node(), NODE, "python").store is None
+    assert len(str(agent.store)) <= len(str(node().etcd_socket))
+
+
 def test_the_command_line_looks_where_a_node_listens_by_default() -> None:
     assert f"unix://{node().api_socket}" == DEFAULT_HOST
 
