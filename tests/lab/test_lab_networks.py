@@ -23,8 +23,8 @@ AT_ONCE = 1.0
 # Names and ports are right everywhere by then.
 SOON = 1.0
 REPAIRED = 15.0
-# A resolver that hears nothing asks again after 5 s.
-ASKED_AGAIN_AFTER = 4.0
+# What is lost, a resolver asks again after so long.
+ASKED_AGAIN_AFTER = 5.0
 # Each of two loads, a second.
 RATE = 100
 KERNEL_KINDS = {
