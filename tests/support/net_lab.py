@@ -57,12 +57,23 @@ class Running:
     process: "subprocess.Popen[str]"
     told: str = ""
 
+    def until_told(self) -> None:
+        """Its first line, of a program that then tells nothing more until its input ends."""
+        assert self.process.stdout is not None
+        self.told = self.process.stdout.readline()
+
     def end(self) -> None:
-        self.told, errors = self.process.communicate(timeout=30)
+        told, errors = self.process.communicate(timeout=30)
+        self.told += told
         assert self.process.returncode == 0, errors
 
     @property
     def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.told.splitlines()]
+
+    @property
+    def rounds(self) -> list[list[Answer]]:
+        """Of connections that are held: what each was answered, first and at last."""
         return [json.loads(line) for line in self.told.splitlines()]
 
     @property
@@ -190,6 +201,18 @@ class NetLab:
     @contextmanager
     def load_outside(self, asks: Sequence[Ask], rate: float) -> Iterator[Running]:
         with _running([sys.executable, "-I", "-S", PROGRAM, "load", json.dumps(asks), str(rate)]) as running:
+            yield running
+
+    @contextmanager
+    def held_inside(self, node: str, service: str, asks: Sequence[Ask]) -> Iterator[Running]:
+        with _running(self._inside(node, service, "hold", json.dumps(asks))) as running:
+            running.until_told()
+            yield running
+
+    @contextmanager
+    def held_outside(self, asks: Sequence[Ask]) -> Iterator[Running]:
+        with _running([sys.executable, "-I", "-S", PROGRAM, "hold", json.dumps(asks)]) as running:
+            running.until_told()
             yield running
 
     @contextmanager

@@ -1,8 +1,9 @@
 """A server that says who asks it, and a client that asks: one program, in the test image and beside it.
 
 `serve`: HTTP on 8080 and UDP on 9000. `ask ASKS`: each of a JSON list of asks once, the answers as a list. `load ASKS`:
-them in turn at a rate until standard input ends, then what came of it. `names NAMES`: what the resolver says of each, a
-line of JSON at each change, until standard input ends. Has the standard library alone, and little of it.
+them in turn at a rate until standard input ends, then what came of it. `hold ASKS`: a connection for each, asked once,
+idle until standard input ends, and asked again; a line of answers each time. `names NAMES`: what the resolver says of
+each, a line of JSON at each change, until standard input ends. Has the standard library alone, and little of it.
 """
 
 import json
@@ -13,8 +14,10 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 HTTP, UDP = 8080, 9000
@@ -105,26 +108,35 @@ def _echo_datagrams() -> None:
 
 def ask(wish: dict[str, Any]) -> dict[str, Any]:
     """`how` is tcp, udp or dns. `error` is empty when it was answered whole."""
+    return _answered(lambda: {"tcp": _tcp, "udp": _udp, "dns": _dns}[wish["how"]](wish))
+
+
+def _answered(asking: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     began = time.monotonic()
     try:
-        found = {"tcp": _tcp, "udp": _udp, "dns": _dns}[wish["how"]](wish)
+        found = asking()
     except (OSError, ValueError, LookupError) as trouble:
         found = {"error": f"{type(trouble).__name__}: {trouble}"}
     return {"error": "", "host": "", "peer": "", **found, "seconds": time.monotonic() - began}
 
 
 def _tcp(wish: dict[str, Any]) -> dict[str, Any]:
-    size, where = wish.get("size", 1), (wish["to"], wish.get("port", HTTP))
-    with socket.create_connection(where, timeout=wish.get("timeout", 5)) as connection:
-        connection.sendall(
-            f"POST /{size} HTTP/1.1\r\nHost: probe\r\nContent-Length: {size}\r\n\r\n".encode() + text(size)
-        )
-        _, headers, body = _head(connection)
-        pieces = [body]
-        left = int(headers["content-length"]) - len(body)
-        while left > 0:
-            pieces.append(_received(connection))
-            left -= len(pieces[-1])
+    with _connected(wish) as connection:
+        return _exchanged(connection, wish.get("size", 1))
+
+
+def _connected(wish: dict[str, Any]) -> socket.socket:
+    return socket.create_connection((wish["to"], wish.get("port", HTTP)), timeout=wish.get("timeout", 5))
+
+
+def _exchanged(connection: socket.socket, size: int) -> dict[str, Any]:
+    connection.sendall(f"POST /{size} HTTP/1.1\r\nHost: probe\r\nContent-Length: {size}\r\n\r\n".encode() + text(size))
+    _, headers, body = _head(connection)
+    pieces = [body]
+    left = int(headers["content-length"]) - len(body)
+    while left > 0:
+        pieces.append(_received(connection))
+        left -= len(pieces[-1])
     if b"".join(pieces) != text(size) or headers["x-taken"] != str(size):
         raise ValueError(f"{sum(map(len, pieces))} of {size} bytes came back, {headers['x-taken']} were taken")
     return {"host": headers["x-host"], "peer": headers.get("x-peer", "")}
@@ -202,6 +214,21 @@ def load(wishes: list[dict[str, Any]], rate: float) -> dict[str, Any]:
     }
 
 
+def hold(wishes: list[dict[str, Any]]) -> None:
+    """Nothing is sent in between, not even by the kernel."""
+    connections = [(_connected(wish), wish.get("size", 1)) for wish in wishes]
+
+    def tell() -> None:
+        answers = [_answered(partial(_exchanged, connection, size)) for connection, size in connections]
+        print(json.dumps(answers), flush=True)  # noqa: T201
+
+    tell()
+    sys.stdin.read()
+    tell()
+    for connection, _ in connections:
+        connection.close()
+
+
 def names(wanted: list[str]) -> None:
     """A line for each change: `at` is the machine's monotonic time, the same for everybody on it."""
     last: dict[str, list[str]] = {}
@@ -237,6 +264,8 @@ def main(verb: str, *words: str) -> None:
             print(json.dumps(list(pool.map(ask, json.loads(words[0])))))  # noqa: T201
     elif verb == "load":
         print(json.dumps(load(json.loads(words[0]), float(words[1]))))  # noqa: T201
+    elif verb == "hold":
+        hold(json.loads(words[0]))
     elif verb == "names":
         names(json.loads(words[0]))
     else:
