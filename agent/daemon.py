@@ -1,18 +1,21 @@
 """Composition root of the agent: builds its parts, and runs them until the first of them fails."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 from agent.cache import Cache, Memory, memory_of
 from agent.channel import Connect, connector
+from agent.ends import Ends
 from agent.engine.docker import DockerEngine
 from agent.engine.port import Engine, EngineInfo
 from agent.files import Files
 from agent.network.keeper import NetworkKeeper
 from agent.network.machine import Network, NetworkFacts, notes_of, of_this_machine
 from agent.place import Place
+from agent.processes import KernelProcesses
 from agent.runner import Runner
 from agent.session import Portrait, Session
 from agent.streams import LogStreams
@@ -68,7 +71,7 @@ async def _serve(
     log.info("engine.found", host=settings.docker_host, version=info.version)
     cache = Cache(settings.data_dir, settings.node_id, clock)
     runner = Runner(engine, clock, settings.node_id, Files(places_of_files(settings)))
-    runner.on_change = cache.mark_stale
+    runner.on_change = both(cache.mark_stale, Ends(engine, clock, runner, KernelProcesses()).follow)
     runner.describe_node(_node_facts(settings, info))
     watcher = Watcher(engine, clock, settings.node_id, runner, settings.relist_every)
     streams = LogStreams(engine, runner, connect)
@@ -109,19 +112,21 @@ async def _serve(
 
 def join_networks(keeper: NetworkKeeper, runner: Runner, session: Session) -> None:
     """Whoever changes what the networks are to be wakes the keeper, and the manager hears what it did."""
-    on_change = runner.on_change
-
-    def changed() -> None:
-        on_change()
-        keeper.wake()
-
-    runner.on_change = changed
+    runner.on_change = both(runner.on_change, keeper.wake)
     runner.serve_networks_with(keeper)
     session.on_assigned = lambda revision: keeper.wake()
     keeper.on_shown = session.note_mapped
     keeper.on_repair = session.note_repairs
     keeper.on_trouble = runner.node_changed.set
     keeper.wake()
+
+
+def both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def done() -> None:
+        first()
+        second()
+
+    return done
 
 
 async def wait_until_engine_answers(engine: Engine, clock: Clock, patience: float = FOR_EVER) -> EngineInfo:

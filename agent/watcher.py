@@ -11,7 +11,7 @@ from agent.engine.port import Engine, EngineEvent, News
 from agent.runner import Runner
 from agent.task.events import BecameHealthy, BecameUnhealthy, Event, Exited, Vanished
 from agent.task.facts import Health, Life, ListedContainer
-from agent.task.listing import Look, strays, unlike
+from agent.task.listing import Look, exit_of, strays, unlike
 from agent.task.names import network_id_of
 from agent.task.run import Phase, TaskRun
 from swarmpy.clock import Clock
@@ -127,9 +127,7 @@ class Watcher:
             return Vanished() if code is None else Exited(code, removed=True, alone=alone)
         if facts.life in (Life.RUNNING, Life.CREATED):
             return None
-        exit_code = facts.exit_code if code is None else code
-        removed = facts.life is Life.REMOVING
-        return Exited(exit_code, facts.oom_killed, facts.error, removed=removed, alone=alone)
+        return exit_of(facts, alone=alone, code=code)
 
     async def _look_at_health(self, run: TaskRun) -> None:
         """The last words of the health check."""

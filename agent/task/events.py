@@ -132,6 +132,13 @@ class Exited:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessEnded:
+    """The container ended, and the engine is not there to say how. `alone`: as in `Exited`."""
+
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Vanished:
     """The engine no longer knows the container, and we did not remove it."""
 
@@ -139,5 +146,5 @@ class Vanished:
 Event = (
     Begin | Found | Assigned | Dropped | Attended | Forsaken | ImageReady | PullProgressed | NetworksReady | Created
     | Started | Removed | Refused | Delayed | GraceOver | RestartDue | BecameHealthy | BecameUnhealthy
-    | CheckSaid | Exited | Vanished
+    | CheckSaid | Exited | ProcessEnded | Vanished
 )  # fmt: skip

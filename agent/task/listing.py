@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 
-from agent.task.facts import Health, Life, ListedContainer
+from agent.task.events import Exited
+from agent.task.facts import ContainerFacts, Health, Life, ListedContainer
 from agent.task.run import Phase, TaskRun
 
 
@@ -15,6 +16,12 @@ class Look(Enum):
     HEALTHY = auto()
     UNHEALTHY = auto()
     REVIVED = auto()
+
+
+def exit_of(facts: ContainerFacts, *, alone: bool, code: int | None = None) -> Exited:
+    """How a container ended that runs no more; `code` is its exit code where that is known better."""
+    exit_code = facts.exit_code if code is None else code
+    return Exited(exit_code, facts.oom_killed, facts.error, removed=facts.life is Life.REMOVING, alone=alone)
 
 
 def unlike(runs: Mapping[str, TaskRun], found: Iterable[ListedContainer]) -> Iterator[tuple[str, Look]]:

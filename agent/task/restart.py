@@ -9,10 +9,18 @@ from swarmpy.wire import TaskAssignment
 LONGEST_REST = 30.0
 
 
+def restarts_whatever_the_code(task: TaskAssignment) -> bool:
+    return not task.is_job and _condition(task) is RestartCondition.ANY
+
+
+def _condition(task: TaskAssignment) -> RestartCondition:
+    policy = task.spec.restart_policy
+    return policy.condition if policy and policy.condition else RestartCondition.ANY
+
+
 def rest_before_restart(task: TaskAssignment, restarts: int, exit_code: int) -> float | None:
     """Seconds to wait; None when the policy wants no restart. The first comes at once unless a delay is set."""
-    policy = task.spec.restart_policy
-    condition = policy.condition if policy and policy.condition else RestartCondition.ANY
+    policy, condition = task.spec.restart_policy, _condition(task)
     if condition is RestartCondition.NONE:
         return None
     if exit_code == 0 and (task.is_job or condition is RestartCondition.ON_FAILURE):

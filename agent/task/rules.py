@@ -23,6 +23,7 @@ from agent.task.events import (
     GraceOver,
     ImageReady,
     NetworksReady,
+    ProcessEnded,
     PullProgressed,
     Refused,
     Removed,
@@ -42,7 +43,7 @@ from agent.task.instructions import (
     WakeAfter,
     WatchCheck,
 )
-from agent.task.restart import rest_before_restart
+from agent.task.restart import rest_before_restart, restarts_whatever_the_code
 from agent.task.run import Phase, TaskRun
 from swarmpy.errors import IllegalTransition
 from swarmpy.health_wait import health_wait
@@ -51,6 +52,9 @@ from swarmpy.states import TaskState
 
 Step = tuple[TaskRun, tuple[Instruction, ...]]
 
+# What engines themselves say where they have not seen it.
+UNKNOWN_CODE = 255
+ENGINE_AWAY = "it ended while the engine did not answer"
 REMOVED_BY_HAND = "container was removed by hand"
 
 
@@ -274,6 +278,13 @@ def _judge_exit(run: TaskRun, event: Exited, now: datetime) -> Step:
         return _finish(run, now, TaskState.COMPLETE, "finished")
     detail = "out of memory" if event.oom_killed else event.error
     return _finish(run, now, TaskState.FAILED, "failed", failure_text(event.exit_code, detail))
+
+
+def judge_unseen_exit(run: TaskRun, event: ProcessEnded, now: datetime) -> Step:
+    """Only the engine knows its exit code: where something hangs on that, the engine is waited for."""
+    if not restarts_whatever_the_code(run.assignment):
+        return run, ()
+    return judge_exit(run, Exited(UNKNOWN_CODE, error=ENGINE_AWAY, alone=event.alone), now)
 
 
 def restart_in_place(run: TaskRun, event: RestartDue, now: datetime) -> Step:

@@ -25,6 +25,7 @@ from agent.task.events import (
     GraceOver,
     ImageReady,
     NetworksReady,
+    ProcessEnded,
     PullProgressed,
     Refused,
     Removed,
@@ -47,7 +48,7 @@ from agent.task.instructions import (
 from agent.task.machine import LAST_PHASE, RULES, new_run, step
 from agent.task.run import Phase, TaskRun
 from swarmpy.errors import IllegalTransition
-from swarmpy.models.task import Placement, RestartPolicy
+from swarmpy.models.task import Placement, RestartCondition, RestartPolicy
 from swarmpy.states import TaskState
 from swarmpy.wire import TaskAssignment
 
@@ -291,6 +292,32 @@ def test_an_adopted_container_of_a_task_that_must_stop_is_stopped() -> None:
     assert instructions(run, Found(RUNNING)) == STOP
 
 
+def test_a_container_that_ended_unseen_has_failed() -> None:
+    told = "task: non-zero exit (255): it ended while the engine did not answer"
+    assert outcome(a_run(*TO_RUNNING, ProcessEnded())) == (TaskState.FAILED, told)
+    assert outcome(a_run(*TO_RUNNING, ProcessEnded(), Exited(0))) == (TaskState.FAILED, told)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        an_assignment(is_job=True),
+        an_assignment(task_spec={"restart_policy": RestartPolicy(condition=RestartCondition.ON_FAILURE)}),
+        an_assignment(task_spec={"restart_policy": RestartPolicy(condition=RestartCondition.NONE)}),
+    ],
+    ids=["a job", "restarted on failure", "never restarted"],
+)
+def test_where_something_hangs_on_the_exit_code_the_engine_is_waited_for(task: TaskAssignment) -> None:
+    run = a_run(*TO_RUNNING, ProcessEnded(), task=task)
+    assert run.phase is Phase.RUNNING
+    assert outcome(fed(run, Exited(0)))[0] is TaskState.COMPLETE
+
+
+def test_with_no_manager_a_container_that_ended_unseen_is_started_again() -> None:
+    run, asked = step(a_run(*TO_RUNNING), ProcessEnded(alone=True), NOW)
+    assert (run.phase, asked) == (Phase.RESTING, (WakeAfter(0.0, RestartDue()),))
+
+
 def test_with_no_manager_a_crashed_task_is_started_again_and_counted() -> None:
     run, asked = step(a_run(*TO_RUNNING), Exited(1, alone=True), NOW)
     assert asked == (WakeAfter(0.0, RestartDue()),)
@@ -360,6 +387,7 @@ EVENTS: tuple[Event, ...] = (
     Refused("no"), Delayed("later"), GraceOver(), RestartDue(), BecameHealthy(), BecameUnhealthy("sick"), Exited(0),
     CheckSaid("not yet"),
     Exited(1), Exited(1, alone=True), Exited(1, removed=True, alone=True), Vanished(), Dropped(), Attended(),
+    ProcessEnded(), ProcessEnded(alone=True),
     Assigned(an_assignment()), Assigned(an_assignment(desired=TaskState.SHUTDOWN)),
 )  # fmt: skip
 
