@@ -14,7 +14,7 @@ from agent.task.facts import Life
 from agent.task.listing import exit_of
 from agent.task.run import Phase, TaskRun
 from swarmpy.clock import Clock
-from swarmpy.errors import NotFound, SwarmpyError
+from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
 
 log = logger("ends")
@@ -72,6 +72,8 @@ class Ends:
         except NotFound:
             return Vanished()
         except SwarmpyError as error:
+            if not isinstance(error, Unavailable | TimedOut):
+                return None
             return _unseen(container_id, str(error), alone=alone)
         return None if facts.life in (Life.RUNNING, Life.CREATED) else exit_of(facts, alone=alone)
 

@@ -51,6 +51,7 @@ case $found in
     *" $version."*) ;;
     *) rm -rf "$made"; echo "fetch-engine: Debian $suite has another engine now: $found" >&2; exit 1 ;;
 esac
-# Another fetch may have been faster: its folder is as good.
+# Another fetch may have been faster: its folder is as good. What else there may be of that name is not.
 mv --no-target-directory "$made" "$folder" 2>/dev/null || rm -rf "$made"
+[ -x "$folder/dockerd" ] || { echo "fetch-engine: $folder is there already, and has no dockerd: remove it" >&2; exit 1; }
 echo "$found"
