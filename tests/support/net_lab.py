@@ -41,7 +41,7 @@ def engine_folder(version: str) -> Path:
     """That engine, fetched once; a machine that cannot have it skips, unless it must not."""
     cache = Path(os.environ.get("SWARMPY_ENGINES") or Path.home() / ".cache/swarmpy-engines")
     folder = cache / version
-    command = ["timeout", str(FETCH_LIMIT), ROOT / "scripts/fetch-engine.sh", version, folder]
+    command = ["timeout", str(FETCH_LIMIT), str(ROOT / "scripts/fetch-engine.sh"), version, str(folder)]
     fetched = subprocess.run(command, capture_output=True, text=True, check=False)
     if fetched.returncode != 0:
         said = fetched.stderr.strip()[-300:] or f"it took longer than {FETCH_LIMIT} s"
