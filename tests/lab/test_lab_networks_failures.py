@@ -30,7 +30,7 @@ LONG_CUT = 15.0
 STEADY = 8002
 # An endpoint has left that long after the first fault of its container, which an engine took along; and everywhere
 # that long after it has left somewhere.
-LEFT, SHOWN = 2.0, 1.0
+LEFT, SHOWN = 2.5, 1.0
 
 
 @pytest.fixture(scope="module")
