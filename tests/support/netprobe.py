@@ -216,16 +216,20 @@ def load(wishes: list[dict[str, Any]], rate: float) -> dict[str, Any]:
 
 def hold(wishes: list[dict[str, Any]]) -> None:
     """Nothing is sent in between, not even by the kernel."""
-    connections = [(_connected(wish), wish.get("size", 1)) for wish in wishes]
+    connections: list[socket.socket] = []
 
-    def tell() -> None:
-        answers = [_answered(partial(_exchanged, connection, size)) for connection, size in connections]
-        print(json.dumps(answers), flush=True)  # noqa: T201
+    def begin(wish: dict[str, Any]) -> dict[str, Any]:
+        connections.append(_connected(wish))
+        return _exchanged(connections[-1], wish.get("size", 1))
 
-    tell()
+    first = [_answered(partial(begin, wish)) for wish in wishes]
+    print(json.dumps(first), flush=True)  # noqa: T201
     sys.stdin.read()
-    tell()
-    for connection, _ in connections:
+    if failed := [(wish, answer) for wish, answer in zip(wishes, first, strict=True) if answer["error"]]:
+        raise SystemExit(f"{len(failed)} of {len(wishes)} connections were not made: {failed}")
+    held = zip(wishes, connections, strict=True)
+    print(json.dumps([_answered(partial(_exchanged, one, wish.get("size", 1))) for wish, one in held]))  # noqa: T201
+    for connection in connections:
         connection.close()
 
 
