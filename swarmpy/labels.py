@@ -13,3 +13,5 @@ PROGRESS_DEADLINE = "swarmpy.progress-deadline"
 VOLUME_AFFINITY = "swarmpy.volume-affinity"
 # Of the cluster: words, with commas between, of the host options that services may ask for.
 ALLOW = "swarmpy.allow"
+# Of the cluster: a duration; a node that is silent for longer counts as down.
+NODE_GRACE = "swarmpy.node-grace"

@@ -60,6 +60,7 @@ PURE = (
     "swarmpy/node/unit.py",
     "scheduler/*.py",
     "manager/deadline.py",
+    "manager/node_grace.py",
     "manager/objects.py",
     "manager/state.py",
     "manager/orchestrator/*.py",

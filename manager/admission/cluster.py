@@ -6,11 +6,13 @@ from datetime import datetime
 from manager.admission.admitted import Admitted, unchanged
 from manager.admission.coverage import is_empty
 from manager.admission.host import allowed_words, check_words, words_needed
+from manager.node_grace import parse_grace
 from manager.objects import Cluster, Service
 from manager.state import State
 from manager.store.codec import put
 from manager.store.port import Unit
 from swarmpy.errors import BadRequest, OutOfSequence, Unsupported
+from swarmpy.labels import NODE_GRACE
 from swarmpy.models.cluster import CAConfig, ClusterSpec
 from swarmpy.models.container import ContainerSpec
 
@@ -45,6 +47,8 @@ def admit_cluster_update(
             raise Unsupported(f"{name}: changing this part of the cluster is not carried out yet")
     kept = {field: getattr(cluster.spec, field) for field in FIXED}
     check_words(spec)
+    if (grace := (spec.labels or {}).get(NODE_GRACE)) is not None:
+        parse_grace(grace)
     orchestration = spec.orchestration or cluster.spec.orchestration
     limit = orchestration.task_history_retention_limit if orchestration else None
     if limit is not None and limit < 0:

@@ -16,6 +16,7 @@ from manager.dispatcher.registration import check_description, check_routes, des
 from manager.dispatcher.report_writer import ReportWriter
 from manager.dispatcher.session import Session, Source
 from manager.ledger import Ledger
+from manager.node_grace import grace_of
 from manager.objects import Node
 from manager.store.codec import put
 from manager.store.port import Unit
@@ -96,7 +97,9 @@ class Sessions:
 
     def silence_allowed(self) -> timedelta:
         """After this a node counts as down: three beats at least, also where beats are slow."""
-        return max(self._settings.node_grace, timedelta(seconds=3 * self._beat_every()))
+        cluster = self._ledger.state.cluster
+        grace = grace_of(cluster.spec if cluster else None, self._settings.node_grace)
+        return max(grace, timedelta(seconds=3 * self._beat_every()))
 
     async def send(self, node_id: str, message: FromManager) -> None:
         """To the node's agent, now. Raises `Unavailable` when it has no session."""

@@ -10,7 +10,7 @@ from swarmpy.cli.options import JSON, connected, format_option, print_became
 from swarmpy.cli.render import json_line
 from swarmpy.client import Client
 from swarmpy.errors import BadRequest, Conflict
-from swarmpy.labels import ALLOW
+from swarmpy.labels import ALLOW, NODE_GRACE
 from swarmpy.stack.units import parse_duration, show_duration
 
 # The cluster's spec as it is -> as it shall be.
@@ -18,7 +18,7 @@ Wish = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 NONE = "none"
 # What Docker keeps and renews where nothing is said.
-_HISTORY, _EXPIRY = 5, 90 * 24 * 3600 * 10**9
+_HISTORY, _EXPIRY, _GRACE = 5, 90 * 24 * 3600 * 10**9, "5s"
 
 
 @click.group()
@@ -44,6 +44,7 @@ def inspect(form: str) -> None:
 @click.option("--allow", metavar="WORDS", help="Keys of stack files, with commas between, that are let in; none: none.")
 @click.option("--task-history-limit", type=click.IntRange(min=0), metavar="N", help="Ended tasks kept for each slot.")
 @click.option("--cert-expiry", metavar="DURATION", help="How long certificates of nodes live, such as 2160h.")
+@click.option("--node-grace", metavar="DURATION", help="How long a node may be silent before it counts as down; 5s.")
 @click.option("--label-add", multiple=True, metavar="KEY=VALUE", help="Set a label; may be repeated.")
 @click.option("--label-rm", multiple=True, metavar="KEY", help="Remove a label; may be repeated.")
 @format_option
@@ -51,6 +52,7 @@ def update(
     allow: str | None,
     task_history_limit: int | None,
     cert_expiry: str | None,
+    node_grace: str | None,
     label_add: Sequence[str],
     label_rm: Sequence[str],
     form: str,
@@ -60,15 +62,18 @@ def update(
     --allow says the whole policy: which options that touch the machine a container runs on services may ask for, such
     as privileged,devices,gpus,security_opt,pid. What runs already runs on when its word is taken away.
     """
-    if allow is None and task_history_limit is None and cert_expiry is None and not label_add and not label_rm:
+    if (allow, task_history_limit, cert_expiry, node_grace) == (None,) * 4 and not label_add and not label_rm:
         raise BadRequest(
-            "nothing to change: give --allow, --task-history-limit, --cert-expiry or --label-add/--label-rm"
+            "nothing to change: give --allow, --task-history-limit, --cert-expiry, --node-grace or "
+            "--label-add/--label-rm"
         )
-    expiry = None if cert_expiry is None else _duration(cert_expiry)
+    expiry = None if cert_expiry is None else _duration("--cert-expiry", cert_expiry)
+    grace = None if node_grace is None else show_duration(_duration("--node-grace", node_grace))
     words = None if allow is None else policy(allow)
 
     def wish(spec: Mapping[str, Any]) -> dict[str, Any]:
         labels = relabelled(spec.get("Labels") or {}, label_add, label_rm, owner="cluster")
+        labels = labels if grace is None else {**labels, NODE_GRACE: grace}
         after: dict[str, Any] = {**spec, "Labels": labels if words is None else _with_policy(labels, words)}
         if task_history_limit is not None:
             kept = {**(spec.get("Orchestration") or {}), "TaskHistoryRetentionLimit": task_history_limit}
@@ -99,6 +104,7 @@ def shown(found: Mapping[str, Any]) -> dict[str, str]:
     spec = found["Spec"]
     labels = dict(spec.get("Labels") or {})
     allowed = ", ".join(word.strip() for word in labels.pop(ALLOW, "").split(",") if word.strip())
+    grace = labels.pop(NODE_GRACE, _GRACE)
     history = (spec.get("Orchestration") or {}).get("TaskHistoryRetentionLimit")
     expiry = (spec.get("CAConfig") or {}).get("NodeCertExpiry")
     return {
@@ -106,6 +112,7 @@ def shown(found: Mapping[str, Any]) -> dict[str, str]:
         "Created": found.get("CreatedAt", ""),
         "Allowed": allowed or NONE,
         "Task history limit": str(_HISTORY if history is None else history),
+        "Node grace": grace,
         "Certificate expiry": show_duration(expiry or _EXPIRY),
         "Address pool": ", ".join(found.get("DefaultAddrPool") or ()),
         "Labels": ", ".join(f"{key}={value}" for key, value in sorted(labels.items())) or NONE,
@@ -134,8 +141,8 @@ def _change(client: Client, wish: Wish) -> tuple[str, str, Sequence[str]]:
     return found["ID"], "updated", (answer or {}).get("Warnings") or ()
 
 
-def _duration(text: str) -> int:
+def _duration(option: str, text: str) -> int:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise BadRequest(f"--cert-expiry: {error}") from None
+        raise BadRequest(f"{option}: {error}") from None

@@ -31,6 +31,13 @@ def fleet(whole: Fleet) -> Fleet:
     return whole
 
 
+@pytest.fixture
+def patient(fleet: Fleet) -> Iterator[Fleet]:
+    fleet.allow_silence("1m")
+    yield fleet
+    fleet.allow_silence("5s")
+
+
 def test_an_operator_may_ask_any_manager_and_write_there(fleet: Fleet) -> None:
     for number, manager in enumerate(MANAGERS):
         fleet.scale(WEB, REPLICAS + number, by=manager)
@@ -43,7 +50,8 @@ def test_an_operator_may_ask_any_manager_and_write_there(fleet: Fleet) -> None:
 
 
 @pytest.mark.parametrize("process", ["manager", "agent", "etcd", "supervisor"])
-def test_any_one_process_of_the_leader_may_die_and_no_container_notices(fleet: Fleet, process: str) -> None:
+def test_any_one_process_of_the_leader_may_die_and_no_container_notices(patient: Fleet, process: str) -> None:
+    fleet = patient
     before, leader = fleet.containers(), fleet.leader()
     if process == "supervisor":
         fleet.lab.signal_process(leader, process, signal.SIGKILL)
@@ -54,7 +62,8 @@ def test_any_one_process_of_the_leader_may_die_and_no_container_notices(fleet: F
     assert fleet.containers() == before
 
 
-def test_all_processes_of_another_manager_may_die_and_no_container_notices(fleet: Fleet) -> None:
+def test_all_processes_of_another_manager_may_die_and_no_container_notices(patient: Fleet) -> None:
+    fleet = patient
     before, leader = fleet.containers(), fleet.leader()
     other = next(name for name in MANAGERS if name != leader)
     for process in ("manager", "etcd", "agent"):
@@ -104,7 +113,8 @@ def test_a_leader_that_was_frozen_writes_nothing_when_it_wakes(fleet: Fleet) -> 
     fleet.scale(WEB, REPLICAS, by=old)
 
 
-def test_a_cut_shorter_than_the_grace_restarts_nothing(fleet: Fleet) -> None:
+def test_a_cut_shorter_than_the_grace_restarts_nothing(patient: Fleet) -> None:
+    fleet = patient
     before = fleet.containers()
     fleet.lab.cut("node-4")
     fleet.until("it cannot be reached", lambda: not fleet.lab.can_reach("node-5", "node-4"))

@@ -34,6 +34,7 @@ CONNECTIONS = 48
 def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NetLab]:
     with lab(nodes=3) as made:
         found = NetLab.of(made, tmp_path_factory.mktemp("nets"))
+        found.fleet.allow_silence("1m")
         found.deploy(STACK, the_stack())
         yield found
 

@@ -89,6 +89,12 @@ class Fleet:
         done = self.lab.swarmpy("node-1", "stack", "deploy", "-c", str(file), stack, limit=120)
         assert done.code == 0, done.all
 
+    def allow_silence(self, grace: str) -> None:
+        """How long a node may be silent before it counts as down: `5s` unless said. More is for tests of something
+        else, for on a busy machine a process takes its time to start again."""
+        done = self.lab.swarmpy("node-1", "cluster", "update", "--node-grace", grace)
+        assert done.code == 0, done.all
+
     def scale(self, service: str, replicas: int, *, by: str) -> None:
         """An acknowledged write at that node's manager. Raises `SwarmpyError`."""
         with self.client(by) as client:

@@ -19,7 +19,7 @@ from swarmpy.cli.cluster import changed, policy, shown
 from swarmpy.cli.main import swarmpy
 from swarmpy.client import Client, Filters, Object
 from swarmpy.errors import BadRequest, OutOfSequence
-from swarmpy.labels import ALLOW, HOST
+from swarmpy.labels import ALLOW, HOST, NODE_GRACE
 from swarmpy.models.cluster import CAConfig
 from swarmpy.models.container import ContainerSpec
 
@@ -71,9 +71,10 @@ async def test_the_policy_is_set_shown_and_emptied(shell: Shell) -> None:
 async def test_what_is_not_named_stays(shell: Shell) -> None:
     await shell.ok("update", "--allow", "pid", "--label-add", "site=here")
     await shell.ok("update", "--task-history-limit", "2", "--cert-expiry", "48h")
+    await shell.ok("update", "--node-grace", "60s")
     await shell.ok("update", "--label-rm", "site")
     spec = shell.cluster.spec
-    assert spec.labels == {ALLOW: "pid"}
+    assert spec.labels == {ALLOW: "pid", NODE_GRACE: "1m0s"}
     assert spec.orchestration is not None
     assert spec.orchestration.task_history_retention_limit == 2
     assert spec.ca_config == CAConfig(node_cert_expiry=48 * 3600 * 10**9)
@@ -91,6 +92,7 @@ async def test_the_cluster_is_shown_whole_but_for_its_secrets(shell: Shell) -> N
     document = json.loads(await shell.ok("inspect", "--format", "json"))
     assert document["Spec"]["Orchestration"] == {"TaskHistoryRetentionLimit": 5}
     assert "JoinTokens" not in document
+    assert "Node grace:         5s" in await shell.ok("inspect")
 
 
 async def test_services_that_use_what_is_taken_away_are_named(shell: Shell) -> None:
@@ -110,6 +112,9 @@ async def test_services_that_use_what_is_taken_away_are_named(shell: Shell) -> N
         (("--allow", ","), "write --allow none to allow nothing"),
         (("--cert-expiry", "soon"), "--cert-expiry: 'soon' is no duration"),
         (("--cert-expiry", "1s"), "must be one minute at least"),
+        (("--node-grace", "soon"), "--node-grace: 'soon' is no duration"),
+        (("--node-grace", "1s"), "label swarmpy.node-grace: 1s is not between 3s and 1h"),
+        (("--label-add", "swarmpy.node-grace=2h"), "2h is not between 3s and 1h"),
         (("--label-rm", "x"), "--label-rm x: the cluster has no such label"),
         ((), "nothing to change"),
     ],

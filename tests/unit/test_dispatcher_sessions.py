@@ -14,6 +14,7 @@ from support.scripted_agent import MemoryChannel, description
 from manager.store.codec import put
 from manager.store.port import Delete, Unit
 from swarmpy.clock import ManualClock
+from swarmpy.labels import NODE_GRACE
 from swarmpy.models.node import EngineDescription
 from swarmpy.models.task import ContainerStatus, TaskStatus
 from swarmpy.states import Availability, NodeState, Role, TaskState
@@ -482,3 +483,16 @@ async def test_in_a_big_cluster_agents_are_told_to_beat_more_slowly() -> None:
         assert sessions.silence_allowed() >= timedelta(seconds=10.5)
         for other in callers:
             await other.hang_up()
+
+
+@pytest.mark.parametrize(("label", "seconds"), [("40s", 40), ("3s", 3), ("soon", 5), ("2h", 5)])
+async def test_the_cluster_says_how_long_a_node_may_be_silent(label: str, seconds: int) -> None:
+    async with calling() as (cluster, _):
+        sessions = cluster.leader.manager.sessions
+        assert sessions.silence_allowed() == timedelta(seconds=5)
+        known = cluster.state.cluster
+        assert known is not None
+        spec = known.spec.model_copy(update={"labels": {NODE_GRACE: label}})
+        await cluster.leader.ledger.commit([Unit((put(known.model_copy(update={"spec": spec})),))])
+        await cluster.settle()
+        assert sessions.silence_allowed() == timedelta(seconds=seconds)
