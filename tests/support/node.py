@@ -68,7 +68,8 @@ def wait_until(what: str, look: Callable[[], T], limit: float = READY_LIMIT) -> 
 
 
 class Node:
-    """One `swarmpy up` on an engine. Its directories outlive `kill` and `start`; `close` removes all it made."""
+    """One `swarmpy up` on an engine, in the engine's network: what it makes there ends with the engine. Its directories
+    outlive `kill` and `start`; `close` removes all else that it made."""
 
     def __init__(self, engine: Dockerd, name: str = "node-1", options: Sequence[str] = ()) -> None:
         self.name = name
@@ -114,7 +115,8 @@ class Node:
         command = self.command()[:4] if again else self.command()
         said = self.log.count(" is ready")
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            there = ("nsenter", f"--net=/proc/{self.engine.pid}/ns/net")
+            self._process = subprocess.Popen([*there, *command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         process = self._process
 
         def ready_or_gone() -> bool:
