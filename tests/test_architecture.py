@@ -59,6 +59,7 @@ PURE = (
     "swarmpy/node/plan.py",
     "swarmpy/node/unit.py",
     "scheduler/*.py",
+    "manager/attached.py",
     "manager/deadline.py",
     "manager/node_grace.py",
     "manager/objects.py",

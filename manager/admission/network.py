@@ -6,12 +6,14 @@ from ipaddress import IPv4Address, IPv4Network
 
 from manager.admission.admitted import Admitted, written
 from manager.admission.coverage import is_empty, refuse_unsupported
+from manager.admission.in_use import specs_in_use
 from manager.admission.names import check_network_name
 from manager.admission.naming import naming
 from manager.admission.network_options import check_options
 from manager.admission.texts import check_texts
 from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
 from manager.allocator.networks import node_routes, nodes_room, occupied_by, wished_range
+from manager.attached import network_ids
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
@@ -114,8 +116,7 @@ def _user_of(state: State, network: Network) -> str | None:
     if network.spec.ingress:
         return next((service.spec.name or service.id for service in publishers(state)), None)
     for service in state.services.values():
-        attached = service.spec.task_template.networks or ()
-        if not service.removed and any(attachment.target == network.id for attachment in attached):
+        if any(network.id in network_ids(spec.task_template) for spec in specs_in_use(service)):
             return service.spec.name or service.id
     return None
 

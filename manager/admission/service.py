@@ -15,12 +15,13 @@ from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding
 from manager.admission.update_control import stays_paused
 from manager.admission.wish import checked, is_job, mode_of, with_found
+from manager.attached import first_gone
 from manager.objects import Service, SpecRevision
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_of, name_key
 from manager.store.port import Check, Delete, Put, Unit, Write
-from swarmpy.errors import BadRequest, Conflict, OutOfSequence, SwarmpyError, Unsupported
+from swarmpy.errors import BadRequest, Conflict, NotFound, OutOfSequence, SwarmpyError, Unsupported
 from swarmpy.models.port import PortConfig
 from swarmpy.models.service import ServiceSpec, UpdateState, UpdateStatus
 from swarmpy.models.task import TaskSpec
@@ -106,9 +107,17 @@ def _back_to(
     update = None if is_job(service.spec.mode) else rolling_back
     check_depends_on(state, service.spec.name or "", wish.labels or {})
     check_still_there(state, wish.task_template.container_spec)
+    _check_networks_still_there(state, wish.task_template)
     former = state.specs.get(f"{service.id}/{spec_version}")
     sealed_auth = former.sealed_auth if former else None
     return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=update)
+
+
+def _check_networks_still_there(state: State, template: TaskSpec) -> None:
+    if name := first_gone(state, template):
+        raise NotFound(
+            f"network {name}, which the former spec is on, does not exist any more; update the service instead"
+        )
 
 
 def admit_removal(state: State, service: Service, *, now: datetime) -> Admitted[Service]:

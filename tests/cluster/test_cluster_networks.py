@@ -143,6 +143,19 @@ async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_g
         assert len(cluster.nodes_of("web")) == 1
 
 
+async def test_a_task_whose_network_is_gone_says_so_and_is_not_written_again_and_again() -> None:
+    async with cluster_of(agents=1) as cluster:
+        await cluster.deploy("web", template=joining("gone"))
+        await cluster.advance(60)
+        written = cluster.state.revision
+        await cluster.advance(300)
+
+        (task,) = cluster.tasks("web")
+        assert task.reason is not None
+        assert task.reason.text == "network gone does not exist any more"
+        assert cluster.state.revision == written
+
+
 @pytest.mark.parametrize("replicas", [None, 20])
 async def test_nobody_tries_again_and_again_when_the_pools_have_run_out(replicas: int | None) -> None:
     async with cluster_of(agents=3) as cluster:
