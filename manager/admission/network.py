@@ -10,6 +10,7 @@ from manager.admission.in_use import specs_in_use
 from manager.admission.names import check_network_name
 from manager.admission.naming import naming
 from manager.admission.network_options import check_options
+from manager.admission.network_references import nobody_joined
 from manager.admission.texts import check_texts
 from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
 from manager.allocator.networks import node_routes, nodes_room, occupied_by, wished_range
@@ -83,6 +84,7 @@ def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[
         put(removed),
         Delete(named, modified=state.version_of(named)),
         *release(state, network),
+        nobody_joined(state, network.id),
     )
     return Admitted(removed, (Unit(writes),))
 

@@ -1,19 +1,26 @@
 """Networks on a whole control plane: virtual addresses, published ports, the ingress network, room."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from support.cluster import Cluster, cluster_of
 from support.picture import a_network
 
+from manager.admission.admitted import Admitted
+from manager.admission.network import admit_network, admit_removal
+from manager.admission.service import admit_service
 from manager.allocator.ingress import ingress_network, release
-from manager.objects import Network, ReasonCode
+from manager.objects import Network, ReasonCode, Service
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Unit
+from manager.writing import carry_out
+from swarmpy.errors import InUse, NotFound
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
+from swarmpy.models.service import Replicated, ServiceMode, ServiceSpec
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
 from swarmpy.states import TaskState
 
@@ -141,6 +148,32 @@ async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_g
 
         assert cluster.running_slots("web") == [1, 2, 3, 4, 5]
         assert len(cluster.nodes_of("web")) == 1
+
+
+@pytest.mark.parametrize("service_first", [True, False])
+async def test_of_a_network_s_removal_and_a_service_on_it_in_the_same_moment_one_is_refused(
+    service_first: bool,
+) -> None:
+    async with cluster_of(agents=1) as cluster:
+        ledger, now = cluster.leader.ledger, cluster.clock.now()
+        wish = NetworkCreate(name="net")
+        await ledger.commit(admit_network(cluster.state, wish, network_id="net", now=now).units)
+        await cluster.settle()
+        spec = ServiceSpec(
+            name="web", task_template=joining("net"), mode=ServiceMode(replicated=Replicated(replicas=1))
+        )
+
+        def service() -> Admitted[Service]:
+            return admit_service(cluster.state, spec, service_id="web", now=now, sealed_auth=None)
+
+        def removal() -> Admitted[Network]:
+            return admit_removal(cluster.state, cluster.state.networks["net"], now=now)
+
+        create, remove = carry_out(ledger, cluster.clock, service), carry_out(ledger, cluster.clock, removal)
+        both = (create, remove) if service_first else (remove, create)
+        first, second = await asyncio.gather(*both, return_exceptions=True)
+        assert not isinstance(first, Exception)
+        assert type(second) is (InUse if service_first else NotFound)
 
 
 async def test_a_task_whose_network_is_gone_says_so_and_is_not_written_again_and_again() -> None:
