@@ -14,7 +14,7 @@ from manager.allocator.ingress import claim, lacks_ingress, new_ingress
 from manager.allocator.vips import Rested
 from manager.control.dirty import DirtySet
 from manager.control.draft import Draft
-from manager.control.scheduling import allocate, allocate_endpoints, schedule
+from manager.control.scheduling import allocate, allocate_endpoints, schedule, waits_for_share
 from manager.control.view_keeper import ViewKeeper
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger, Subscription
@@ -181,6 +181,7 @@ class ControlLoop:
         else:
             waiting = list(draft.new)
         placed = await schedule(draft, self._state, self._keeper, waiting, now)
+        self._must_sweep |= waits_for_share(draft, self._keeper, waiting)
         moves = networks or addresses or self._must_sweep
         if moves or any(task.networks for task in placed):
             allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep)

@@ -46,6 +46,12 @@ async def schedule(
     return tuple(assigned)
 
 
+def waits_for_share(draft: Draft, keeper: ViewKeeper, task_ids: Iterable[str]) -> bool:
+    """Whether some of them have no node still, and a network of theirs has no share for a further one."""
+    tasks = (draft.task(task_id) for task_id in task_ids)
+    return any(task is not None and is_waiting(task) and keeper.lacks_share(task) for task in tasks)
+
+
 def allocate(
     draft: Draft, state: State, keeper: ViewKeeper, placed: Iterable[Task], now: datetime, *, sweep: bool
 ) -> None:

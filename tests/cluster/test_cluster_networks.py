@@ -21,7 +21,7 @@ from swarmpy.models.container import ContainerSpec
 from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.service import Replicated, ServiceMode, ServiceSpec
-from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
+from swarmpy.models.task import NetworkAttachmentConfig, Placement, TaskSpec
 from swarmpy.states import TaskState
 
 HTTP = PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.INGRESS)
@@ -37,6 +37,10 @@ def joining(*networks: str) -> TaskSpec:
         container_spec=ContainerSpec(image="app:1"),
         networks=tuple(NetworkAttachmentConfig(target=network) for network in networks),
     )
+
+
+def bound(node: str, *networks: str) -> TaskSpec:
+    return joining(*networks).model_copy(update={"placement": Placement(constraints=(f"node.id=={node}",))})
 
 
 async def add_network(cluster: Cluster, name: str, subnet: str | None = None) -> None:
@@ -187,6 +191,33 @@ async def test_a_task_whose_network_is_gone_says_so_and_is_not_written_again_and
         assert task.reason is not None
         assert task.reason.text == "network gone does not exist any more"
         assert cluster.state.revision == written
+
+
+async def test_a_share_that_nobody_needs_any_more_is_another_node_s_within_a_second() -> None:
+    async with cluster_of(agents=2) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/28")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(3)
+        assert cluster.running_slots("next") == []
+
+        await cluster.remove("first")
+        while cluster.containers("first"):
+            await cluster.advance(0.1)
+        await cluster.advance(1)
+        assert cluster.running_slots("next") == [1]
+
+
+async def test_it_is_also_when_nobody_asked_as_it_was_given_up() -> None:
+    async with cluster_of(agents=2) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/28")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        await cluster.remove("first")
+        await cluster.advance(5)
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(1)
+
+        assert cluster.running_slots("next") == [1]
 
 
 @pytest.mark.parametrize("replicas", [None, 20])
