@@ -14,6 +14,7 @@ from manager.admission.network_references import nobody_joined
 from manager.admission.texts import check_texts
 from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
 from manager.allocator.networks import node_routes, nodes_room, occupied_by, wished_range
+from manager.allocator.vnis import vni_claims
 from manager.attached import network_ids
 from manager.objects import Network
 from manager.state import State
@@ -49,7 +50,8 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     named = Put(name_key("networks", name), network_id.encode(), modified=0)
-    return written("network", name, network, put(network, create=True), named, *claim(network))
+    claims = (*claim(network), *vni_claims(state, network))
+    return written("network", name, network, put(network, create=True), named, *claims)
 
 
 def warning_of(state: State, network: Network) -> str:

@@ -1,4 +1,4 @@
-"""Ranges of overlay networks: VNI, subnet, and one node subnet for each node that has tasks there. Pure.
+"""What overlay networks get: VNI, subnet, and one node subnet for each node that has tasks there. Pure.
 
 Addresses of tasks are not given here: each agent picks them in its node subnet.
 """
@@ -7,24 +7,22 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Network
-from itertools import chain, count
+from itertools import chain
 
 from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
 from manager.allocator.vips import room_for_vips, vip_demand
+from manager.allocator.vnis import Vnis
 from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
 from manager.state import State
-from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, IPAMConfig
+from swarmpy.models.network import ENCRYPTED_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
 from swarmpy.states import NodeState
 
 DEFAULT_POOLS = ("10.0.0.0/8",)
-# VNIs have 24 bits: ranges run out long before them. Docker's own begin at 4096; both may be on one machine.
-FIRST_VNI = 65537
-LAST_VNI = (1 << 24) - 1
 # Sizes to try for a network that names no subnet, the widest first: a crowded pool still serves.
 NETWORK_PREFIXES = (16, 18, 20, 22, 24)
 NODE_PREFIX = 24
@@ -122,12 +120,6 @@ def nodes_room(network: Network) -> int | None:
     return None if whole is None else (1 << (_piece_prefix(whole) - whole.prefixlen)) - 1
 
 
-def wished_vni(network: Network) -> int:
-    """0 where any will do."""
-    text = (network.spec.options or {}).get(VNI_OPTION, "")
-    return int(text) if text.isdecimal() else 0
-
-
 class _Ground:
     """The address space and the VNIs while shares are handed out, one network after the other."""
 
@@ -138,7 +130,7 @@ class _Ground:
         networks = state.networks.values()
         self._ranges = {network.id: _ranges(network) for network in networks}
         self._names = {network.id: network.spec.name for network in networks}
-        self._vnis = {number for network in networks for number in (network.vni, wished_vni(network))}
+        self._vnis = Vnis(networks)
         # Subnets that users named are kept clear of, allocated already or not.
         self._named = {network.id: named for network in networks if (named := _named_subnet(network))}
         occupied = chain(self._routes, chain.from_iterable(self._ranges.values()), self._named.values())
@@ -174,8 +166,9 @@ class _Ground:
         if subnet is None:
             pools = ", ".join(map(str, self._pools))
             return network, f"no free range is left in {pools}: remove networks that nothing uses"
-        vni = wished_vni(network) or next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
-        self._vnis.add(vni)
+        vni, lack = self._vnis.given(network)
+        if lack:
+            return network, lack
         gateway = config.gateway or str(subnet[1])
         return network.model_copy(update={"vni": vni, "subnet": str(subnet), "gateway": gateway}), ""
 

@@ -12,6 +12,7 @@ from manager.allocator.ingress import ingress_network
 from manager.allocator.networks import task_networks
 from manager.allocator.port_claims import port_claims
 from manager.allocator.ports import had_ports, host_ports
+from manager.allocator.vnis import vni_claims, vni_releases
 from manager.objects import (
     AnyObject,
     Network,
@@ -153,7 +154,9 @@ class Draft:
             yield Unit(deletes)
 
     def _claims(self, value: AnyObject) -> tuple[Write, ...]:
-        """Of the ports that a service is given."""
+        """Of the ports that a service is given, and of the VNI that a network is."""
+        if isinstance(value, Network):
+            return vni_claims(self._state, value)
         before = self._state.services.get(value.id)
         if not isinstance(value, Service) or before is None or value.published_ports == before.published_ports:
             return ()
@@ -177,7 +180,8 @@ class Draft:
 
     def _without_network(self, network_id: str) -> tuple[Write, ...]:
         network = self._state.networks[network_id]
-        return self._without_named("networks", network, network.spec.name)
+        named = self._without_named("networks", network, network.spec.name)
+        return (*named, *vni_releases(self._state, network))
 
     def _without(self, model: type[AnyObject], object_id: str) -> tuple[Write, ...]:
         key = key_for(model, object_id)

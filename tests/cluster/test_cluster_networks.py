@@ -1,6 +1,7 @@
 """Networks on a whole control plane: virtual addresses, published ports, the ingress network, room."""
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Unit
 from manager.writing import carry_out
-from swarmpy.errors import InUse, NotFound
+from swarmpy.errors import Conflict, InUse, NotFound
 from swarmpy.models.container import ContainerSpec
-from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
+from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.service import Replicated, ServiceMode, ServiceSpec
 from swarmpy.models.task import NetworkAttachmentConfig, Placement, TaskSpec
@@ -178,6 +179,29 @@ async def test_of_a_network_s_removal_and_a_service_on_it_in_the_same_moment_one
         first, second = await asyncio.gather(*both, return_exceptions=True)
         assert not isinstance(first, Exception)
         assert type(second) is (InUse if service_first else NotFound)
+
+
+async def test_of_two_networks_wishing_for_one_vni_the_second_is_refused_until_it_is_given_back() -> None:
+    async with cluster_of(agents=1) as cluster:
+        ledger, now = cluster.leader.ledger, cluster.clock.now()
+
+        def make(name: str) -> Awaitable[Network]:
+            wish = NetworkCreate(name=name, options={VNI_OPTION: "5000"})
+            return carry_out(
+                ledger, cluster.clock, lambda: admit_network(cluster.state, wish, network_id=name, now=now)
+            )
+
+        first, second = await asyncio.gather(make("a"), make("b"), return_exceptions=True)
+        await cluster.settle()
+        assert not isinstance(first, BaseException)
+        assert isinstance(second, Conflict)
+        assert "5000 is the VNI of network a" in str(second)
+
+        await ledger.commit(admit_removal(cluster.state, cluster.state.networks["a"], now=now).units)
+        await cluster.advance(1)
+        await make("b")
+        await cluster.settle()
+        assert [network.vni for network in cluster.state.networks.values()] == [5000]
 
 
 async def test_a_task_whose_network_is_gone_says_so_and_is_not_written_again_and_again() -> None:

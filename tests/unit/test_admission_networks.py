@@ -13,13 +13,14 @@ from manager.admission.network import (
     warning_of,
 )
 from manager.allocator.ingress import claim, new_ingress
-from manager.allocator.networks import FIRST_VNI, allocate_networks
+from manager.allocator.networks import allocate_networks
+from manager.allocator.vnis import FIRST_VNI
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.memory import MemoryDatabase
-from manager.store.port import Unit
+from manager.store.port import Delete, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import BadRequest, Conflict, InUse, SwarmpyError, Unsupported
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
@@ -69,6 +70,25 @@ def test_a_wished_vni_is_given_and_had_by_one_network_only() -> None:
     assert given == {"id": FIRST_VNI, "auto": FIRST_VNI + 1}
     with pytest.raises(Conflict, match=f"{FIRST_VNI} is the VNI of network front"):
         admit(state, "other", options={VNI_OPTION: str(FIRST_VNI)})
+
+
+async def test_of_two_networks_that_wish_for_one_vni_at_one_time_one_is_refused() -> None:
+    store = MemoryDatabase(ManualClock()).open()
+    wishes = {name: NetworkCreate(name=name, options={VNI_OPTION: "5000"}) for name in ("a", "b")}
+    first, second = (admit_network(a_state(), wish, network_id=name, now=T0) for name, wish in wishes.items())
+    await store.commit(first.units)
+    with pytest.raises(CommitConflict):
+        await store.commit(second.units)
+
+
+async def test_a_vni_whose_network_was_dropped_without_its_claim_can_be_had() -> None:
+    store = MemoryDatabase(ManualClock()).open()
+    wish = NetworkCreate(name="a", options={VNI_OPTION: "5000"})
+    await store.commit(admit_network(a_state(), wish, network_id="a", now=T0).units)
+    await store.commit([Unit((Delete("networks/a"), Delete("names/networks/a")))])
+    state = State()
+    state.reset(await store.load())
+    await store.commit(admit_network(state, wish, network_id="b", now=T0).units)
 
 
 def test_an_encrypted_network_needs_every_ready_node_and_names_those_that_cannot() -> None:

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
-from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, has_free_share, task_networks
+from manager.allocator.networks import DEFAULT_POOLS, allocate_networks, has_free_share, task_networks
+from manager.allocator.vnis import FIRST_VNI
 from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Service, Task
 from manager.state import State
-from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
+from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.states import NodeState, TaskState
 
@@ -56,6 +57,16 @@ def test_networks_share_neither_vni_nor_range() -> None:
 
     assert (net(state, "b").vni, net(state, "b").subnet) == (65537, "10.0.0.0/16")
     assert (net(state, "a").vni, net(state, "a").subnet) == (65538, "10.1.0.0/16")
+
+
+def test_a_wished_vni_that_another_network_has_is_refused_by_name() -> None:
+    wish = {"spec": NetworkCreate(name="net", options={VNI_OPTION: "5000"})}
+    has = a_network("other", vni=5000, subnet="10.9.0.0/16")
+    network = net(allocated(has, a_network().model_copy(update=wish)))
+
+    assert (network.vni, network.subnet) == (0, "")
+    assert network.reason is not None
+    assert network.reason.text == "VNI 5000 is that of network other: choose another"
 
 
 def test_what_is_allocated_stays_as_it_is() -> None:
