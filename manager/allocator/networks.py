@@ -11,6 +11,7 @@ from itertools import chain
 
 from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
+from manager.allocator.resting_shares import RestingShares, with_rest
 from manager.allocator.vips import room_for_vips, vip_demand
 from manager.allocator.vnis import Vnis
 from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
@@ -75,7 +76,7 @@ def allocate_networks(
             lacking.append((network, nodes))
     if not lacking:
         return Decision()
-    ground = _Ground(state)
+    ground = _Ground(state, now)
     lacking.sort(key=lambda item: (item[0].created_at, item[0].id))
     decided = [(network, ground.allocated(network, nodes, demand[network.id], now)) for network, nodes in lacking]
     return Decision(replace=tuple(after for network, after in decided if after != network))
@@ -123,7 +124,7 @@ def nodes_room(network: Network) -> int | None:
 class _Ground:
     """The address space and the VNIs while shares are handed out, one network after the other."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, now: datetime) -> None:
         self._pools = tuple(_subnet(pool) for pool in pools_of(state.cluster))
         self._prefixes = prefixes_of(state.cluster)
         self._routes = node_routes(state)
@@ -131,6 +132,7 @@ class _Ground:
         self._ranges = {network.id: _ranges(network) for network in networks}
         self._names = {network.id: network.spec.name for network in networks}
         self._vnis = Vnis(networks)
+        self._resting = RestingShares(networks, now)
         # Subnets that users named are kept clear of, allocated already or not.
         self._named = {network.id: named for network in networks if (named := _named_subnet(network))}
         occupied = chain(self._routes, chain.from_iterable(self._ranges.values()), self._named.values())
@@ -140,7 +142,7 @@ class _Ground:
         """The network with all it needs, or with the reason why it cannot have it."""
         after, lack = self._with_subnet(network)
         if not lack:
-            pieces = self._free_pieces(after)
+            pieces = self._resting.last(self._free_pieces(after))
             after = _with_service_subnets(after, min(vips, 1), pieces)
             after, lack = _with_shares(after, nodes, pieces)
             after = _with_service_subnets(after, vips, pieces, self._most_for_services(after))
@@ -150,7 +152,7 @@ class _Ground:
         if not lack and network.subnet and network.reason is not None and next(self._free_pieces(after), None) is None:
             # Nobody asks just now: whoever was refused must not try again before there is room.
             lack = network.reason.text
-        return after.model_copy(update={"reason": _lack(network, lack, now)})
+        return with_rest(network, after.model_copy(update={"reason": _lack(network, lack, now)}), now)
 
     def _with_subnet(self, network: Network) -> tuple[Network, str]:
         if network.subnet:

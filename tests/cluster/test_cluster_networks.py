@@ -244,6 +244,26 @@ async def test_it_is_also_when_nobody_asked_as_it_was_given_up() -> None:
         assert cluster.running_slots("next") == [1]
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_node_s_former_share_is_not_the_next_node_s_also_under_another_leader(is_killed: bool) -> None:
+    async with cluster_of(managers=2, agents=2) as cluster:
+        await add_network(cluster, "front")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        (former,) = cluster.state.networks["front"].node_subnets
+        await cluster.remove("first")
+        while cluster.state.networks["front"].node_subnets:
+            await cluster.advance(1)
+        if is_killed:
+            await cluster.leader.kill()
+            while not any(process.is_leading for process in cluster.managers.values()):
+                await cluster.advance(1)
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(1)
+
+        (share,) = cluster.state.networks["front"].node_subnets
+        assert (share.node_id, share.subnet != former.subnet) == ("n2", True)
+
+
 @pytest.mark.parametrize("replicas", [None, 20])
 async def test_nobody_tries_again_and_again_when_the_pools_have_run_out(replicas: int | None) -> None:
     async with cluster_of(agents=3) as cluster:

@@ -1,6 +1,7 @@
 """Ranges of networks: never twice the same, and a reason where there is none left."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from ipaddress import IPv4Network
 from itertools import pairwise
 
@@ -8,7 +9,7 @@ from support.builders import T0, a_cluster, a_network, a_node, a_service, a_stat
 
 from manager.allocator.networks import DEFAULT_POOLS, allocate_networks, has_free_share, task_networks
 from manager.allocator.vnis import FIRST_VNI
-from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Service, Task
+from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, RestingShare, Service, Task
 from manager.state import State
 from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
@@ -43,6 +44,18 @@ def shares(network: Network) -> dict[str, str]:
 
 def on(node: str, name: str = "net", task_id: str = "", **fields: object) -> Task:
     return a_task(task_id or f"{name}-{node}", node=node, networks=(name,), **fields)  # type: ignore[arg-type]
+
+
+def given(network: Network, joins: str, now: datetime, *held: str) -> Network:
+    """The network when these nodes have tasks there, after `now`."""
+    state = a_state(a_service(), a_cluster(), network, *(on(node) for node in (joins, *held) if node))
+    decision = allocate_networks(state, now)
+    return next((after for after in decision.replace if isinstance(after, Network)), network)
+
+
+def given_back(network: Network, node: str, now: datetime) -> Network:
+    """A share that the node had, and has no more."""
+    return given(given(network, node, now), "", now)
 
 
 def test_a_network_gets_a_vni_a_range_and_a_gateway() -> None:
@@ -147,6 +160,36 @@ def test_a_node_whose_tasks_are_placed_in_this_pass_gets_its_share_with_them() -
     state = allocated(a_network(), joining={"net": {"n1"}}, sweep=False)
 
     assert shares(net(state)) == {"n1": "10.0.1.0/24"}
+
+
+def test_a_share_that_was_given_back_of_late_is_not_the_next_node_s() -> None:
+    crowded = given_back(given_back(a_network(subnet="10.0.0.0/16", vni=5), "n1", T0), "n2", at(1))
+    assert [share.subnet for share in crowded.resting_shares] == ["10.0.1.0/24", "10.0.2.0/24"]
+    assert shares(given(crowded, "n3", at(30))) == {"n3": "10.0.3.0/24"}
+    assert shares(given(crowded, "n3", at(60.5))) == {"n3": "10.0.1.0/24"}
+
+
+def test_where_there_is_no_other_the_longest_unused_is_given_and_no_longer_rests() -> None:
+    small = a_network(wished_subnet="172.30.0.0/26")
+    for second in range(3):
+        small = given(small, f"n{second}", at(0), *(f"n{each}" for each in range(second)))
+    for second, node in enumerate(("n1", "n0", "n2"), start=1):
+        kept = [share.node_id for share in small.node_subnets if share.node_id != node]
+        small = given(small, "", at(second), *kept)
+    assert small.node_subnets == ()
+
+    again = given(small, "next", at(10))
+    first = min(small.resting_shares, key=lambda share: share.since)
+    assert (first.since, shares(again)) == (at(1), {"next": first.subnet})
+    assert {share.since for share in again.resting_shares} == {at(2), at(3)}
+
+
+def test_what_one_network_gave_back_to_the_pools_rests_for_the_others_too() -> None:
+    share = RestingShare(subnet="10.0.1.0/24", since=T0)
+    former = a_network("former", subnet="10.7.0.0/16", vni=5, resting_shares=(share,))
+    state = allocated(former, a_network(), on("n1"))
+
+    assert shares(net(state)) == {"n1": "10.0.2.0/24"}
 
 
 def test_shares_are_given_back_when_no_task_is_left_but_only_in_a_sweep() -> None:
