@@ -12,7 +12,8 @@ from itertools import chain
 from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
 from manager.allocator.resting_shares import RestingShares, with_rest
-from manager.allocator.vips import room_for_vips, vip_demand
+from manager.allocator.spare_subnets import without_spare
+from manager.allocator.vips import NOTHING_RESTS, Resting, room_for_vips, vip_demand
 from manager.allocator.vnis import Vnis
 from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
@@ -55,12 +56,17 @@ def prefixes_of(cluster: Cluster | None) -> tuple[int, ...]:
 
 
 def allocate_networks(
-    state: State, now: datetime, *, joining: Mapping[str, Collection[str]] | None = None, sweep: bool = True
+    state: State,
+    now: datetime,
+    *,
+    joining: Mapping[str, Collection[str]] | None = None,
+    sweep: bool = True,
+    resting: Resting = NOTHING_RESTS,
 ) -> Decision:
     """Give every network what it lacks, and every node its share of the networks that its tasks are on.
 
     `joining` names nodes (by network id) whose tasks are placed in this very pass. With `sweep`, shares without a
-    task are given back; it costs a look at every task.
+    task are given back, and subnets that services do not need; it costs a look at every task.
     """
     shares = _shares(state.tasks.values()) if sweep else {}
     demand = vip_demand(state)
@@ -72,14 +78,15 @@ def allocate_networks(
         present = shares.get(network.id, set()) if sweep else held
         nodes = (_takers(state, held) if network.spec.ingress else present).union((joining or {}).get(network.id, ()))
         is_whole = network.subnet and network.service_subnets and room_for_vips(network) >= demand[network.id]
-        if not is_whole or network.reason is not None or nodes != held:
-            lacking.append((network, nodes))
+        spared = without_spare(state, network, demand[network.id], resting) if sweep else network
+        if not is_whole or network.reason is not None or nodes != held or spared is not network:
+            lacking.append((spared, nodes))
     if not lacking:
         return Decision()
     ground = _Ground(state, now)
     lacking.sort(key=lambda item: (item[0].created_at, item[0].id))
-    decided = [(network, ground.allocated(network, nodes, demand[network.id], now)) for network, nodes in lacking]
-    return Decision(replace=tuple(after for network, after in decided if after != network))
+    decided = [ground.allocated(network, nodes, demand[network.id], now) for network, nodes in lacking]
+    return Decision(replace=tuple(after for after in decided if after != state.networks[after.id]))
 
 
 def has_free_share(network: Network) -> bool:

@@ -36,6 +36,11 @@ class Resting:
         known = self.given_back.get(vip)
         return self.began if known is None and number <= self.doubtful.get(network_id, -1) else known
 
+    def any_within(self, network_id: str, subnet: IPv4Network) -> bool:
+        if int(subnet.network_address) <= self.doubtful.get(network_id, -1):
+            return True
+        return any(vip.network_id == network_id and IPv4Address(vip.address) in subnet for vip in self.given_back)
+
 
 NOTHING_RESTS = Resting()
 

@@ -183,11 +183,12 @@ class ControlLoop:
         placed = await schedule(draft, self._state, self._keeper, waiting, now)
         self._must_sweep |= waits_for_share(draft, self._keeper, waiting)
         moves = networks or addresses or self._must_sweep
+        resting = self._rested.at(now)
         if moves or any(task.networks for task in placed):
-            allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep)
+            allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep, resting=resting)
             self._must_sweep = False
         if moves:
-            allocate_endpoints(draft, self._state, self._rested.at(now))
+            allocate_endpoints(draft, self._state, resting)
         await self._commit(draft, services)
 
     async def _has_ingress(self, now: datetime) -> bool:

@@ -264,6 +264,22 @@ async def test_a_node_s_former_share_is_not_the_next_node_s_also_under_another_l
         assert (share.node_id, share.subnet != former.subnet) == ("n2", True)
 
 
+async def test_what_many_services_had_of_a_small_network_is_for_nodes_again_when_they_are_gone() -> None:
+    async with cluster_of(agents=15) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/24")
+        names = [f"s{number}" for number in range(60)]
+        for name in names:
+            await cluster.deploy(name, replicas=0, template=joining("front"))
+        assert len(cluster.state.networks["front"].service_subnets) == 5
+        for name in names:
+            await cluster.remove(name)
+        await cluster.deploy("each", replicas=None, template=joining("front"))
+        await cluster.advance(5)
+        assert len(cluster.nodes_of("each")) < 15
+        await cluster.advance(120)
+        assert len(cluster.nodes_of("each")) == 15
+
+
 @pytest.mark.parametrize("replicas", [None, 20])
 async def test_nobody_tries_again_and_again_when_the_pools_have_run_out(replicas: int | None) -> None:
     async with cluster_of(agents=3) as cluster:

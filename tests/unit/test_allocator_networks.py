@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
 from manager.allocator.networks import DEFAULT_POOLS, allocate_networks, has_free_share, task_networks
+from manager.allocator.vips import NOTHING_RESTS, Resting
 from manager.allocator.vnis import FIRST_VNI
-from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, RestingShare, Service, Task
+from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, RestingShare, Service, Task, VirtualIP
 from manager.state import State
 from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
@@ -160,6 +161,39 @@ def test_a_node_whose_tasks_are_placed_in_this_pass_gets_its_share_with_them() -
     state = allocated(a_network(), joining={"net": {"n1"}}, sweep=False)
 
     assert shares(net(state)) == {"n1": "10.0.1.0/24"}
+
+
+ALL = ["172.30.0.0/28", "172.30.0.16/28", "172.30.0.32/28"]
+
+
+def crowded_by_services(*services: Service) -> State:
+    """A /24 of which services have three /28, and nodes could have the rest."""
+    network = a_network(wished_subnet="172.30.0.0/24", subnet="172.30.0.0/24", vni=5, service_subnets=tuple(ALL))
+    return a_state(a_cluster(), network, *services)
+
+
+def subnets_left(state: State, resting: Resting = NOTHING_RESTS, *, sweep: bool = True) -> list[str]:
+    replaced = [n for n in allocate_networks(state, T0, sweep=sweep, resting=resting).replace if isinstance(n, Network)]
+    return list((replaced or [state.networks["net"]])[0].service_subnets)
+
+
+def test_subnets_that_services_do_not_need_are_given_back_but_for_one_and_only_in_a_sweep() -> None:
+    assert subnets_left(crowded_by_services()) == ["172.30.0.0/28"]
+    assert subnets_left(crowded_by_services(), sweep=False) == ALL
+
+
+def test_those_where_a_service_has_an_address_or_had_one_of_late_stay() -> None:
+    template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+    vip = VirtualIP(network_id="net", address="172.30.0.20")
+    assert subnets_left(crowded_by_services(a_service(template=template, virtual_ips=(vip,)))) == ["172.30.0.16/28"]
+    assert subnets_left(crowded_by_services(), Resting({vip: T0})) == ["172.30.0.16/28"]
+    doubtful = Resting(doubtful={"net": int(IPv4Address("172.30.0.34"))}, began=T0)
+    assert subnets_left(crowded_by_services(), doubtful) == ALL
+
+
+def test_those_that_services_which_have_no_address_yet_will_need_stay_too() -> None:
+    template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+    assert subnets_left(crowded_by_services(*(a_service(f"s{n}", template=template) for n in range(15)))) == ALL[:2]
 
 
 def test_a_share_that_was_given_back_of_late_is_not_the_next_node_s() -> None:
