@@ -120,6 +120,8 @@ class ControlLoop:
         if taken is None:
             log.warning("control.fell_behind")
             self._see_all()
+            # Of addresses that were given back meanwhile nobody told.
+            self._rested.begin(self._state, self._clock.now())
             return
         for begin in range(0, len(taken), self.TASKS_AT_ONCE):
             yield taken[begin : begin + self.TASKS_AT_ONCE]
