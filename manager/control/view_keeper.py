@@ -54,7 +54,8 @@ class ViewKeeper:
                 self._apply_network(some, is_gone=change.after is None)
 
     def restore(self, task_ids: Iterable[str]) -> None:
-        """Give back the room of tasks whose placement was not written after all."""
+        """Give back the room of tasks whose placement was not written after all: those that wait still, and others."""
+        self._has_room_changed = True
         for task_id in task_ids:
             self.view.remove_task(task_id)
             self._apply_task(None, self._state.tasks.get(task_id))
