@@ -6,7 +6,7 @@ Says which services a change concerns; that they are looked at again is the call
 from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 
-from manager.dispatcher.network_map import endpoints_of, is_serving, services_of
+from manager.dispatcher.network_map import endpoints_of, is_serving, services_of, services_on
 from manager.objects import Network, Node, Service, Task
 from manager.skydns import Layout, Records, each_record
 from manager.state import Changed, State
@@ -89,7 +89,7 @@ def services_renamed(state: State, change: Changed) -> Iterable[str]:
     if isinstance(some, Task):
         return () if _as_named(before) == _as_named(after) else (some.service_id,)
     if isinstance(some, Network):
-        return () if before is not None and after is not None else tuple(state.services)
+        return () if before is not None and after is not None else services_on(state, (some,))
     if isinstance(some, Node) and _is_down(before) != _is_down(after):
         return {task.service_id for task in state.tasks_of_node(some.id)}
     return ()

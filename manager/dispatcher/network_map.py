@@ -4,7 +4,7 @@ The map of a network is the same for all its nodes: it is kept once, with a log 
 told remembers a position in that log; what came since a position is worked out once, however many ask.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from itertools import islice
 from types import MappingProxyType
@@ -14,7 +14,8 @@ from manager.allocator.networks import must_encrypt
 from manager.dispatcher.frames import MapPart, SharedMap
 from manager.objects import Network, Node, Service, Task
 from manager.state import Changed, State
-from swarmpy.models.port import PublishMode
+from swarmpy.models.port import PortConfig, PublishMode
+from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.network_map import NO_CHANGES, Endpoint, MapChanges, MappedPort, MappedService, NetworkMap, Peer
 from swarmpy.states import NodeState, TaskState
 
@@ -56,9 +57,9 @@ def services_of(state: State, service: Service) -> Iterator[MappedService]:
     if service.removed:
         return
     addresses = {vip.network_id: vip.address for vip in service.virtual_ips}
-    attachments = service.spec.task_template.networks or service.spec.networks or ()
+    attachments = _attachments(service)
     ports = _mesh_ports(service)
-    ingress = [network.id for network in state.networks.values() if network.spec.ingress] if ports else []
+    ingress = _ingress_ids(state) if ports else ()
     wished = [attachment.target for attachment in attachments if attachment.target]
     is_plain = service.spec.endpoint_spec is not None and service.spec.endpoint_spec.mode == DNSRR
     for network_id in dict.fromkeys((*wished, *addresses, *ingress)):
@@ -72,6 +73,17 @@ def services_of(state: State, service: Service) -> Iterator[MappedService]:
             vip="" if is_plain else addresses.get(network_id, ""),
             ports=ports if network_id in ingress else (),
         )
+
+
+def services_on(state: State, networks: Collection[Network]) -> Iterator[str]:
+    """Ids of the services that are on one of the networks, as `services_of` has it, or were if it is gone."""
+    some = {network.id for network in networks}
+    with_ingress = any(network.spec.ingress for network in networks)
+    for service in state.services.values():
+        named = (attachment.target for attachment in _attachments(service))
+        is_on = any(id in some for id in (*named, *(vip.network_id for vip in service.virtual_ips)))
+        if is_on or (with_ingress and any(map(_is_mesh, service.published_ports or ()))):
+            yield service.id
 
 
 def endpoints_of(state: State, task: Task) -> Iterator[Endpoint]:
@@ -188,6 +200,7 @@ class _Touched:
     networks: set[str] = field(default_factory=set)
     services: set[str] = field(default_factory=set)
     tasks: set[str] = field(default_factory=set)
+    new_networks: list[Network] = field(default_factory=list)
 
 
 class Atlas:
@@ -238,6 +251,9 @@ class Atlas:
         touched = _Touched()
         for change in changes:
             self._touch(state, change, touched)
+        if touched.new_networks:
+            touched.services.update(services_on(state, touched.new_networks))
+            touched.tasks.update(_tasks_on(state, touched.new_networks))
         return self._revise(state, touched)
 
     def rebuild(self, state: State) -> Set[str]:
@@ -264,13 +280,7 @@ class Atlas:
         elif isinstance(some, Network):
             touched.networks.add(some.id)
             if change.before is None:
-                # Rare, so that a look at all of them is no matter.
-                touched.services.update(state.services)
-                touched.tasks.update(
-                    task.id
-                    for task in state.tasks.values()
-                    if any(part.network_id == some.id for part in task.networks)
-                )
+                touched.new_networks.append(some)
         elif isinstance(some, Node) and _as_others_see(change.before) != _as_others_see(change.after):
             touched.networks.update(self._networks_of_node.get(some.id, ()))
             touched.tasks.update(task.id for task in state.tasks_of_node(some.id))
@@ -360,6 +370,30 @@ def _as_others_see(node: object) -> tuple[str, str, bool] | None:
     return (node.addr, node.wireguard_key, node.state is NodeState.DOWN) if isinstance(node, Node) else None
 
 
+def _attachments(service: Service) -> Iterable[NetworkAttachmentConfig]:
+    return service.spec.task_template.networks or service.spec.networks or ()
+
+
+def _ingress_ids(state: State) -> Collection[str]:
+    """Whoever looks at a thousand services asks for each."""
+
+    def find() -> Collection[str]:
+        return [network.id for network in state.networks.values() if network.spec.ingress]
+
+    return state.remembered("ingress-ids", find)
+
+
+def _tasks_on(state: State, networks: Iterable[Network]) -> Iterator[str]:
+    some = {network.id for network in networks}
+    for task in state.tasks.values():
+        if any(joined.network_id in some for joined in task.networks):
+            yield task.id
+
+
+def _is_mesh(port: PortConfig) -> bool:
+    return port.publish_mode is not PublishMode.HOST and bool(port.published_port and port.target_port)
+
+
 def _mesh_ports(service: Service) -> tuple[MappedPort, ...]:
     return tuple(
         MappedPort(
@@ -369,5 +403,5 @@ def _mesh_ports(service: Service) -> tuple[MappedPort, ...]:
             name=port.name or "",
         )
         for port in service.published_ports or ()
-        if port.publish_mode is not PublishMode.HOST and port.published_port and port.target_port
+        if _is_mesh(port)
     )

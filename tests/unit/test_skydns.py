@@ -219,6 +219,8 @@ def test_a_reverse_name_stays_with_who_has_the_address_now() -> None:
         (DB1, None, {"db"}),
         (NET, NET.model_copy(update={"node_subnets": ()}), set()),
         (NET, None, {"web", "db"}),
+        (None, NET, {"web", "db"}),
+        (None, a_network("other"), set()),
         (a_node(), a_node(labels={"a": "b"}), set()),
         (a_node(), a_node(state=NodeState.DOWN), {"web", "db"}),
     ],
