@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.builders import T0, a_manager, a_state, at
+from support.counting import counted_calls
 
 from manager.admission.admitted import Admitted
 from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update
@@ -138,9 +139,15 @@ def test_wishes_for_other_ports_do_not_wait_for_each_other_nor_do_unchanged_host
     assert claims(admitted.units[0]) == set()
 
 
-def test_a_service_with_a_thousand_ports_is_one_change() -> None:
+def test_a_service_with_a_thousand_ports_is_one_change_and_its_update_compares_each_with_few() -> None:
     state = a_state()
     assert len(numbers(create(state, "web", *(port(80, 9000 + number) for number in range(1000))))) == 1000
+
+    known, changed = state.services["web"], wish("web", *(port(81, 9000 + number) for number in range(1000)))
+    with counted_calls() as calls:
+        admit_update(state, known, changed, version=known.version, now=at(1), sealed_auth=None)
+    assert calls["BaseModel.__eq__"] <= 5 * 1000
+    assert calls["port_key"] <= 20 * 1000
 
 
 def went_back(state: State, name: str, *ports: dict[str, Any]) -> None:
