@@ -187,6 +187,21 @@ def test_what_the_loop_gives_and_what_a_wish_is_given_at_one_time_is_not_one_por
         fold(state, Admitted(state.services["web"], (unit,)))
 
 
+def test_a_port_is_claimed_as_of_when_it_was_decided_on_however_late_it_is_written() -> None:
+    state = a_state()
+    create(state, "web", port(80, 9090))
+    went_back(state, "web", port(80, 8080))
+    draft = Draft(state, CountingIds(), T0)
+    for service_id, ports in regiven(state).items():
+        draft.amend_service(service_id, published_ports=ports)
+    units = draft.units()
+    create(state, "api", port(80, 8080))
+    (unit,) = units
+
+    with pytest.raises(AssertionError):
+        fold(state, Admitted(state.services["web"], (unit,)))
+
+
 def test_of_two_services_with_one_port_the_older_keeps_it() -> None:
     state = a_state()
     for name, second in (("web", 2), ("api", 1), ("www", 3)):
