@@ -6,7 +6,7 @@ Says which services a change concerns; that they are looked at again is the call
 from collections.abc import Iterable, Iterator, Mapping, Set
 from itertools import islice
 
-from manager.dispatcher.network_map import endpoints_of, is_serving, services_of, services_on
+from manager.dispatcher.map_entries import endpoints_of, is_serving, services_of, services_on
 from manager.objects import Network, Node, Service, Task
 from manager.skydns import Layout, Records, each_record
 from manager.state import Changed, State

@@ -109,6 +109,8 @@ PURE = (
     "manager/dispatcher/farewells.py",
     "manager/dispatcher/files.py",
     "manager/dispatcher/frames.py",
+    "manager/dispatcher/map_entries.py",
+    "manager/dispatcher/map_sheet.py",
     "manager/dispatcher/network_map.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",

@@ -10,7 +10,9 @@ from support.counting import counted_calls
 from support.effort import examples
 from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 
-from manager.dispatcher.network_map import LONGEST_LOG, SHORTEST_LOG, Atlas, services_on, whole_map
+from manager.dispatcher.map_entries import services_on, whole_map
+from manager.dispatcher.map_sheet import LONGEST_LOG, SHORTEST_LOG
+from manager.dispatcher.network_map import Atlas
 from manager.objects import AnyObject, Network, Task, TaskNetwork, VirtualIP
 from manager.state import Changed, State
 from manager.store.codec import encode
