@@ -9,13 +9,13 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain, count
 
-from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
 from manager.allocator.vips import room_for_vips, vip_demand
 from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
+from manager.published_ports import publishes
 from manager.state import State
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec

@@ -11,7 +11,7 @@ from datetime import datetime
 from manager.allocator.ingress import ingress_network
 from manager.allocator.networks import task_networks
 from manager.allocator.port_claims import port_claims
-from manager.allocator.ports import had_ports, host_ports
+from manager.allocator.ports import had_ports
 from manager.objects import (
     AnyObject,
     Network,
@@ -24,6 +24,7 @@ from manager.objects import (
     Task,
 )
 from manager.orchestrator.decision import Decision, NewTask
+from manager.published_ports import host_ports
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_for, name_key

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from manager.allocator.networks import has_free_share, must_encrypt, share_room, usual_room
-from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Network, Node, Service, Task
 from manager.orchestrator.decision import AdoptTask
+from manager.published_ports import host_ports
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes, stays

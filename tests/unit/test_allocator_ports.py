@@ -9,7 +9,8 @@ from support.builders import a_service
 from support.counting import counted_calls
 from support.effort import examples
 
-from manager.allocator.ports import OPEN_NUMBERS, PortKey, given_ports, host_ports, port_key, same_ports
+from manager.allocator.ports import OPEN_NUMBERS, PortKey, given_ports, port_key
+from manager.published_ports import host_ports, same_ports
 from swarmpy.errors import BadRequest
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
 
