@@ -9,7 +9,6 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from itertools import chain
 
-from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
 from manager.allocator.resting_shares import RestingShares, with_rest
 from manager.allocator.spare_subnets import without_spare
@@ -19,6 +18,7 @@ from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Se
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
+from manager.published_ports import publishes
 from manager.state import State
 from swarmpy.models.network import ENCRYPTED_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
@@ -152,6 +152,8 @@ class _Ground:
             pieces = self._resting.last(self._free_pieces(after))
             after = _with_service_subnets(after, min(vips, 1), pieces)
             after, lack = _with_shares(after, nodes, pieces)
+            if lack and network.id not in self._named:
+                lack = self._pools_are_full()
             after = _with_service_subnets(after, vips, pieces, self._most_for_services(after))
         self._ranges[network.id] = _ranges(after)
         for subnet in self._ranges[network.id]:
@@ -173,8 +175,7 @@ class _Ground:
         else:
             subnet = self._free_range()
         if subnet is None:
-            pools = ", ".join(map(str, self._pools))
-            return network, f"no free range is left in {pools}: remove networks that nothing uses"
+            return network, self._pools_are_full()
         vni, lack = self._vnis.given(network)
         if lack:
             return network, lack
@@ -182,13 +183,15 @@ class _Ground:
         return network.model_copy(update={"vni": vni, "subnet": str(subnet), "gateway": gateway}), ""
 
     def _free_pieces(self, network: Network) -> Iterator[IPv4Network]:
-        """Subnets not in use: of the network's own range, then, unless a user named it, of the pools."""
+        """Subnets not in use: of the network's own range, then, unless a user named it, of the pools, as large as its
+        own: where networks are small, a larger one is what others are to have."""
         yield from _own_pieces(network)
         if network.id in self._named:
             return
         self._occupied.add(_subnet(network.subnet))
+        size = _piece_prefix(_whole(network))
         for pool in self._pools:
-            yield from self._occupied.free(pool, max(NODE_PREFIX, pool.prefixlen))
+            yield from self._occupied.free(pool, max(size, pool.prefixlen))
 
     def _most_for_services(self, network: Network) -> int | None:
         """How many subnets of the range that a user named services may have: nodes need some, and there are no more.
@@ -206,6 +209,9 @@ class _Ground:
                 if free is not None:
                     return free
         return None
+
+    def _pools_are_full(self) -> str:
+        return f"no free range is left in {', '.join(map(str, self._pools))}: remove networks that nothing uses"
 
     def _rival(self, subnet: IPv4Network, besides: str) -> str:
         """What the subnet overlaps, in words; empty when nothing."""

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from manager.allocator.ingress import ingress_network
-from manager.allocator.ports import publishes
 from manager.objects import Network, Service, VirtualIP
+from manager.published_ports import publishes
 from manager.state import Changed, State
 
 # Longer than names are kept by whoever asked for them.

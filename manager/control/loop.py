@@ -177,11 +177,10 @@ class ControlLoop:
         networks, addresses = self._dirty.take_networks(), self._dirty.take_addresses()
         services = await self._decide(draft, now, changes, with_specs=is_resync)
         self._keeper.release(draft.changed.values())
-        if is_retry or networks:
+        again = self._keeper.take_waiting() if is_retry or is_resync else ()
+        if again:
             self._next_retry = tick + self.RETRY_EVERY
-            waiting = [*self._keeper.take_waiting(), *draft.new]
-        else:
-            waiting = list(draft.new)
+        waiting = [*again, *draft.new]
         placed = await schedule(draft, self._state, self._keeper, waiting, now)
         self._must_sweep |= waits_for_share(draft, self._keeper, waiting)
         moves = networks or addresses or self._must_sweep

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from manager.allocator.networks import has_free_share, must_encrypt, share_room, usual_room
-from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Network, Node, Service, Task
 from manager.orchestrator.decision import AdoptTask
+from manager.published_ports import host_ports
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes, stays
@@ -60,7 +60,8 @@ class ViewKeeper:
                 self._apply_network(some, is_gone=change.after is None)
 
     def restore(self, task_ids: Iterable[str]) -> None:
-        """Give back the room of tasks whose placement was not written after all."""
+        """Give back the room of tasks whose placement was not written after all: those that wait still, and others."""
+        self._has_room_changed = True
         for task_id in task_ids:
             self.view.remove_task(task_id)
             self._apply_task(None, self._state.tasks.get(task_id))

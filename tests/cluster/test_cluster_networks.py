@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.cluster import Cluster, cluster_of
+from support.counting import counted_calls
 from support.picture import a_network
 
 from manager.admission.admitted import Admitted
@@ -144,6 +145,20 @@ async def test_a_task_waits_for_an_address_and_gets_it_as_soon_as_one_is_free() 
         await cluster.scale("db", 1)
         await cluster.advance(1)
         assert cluster.running_slots("web") == [1, 2, 3, 4]
+
+
+async def test_networks_made_one_after_the_other_do_not_have_waiting_tasks_tried_again_each_time() -> None:
+    async with cluster_of(agents=1) as cluster:
+        nowhere = joining().model_copy(update={"placement": Placement(constraints=("node.id==nowhere",))})
+        await cluster.deploy("web", replicas=3, template=nowhere)
+        await cluster.advance(1)
+        with counted_calls() as calls:
+            for number in range(10):
+                await add_network(cluster, f"net-{number}")
+                await cluster.advance(0.02)
+
+        assert 1 <= calls["ViewKeeper.take_waiting"] <= 2
+        assert all(network.subnet for network in cluster.state.networks.values())
 
 
 async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_get_no_share() -> None:

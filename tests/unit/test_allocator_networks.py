@@ -285,7 +285,8 @@ def test_a_network_that_has_all_of_the_pool_says_when_that_is_full() -> None:
     network = net(allocated(a_network(), *(on(node) for node in nodes), pools=("10.5.0.0/24",)))
 
     assert len(network.node_subnets) == 15
-    assert network.reason is not None and "no room for 16 nodes" in network.reason.text
+    assert network.reason is not None
+    assert network.reason.text == "no free range is left in 10.5.0.0/24: remove networks that nothing uses"
 
 
 def test_the_reason_of_a_full_network_stays_until_a_node_can_have_a_share_again() -> None:
@@ -349,6 +350,37 @@ def test_an_operator_chooses_how_large_networks_are() -> None:
     after = {net.id: net.subnet for net in allocate_networks(state, T0).replace if isinstance(net, Network)}
 
     assert after == {"a": "10.5.0.0/23", "b": "10.5.2.0/23", "c": ""}
+
+
+def small_networks(pool: str, size: int, nodes: int) -> dict[str, Network]:
+    """Two networks of a cluster whose networks are that small; on one of them are tasks of so many nodes."""
+    cluster = a_cluster().model_copy(update={"address_pools": (pool,), "subnet_size": size})
+    tasks = [on(f"n{number:02}") for number in range(nodes)]
+    state = a_state(a_service(), cluster, a_network("first"), a_network("net"), *tasks)
+    return {net.id: net for net in allocate_networks(state, T0).replace if isinstance(net, Network)}
+
+
+def test_where_networks_are_small_further_room_is_as_large_as_their_own_shares() -> None:
+    network = small_networks("10.9.0.0/24", 28, 3)["net"]
+    assert shares(network) == {"n00": "10.9.0.24/29", "n01": "10.9.0.32/29", "n02": "10.9.0.40/29"}
+    assert network.reason is None
+
+    network = small_networks("10.9.0.0/22", 26, 12)["net"]
+    assert len(shares(network)) == 12
+    assert {IPv4Network(subnet).prefixlen for subnet in shares(network).values()} == {28}
+    assert network.reason is None
+
+
+def test_small_networks_use_all_of_the_pool_before_they_lack_anything() -> None:
+    networks = small_networks("10.9.0.0/22", 26, 80)
+    given = [text for net in networks.values() for text in (*net.service_subnets, *shares(net).values())]
+
+    # 64 parts in all, of which the other network keeps its four.
+    assert len(shares(networks["net"])) == 64 - 4 - 1
+    assert len(set(given)) == len(given)
+    reason = networks["net"].reason
+    assert reason is not None
+    assert reason.text == "no free range is left in 10.9.0.0/22: remove networks that nothing uses"
 
 
 def test_a_network_sets_a_subnet_aside_for_services() -> None:
