@@ -36,7 +36,7 @@ from agent.engine.fake import FakeEngine
 from manager.ca.sealing import Sealer
 from manager.control.bootstrap import first_cluster
 from manager.dispatcher.endpoint import agent_routes
-from manager.dispatcher.network_map import is_serving
+from manager.dispatcher.map_entries import is_serving
 from manager.manager import Manager
 from manager.objects import Network, Node, Service, SpecRevision, Task
 from manager.state import Changed

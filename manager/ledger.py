@@ -57,7 +57,7 @@ class Subscription:
 class Ledger:
     """`fence` is None while this manager does not lead. `stale_since` is set while the store cannot be reached:
     the state is then the last one known. `synced` is set once the first snapshot is folded. `second_tries` are held one
-    at a time, by whoever decides anew since somebody wrote first."""
+    at a time, by whoever decides anew since somebody wrote first; newcomers wait for them."""
 
     # Changes that a reader may be behind.
     BACKLOG = 100_000

@@ -3,13 +3,18 @@
 Says which services a change concerns; that they are looked at again is the caller's business.
 """
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
+from itertools import islice
 
-from manager.dispatcher.network_map import endpoints_of, is_serving, services_of
+from manager.dispatcher.map_entries import endpoints_of, is_serving, services_of, services_on
 from manager.objects import Network, Node, Service, Task
-from manager.skydns import Layout, Records, name_records
+from manager.skydns import Layout, Records, each_record
 from manager.state import Changed, State
+from swarmpy.network_map import Endpoint
 from swarmpy.states import NodeState
+
+# Tasks or records of a step: some milliseconds of work.
+AT_ONCE = 500
 
 
 class NameBook:
@@ -31,7 +36,19 @@ class NameBook:
 
     def revise(self, state: State, service_id: str) -> Set[str]:
         """Take the service as it is now; returns the keys that may be different."""
-        now = self._records_of(state, service_id)
+        return frozenset().union(*self.revising(state, service_id))
+
+    def revising(self, state: State, service_id: str) -> Iterator[Set[str]]:
+        """`revise` in short steps, the last of which changes the book. A service that changes between two is to be
+        looked at once more afterwards."""
+        now: dict[str, bytes] = {}
+        for portion in self._records_of(state, service_id):
+            now.update(portion)
+            yield portion.keys()
+        yield self._replace(service_id, now)
+
+    def _replace(self, service_id: str, now: Mapping[str, bytes]) -> Set[str]:
+        """Returns the keys of before."""
         before = self._keys_of.pop(service_id, frozenset())
         for key in before - now.keys():
             if self._owner.get(key) == service_id:
@@ -40,22 +57,27 @@ class NameBook:
         self._owner.update(dict.fromkeys(now, service_id))
         if now:
             self._keys_of[service_id] = frozenset(now)
-        return before | now.keys()
+        return before
 
-    def _records_of(self, state: State, service_id: str) -> Mapping[str, bytes]:
+    def _records_of(self, state: State, service_id: str) -> Iterator[Mapping[str, bytes]]:
+        """In portions, that may be empty."""
         service = state.services.get(service_id)
-        if service is None:
-            return {}
-        mapped = tuple(services_of(state, service))
+        mapped = tuple(services_of(state, service)) if service is not None else ()
         names = {
             entry.network_id: network.spec.name
             for entry in mapped
             if (network := state.networks.get(entry.network_id)) is not None and not network.spec.ingress
         }
         if not names:
-            return {}
-        endpoints = (entry for task in state.tasks_of_service(service_id) for entry in endpoints_of(state, task))
-        return name_records(self._layout, names, mapped, endpoints)
+            return
+        endpoints: list[Endpoint] = []
+        tasks = iter(tuple(state.tasks_of_service(service_id)))
+        while some := tuple(islice(tasks, AT_ONCE)):
+            endpoints += (entry for task in some for entry in endpoints_of(state, task))
+            yield {}
+        records = each_record(self._layout, names, mapped, endpoints)
+        while portion := dict(islice(records, AT_ONCE)):
+            yield portion
 
 
 def services_renamed(state: State, change: Changed) -> Iterable[str]:
@@ -67,7 +89,7 @@ def services_renamed(state: State, change: Changed) -> Iterable[str]:
     if isinstance(some, Task):
         return () if _as_named(before) == _as_named(after) else (some.service_id,)
     if isinstance(some, Network):
-        return () if before is not None and after is not None else tuple(state.services)
+        return () if before is not None and after is not None else services_on(state, (some,))
     if isinstance(some, Node) and _is_down(before) != _is_down(after):
         return {task.service_id for task in state.tasks_of_node(some.id)}
     return ()

@@ -236,9 +236,14 @@ class NodeSubnet(Document):
     gateway: str
 
 
+class RestingShare(Document):
+    subnet: str
+    since: Timestamp
+
+
 class Network(Object):
     """`spec` is the wish; `subnet`, `vni` and the other subnets are the allocator's: those of nodes for addresses of
-    tasks, those of services for their virtual addresses."""
+    tasks, those of services for their virtual addresses. `resting_shares` were nodes' a while ago."""
 
     spec: NetworkCreate
     subnet: str = ""
@@ -246,6 +251,7 @@ class Network(Object):
     vni: int = 0
     node_subnets: tuple[NodeSubnet, ...] = ()
     service_subnets: tuple[str, ...] = ()
+    resting_shares: tuple[RestingShare, ...] = ()
     reason: Reason | None = None
     removed: bool = False
 

@@ -104,10 +104,11 @@ class NamePublisher:
         return have
 
     async def _revise(self) -> None:
-        """A service at a time: the picture may change between two. What it changes to comes with the next changes."""
+        """In steps: the picture may change between two. What it changes to comes with the next changes."""
         while self._renamed:
-            self._suspects |= self._book.revise(self._ledger.state, self._renamed.pop())
-            await self._breathe()
+            for keys in self._book.revising(self._ledger.state, self._renamed.pop()):
+                self._suspects.update(keys)
+                await self._breathe()
 
     async def _plan(self, have: Records) -> NameWrites:
         put: dict[str, bytes] = {}

@@ -5,7 +5,8 @@ Beneath `DOMAIN`, all keys are ours:
     NAME.NETWORK.DOMAIN                 the VIP; the tasks of a service without one
     tasks.NAME.NETWORK.DOMAIN           all its tasks; TASK.tasks.NAME..., one of them
     SLOT.NAME.NETWORK.DOMAIN            the task of a slot
-    _PORT._PROTOCOL.NAME...             SRV, by the port's number or name; before tasks.NAME... too
+    _PORT._PROTOCOL.NAME...             SRV, by the port's number or name; before tasks.NAME... too. None where a
+                                        service has a great many ports
     reverse names of all these addresses
 
 CoreDNS finds all keys beneath a name, and of these gives the group of the shortest key alone: so a VIP is answered
@@ -15,6 +16,7 @@ without the tasks that lie beneath it.
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from swarmpy.network_map import Endpoint, MappedPort, MappedService
 from swarmpy.settings import DEFAULT_NAMES_FOLDER
@@ -22,6 +24,8 @@ from swarmpy.settings import DEFAULT_NAMES_FOLDER
 # As inside (`agent.dns.answer`): what rests before it is another's, and what is unhealthy within a second.
 VIP_TTL, TASK_TTL = 5, 1
 _REVERSE = ("arpa", "in-addr")
+# Each port is a record for every name of every task: of more ports than this there are none.
+MOST_PORTS = 100
 
 Records = Mapping[str, bytes]
 
@@ -76,18 +80,26 @@ def name_records(
     endpoints: Iterable[Endpoint],
 ) -> dict[str, bytes]:
     """Of the services on `networks` (id -> name), and of their endpoints. Ports are those on whatever network."""
+    return dict(each_record(layout, networks, services, endpoints))
+
+
+def each_record(
+    layout: Layout,
+    networks: Mapping[str, str],
+    services: Iterable[MappedService],
+    endpoints: Iterable[Endpoint],
+) -> Iterator[tuple[str, bytes]]:
+    """The same, one by one."""
     tasks: dict[tuple[str, str], list[Endpoint]] = {}
     for endpoint in endpoints:
         tasks.setdefault((endpoint.network_id, endpoint.service_id), []).append(endpoint)
     services = tuple(services)
     ports = {service.service_id: service.ports for service in services if service.ports}
-    records: dict[str, bytes] = {}
     for service in services:
         if service.network_id in networks:
             place = f"{networks[service.network_id]}.{layout.domain.strip('.')}".lower()
             theirs = tuple(tasks.get((service.network_id, service.service_id), ()))
-            records.update(_records(layout, place, service, theirs, ports.get(service.service_id, ())))
-    return records
+            yield from _records(layout, place, service, theirs, ports.get(service.service_id, ()))
 
 
 def plan_writes(want: Records, have: Records, keys: Iterable[str]) -> NameWrites:
@@ -107,7 +119,9 @@ def plan_writes(want: Records, have: Records, keys: Iterable[str]) -> NameWrites
 def _records(
     layout: Layout, place: str, service: MappedService, tasks: tuple[Endpoint, ...], ports: tuple[MappedPort, ...]
 ) -> Iterator[tuple[str, bytes]]:
-    port = {"port": ports[0].target} if ports else {}
+    port = ports[0].target if ports else 0
+    if len(ports) > MOST_PORTS:
+        ports = ()
     for name in dict.fromkeys(each.lower() for each in service.names):
         base = layout.key_of(f"{name}.{place}")
         if service.vip:
@@ -131,7 +145,7 @@ def _records(
 
 def _ports(base: str, id: str, address: str, ttl: int, ports: Iterable[MappedPort]) -> Iterator[tuple[str, bytes]]:
     for port in ports:
-        value = _value(address, ttl, "port", {"port": port.target})
+        value = _value(address, ttl, "port", port.target)
         for name in dict.fromkeys((str(port.target), port.name.lower())):
             if name:
                 yield f"{base}/_{port.protocol}/_{name}/{id}", value
@@ -141,8 +155,12 @@ def _reverse(layout: Layout, address: str) -> str:
     return layout.prefixes[1] + "/".join(address.split("."))
 
 
-def _value(host: str, ttl: int, group: str = "", more: Mapping[str, int] | None = None) -> bytes:
-    fields: dict[str, str | int] = {"host": host, "ttl": ttl, **(more or {})}
+@lru_cache(maxsize=1 << 16)
+def _value(host: str, ttl: int, group: str = "", port: int = 0) -> bytes:
+    """A service has the same values beneath each of its names, and at the next look."""
+    fields: dict[str, str | int] = {"host": host, "ttl": ttl}
+    if port:
+        fields["port"] = port
     if group:
         fields["group"] = group
     return json.dumps(fields, separators=(",", ":")).encode()

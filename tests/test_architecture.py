@@ -59,9 +59,11 @@ PURE = (
     "swarmpy/node/plan.py",
     "swarmpy/node/unit.py",
     "scheduler/*.py",
+    "manager/attached.py",
     "manager/deadline.py",
     "manager/node_grace.py",
     "manager/objects.py",
+    "manager/published_ports.py",
     "manager/state.py",
     "manager/orchestrator/*.py",
     "manager/allocator/*.py",
@@ -109,6 +111,8 @@ PURE = (
     "manager/dispatcher/farewells.py",
     "manager/dispatcher/files.py",
     "manager/dispatcher/frames.py",
+    "manager/dispatcher/map_entries.py",
+    "manager/dispatcher/map_sheet.py",
     "manager/dispatcher/network_map.py",
     "manager/dispatcher/registration.py",
     "manager/dispatcher/reports.py",
@@ -204,6 +208,11 @@ def test_packages_import_only_those_below_them(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     forbidden = set(PACKAGES) - MAY_IMPORT[package] - {package}
     assert [(line, name) for line, name in imports_of(path) if is_within(name, forbidden)] == []
+
+
+@pytest.mark.parametrize("path", sources("manager/orchestrator"), ids=name_of)
+def test_what_is_decided_of_tasks_stands_below_what_is_allocated_for_them(path: Path) -> None:
+    assert [(line, name) for line, name in imports_of(path) if is_within(name, {"manager.allocator"})] == []
 
 
 @pytest.mark.parametrize("path", CODE, ids=name_of)

@@ -1,7 +1,7 @@
 """What a change of a service asks anew, beside what it has already. Pure."""
 
-from manager.allocator.ports import host_ports, publishes, same_ports
 from manager.objects import Service
+from manager.published_ports import host_ports, publishes, same_ports
 from swarmpy.models.service import ServiceMode, ServiceSpec
 
 

@@ -6,13 +6,17 @@ from ipaddress import IPv4Address, IPv4Network
 
 from manager.admission.admitted import Admitted, written
 from manager.admission.coverage import is_empty, refuse_unsupported
+from manager.admission.in_use import specs_in_use
 from manager.admission.names import check_network_name
 from manager.admission.naming import naming
 from manager.admission.network_options import check_options
+from manager.admission.network_references import nobody_joined
 from manager.admission.texts import check_texts
 from manager.allocator.ingress import NAME, claim, ingress_network, publishers, release
 from manager.allocator.networks import node_routes, nodes_room, occupied_by, wished_range
-from manager.objects import Network
+from manager.allocator.vnis import vni_claims
+from manager.attached import network_ids
+from manager.objects import Network, Service
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import name_key
@@ -46,7 +50,8 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     named = Put(name_key("networks", name), network_id.encode(), modified=0)
-    return written("network", name, network, put(network, create=True), named, *claim(network))
+    claims = (*claim(network), *vni_claims(state, network))
+    return written("network", name, network, put(network, create=True), named, *claims)
 
 
 def warning_of(state: State, network: Network) -> str:
@@ -81,6 +86,7 @@ def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[
         put(removed),
         Delete(named, modified=state.version_of(named)),
         *release(state, network),
+        nobody_joined(state, network.id),
     )
     return Admitted(removed, (Unit(writes),))
 
@@ -88,9 +94,10 @@ def admit_removal(state: State, network: Network, *, now: datetime) -> Admitted[
 def unused_networks(state: State) -> Iterable[Network]:
     """Those that nothing is on and no service that is to stay uses. The ingress network is kept, as Docker does."""
     joined = {joined.network_id for task in state.tasks.values() if task.is_live for joined in task.networks}
+    # Once for all networks: with a thousand of each, a look at every service for every network holds up the leader.
+    wished = {network_id for service in state.services.values() for network_id in _used_by(service)}
     for network in state.networks.values():
-        is_kept = network.removed or network.spec.ingress or network.id in joined
-        if not is_kept and _user_of(state, network) is None:
+        if not (network.removed or network.spec.ingress or network.id in joined or network.id in wished):
             yield network
 
 
@@ -109,13 +116,17 @@ def find_network_target(state: State, target: str) -> Network:
     raise NotFound(f"network {target} not found")
 
 
+def _used_by(service: Service) -> set[str]:
+    """Ids of the networks that the service, if it is to stay, uses or may go back to; ingress is used otherwise."""
+    return {network_id for spec in specs_in_use(service) for network_id in network_ids(spec.task_template)}
+
+
 def _user_of(state: State, network: Network) -> str | None:
     """The name of a service that is to stay and uses the network."""
     if network.spec.ingress:
         return next((service.spec.name or service.id for service in publishers(state)), None)
     for service in state.services.values():
-        attached = service.spec.task_template.networks or ()
-        if not service.removed and any(attachment.target == network.id for attachment in attached):
+        if network.id in _used_by(service):
             return service.spec.name or service.id
     return None
 

@@ -1,6 +1,7 @@
 """The driver options of a network: MTU, VNI, encryption. Pure."""
 
-from manager.allocator.networks import LAST_VNI, is_encrypted, wished_vni
+from manager.allocator.networks import is_encrypted
+from manager.allocator.vnis import LAST_VNI, wished_vni
 from manager.orchestrator.reasons import name_of
 from manager.state import State
 from swarmpy.container_values import is_number_within

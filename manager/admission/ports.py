@@ -4,16 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from manager.allocator.port_claims import port_claims
-from manager.allocator.ports import (
-    PortKey,
-    given_ports,
-    ingress_keys,
-    port_key,
-    taken_on_hosts,
-    taken_on_ingress,
-    wished_ports,
-)
+from manager.allocator.ports import PortKey, given_ports, ingress_keys, port_key, taken_on_hosts, taken_on_ingress
 from manager.allocator.reserved_ports import reserved_ports
+from manager.published_ports import wished_ports
 from manager.state import State
 from manager.store.port import Put
 from swarmpy.errors import BadRequest, InUse

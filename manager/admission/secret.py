@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from manager.admission.admitted import Admitted, unchanged, written
 from manager.admission.coverage import is_empty, refuse_unsupported
 from manager.admission.faults import at
+from manager.admission.in_use import specs_in_use
 from manager.admission.naming import naming
 from manager.admission.texts import check_texts
 from manager.objects import Config, Secret, Service
@@ -27,7 +28,6 @@ from swarmpy.models.base import Driver
 from swarmpy.models.config import ConfigSpec
 from swarmpy.models.container import ContainerSpec
 from swarmpy.models.secret import SecretSpec
-from swarmpy.models.service import FailureAction, ServiceSpec, UpdateState
 from swarmpy.shown import shown
 from swarmpy.templating import DRIVER, check_driver, check_template
 
@@ -35,7 +35,6 @@ Kept = TypeVar("Kept", Secret, Config)
 
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?")
 _LONGEST_NAME = 64
-_MAY_TURN_BACK = (UpdateState.UPDATING, UpdateState.PAUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +143,7 @@ def _word_of(known: Secret | Config) -> str:
 
 
 def _uses(service: Service, object_id: str) -> bool:
-    """As docker, the present spec alone counts; but an update under way that rolls back by itself needs the one
-    before, and so does a paused one: continued, it may fail yet."""
-    if service.removed:
-        return False
-    specs: tuple[ServiceSpec | None, ...] = (service.spec,)
-    config, update = service.spec.update_config, service.update
-    turns_back = config is not None and config.failure_action is FailureAction.ROLLBACK
-    if turns_back and update is not None and update.state in _MAY_TURN_BACK:
-        specs = (service.spec, service.previous_spec)
-    return any(spec is not None and object_id in referred_ids(spec.task_template.container_spec) for spec in specs)
+    return any(object_id in referred_ids(spec.task_template.container_spec) for spec in specs_in_use(service))
 
 
 def _checked_name(name: str | None) -> str:

@@ -10,6 +10,7 @@ from manager.admission.depends import check_depends_on
 from manager.admission.host import allowed_words, check_host
 from manager.admission.names import check_service_name
 from manager.admission.naming import naming
+from manager.admission.network_references import check_networks_still_there, networks_held
 from manager.admission.ports import admit_ports
 from manager.admission.revisions import record, revision_not_found, wish_of
 from manager.admission.secret_references import check_still_there, holding
@@ -49,7 +50,7 @@ def admit_service(
     )
     revision = _revision(service_id, 1, wish.task_template, now, sealed_auth)
     name_claim = Put(name_key("services", name), service_id.encode(), modified=0)
-    held = holding(state, wish.task_template.container_spec, None)
+    held = _held(state, wish.task_template, None)
     writes = (put(service, create=True), put(revision, create=True), name_claim, *claimed, *held)
     return written("service", name, service, *writes, *record(state, None, service, now))
 
@@ -106,6 +107,7 @@ def _back_to(
     update = None if is_job(service.spec.mode) else rolling_back
     check_depends_on(state, service.spec.name or "", wish.labels or {})
     check_still_there(state, wish.task_template.container_spec)
+    check_networks_still_there(state, wish.task_template)
     former = state.specs.get(f"{service.id}/{spec_version}")
     sealed_auth = former.sealed_auth if former else None
     return _replaced(state, service, wish, now=now, sealed_auth=sealed_auth, update=update)
@@ -169,10 +171,16 @@ def _replaced(
         changed |= {"job_iteration": (service.job_iteration or 0) + 1, "job_started_at": now}
     after = service.model_copy(update=changed)
     revision = _revision_write(known, service.id, number, wish.task_template, now, sealed_auth)
-    held = holding(state, wish.task_template.container_spec, service.spec.task_template.container_spec)
+    held = _held(state, wish.task_template, service.spec.task_template)
     return written(
         "service", wish.name, after, put(after), revision, *claimed, *held, *record(state, service, after, now)
     )
+
+
+def _held(state: State, template: TaskSpec, before: TaskSpec | None) -> tuple[Write, ...]:
+    """What the wish refers to must not be removed in the same moment."""
+    files = holding(state, template.container_spec, before.container_spec if before else None)
+    return (*files, *networks_held(state, template, before))
 
 
 def _meaning(wish: ServiceSpec) -> ServiceSpec:

@@ -4,8 +4,8 @@ takes part in. Pure."""
 from collections.abc import Iterator
 from datetime import datetime
 
-from manager.allocator.ports import publishes
-from manager.objects import Network, Service, Task
+from manager.objects import Network, Service
+from manager.published_ports import publishes
 from manager.state import State
 from manager.store.keys import name_key
 from manager.store.port import Delete, Put
@@ -49,13 +49,3 @@ def release(state: State, network: Network) -> tuple[Delete, ...]:
     """What is to be written besides its removal. A network from before claims were made has none."""
     version = state.version_of(_THE_ONE)
     return (Delete(_THE_ONE, modified=version),) if network.spec.ingress and version else ()
-
-
-def is_cut_off(state: State, task: Task) -> bool:
-    """It was made for an ingress network that is there no more: nothing that is published leads to it."""
-    return any(joined.is_ingress and not _stays(state, joined.network_id) for joined in task.networks)
-
-
-def _stays(state: State, network_id: str) -> bool:
-    network = state.networks.get(network_id)
-    return network is not None and not network.removed

@@ -1,4 +1,4 @@
-"""Ranges of overlay networks: VNI, subnet, and one node subnet for each node that has tasks there. Pure.
+"""What overlay networks get: VNI, subnet, and one node subnet for each node that has tasks there. Pure.
 
 Addresses of tasks are not given here: each agent picks them in its node subnet.
 """
@@ -7,24 +7,24 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Network
-from itertools import chain, count
+from itertools import chain
 
-from manager.allocator.ports import publishes
 from manager.allocator.ranges import Ranges
-from manager.allocator.vips import room_for_vips, vip_demand
+from manager.allocator.resting_shares import RestingShares, with_rest
+from manager.allocator.spare_subnets import without_spare
+from manager.allocator.vips import NOTHING_RESTS, Resting, room_for_vips, vip_demand
+from manager.allocator.vnis import Vnis
 from manager.objects import Cluster, Network, NodeSubnet, Reason, ReasonCode, Service, Task, TaskNetwork
 from manager.orchestrator.decision import Decision
 from manager.orchestrator.reasons import name_of, reason
 from manager.orchestrator.slots import is_placed
+from manager.published_ports import publishes
 from manager.state import State
-from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, IPAMConfig
+from swarmpy.models.network import ENCRYPTED_OPTION, IPAMConfig
 from swarmpy.models.task import TaskSpec
 from swarmpy.states import NodeState
 
 DEFAULT_POOLS = ("10.0.0.0/8",)
-# VNIs have 24 bits: ranges run out long before them. Docker's own begin at 4096; both may be on one machine.
-FIRST_VNI = 65537
-LAST_VNI = (1 << 24) - 1
 # Sizes to try for a network that names no subnet, the widest first: a crowded pool still serves.
 NETWORK_PREFIXES = (16, 18, 20, 22, 24)
 NODE_PREFIX = 24
@@ -56,12 +56,17 @@ def prefixes_of(cluster: Cluster | None) -> tuple[int, ...]:
 
 
 def allocate_networks(
-    state: State, now: datetime, *, joining: Mapping[str, Collection[str]] | None = None, sweep: bool = True
+    state: State,
+    now: datetime,
+    *,
+    joining: Mapping[str, Collection[str]] | None = None,
+    sweep: bool = True,
+    resting: Resting = NOTHING_RESTS,
 ) -> Decision:
     """Give every network what it lacks, and every node its share of the networks that its tasks are on.
 
     `joining` names nodes (by network id) whose tasks are placed in this very pass. With `sweep`, shares without a
-    task are given back; it costs a look at every task.
+    task are given back, and subnets that services do not need; it costs a look at every task.
     """
     shares = _shares(state.tasks.values()) if sweep else {}
     demand = vip_demand(state)
@@ -73,14 +78,15 @@ def allocate_networks(
         present = shares.get(network.id, set()) if sweep else held
         nodes = (_takers(state, held) if network.spec.ingress else present).union((joining or {}).get(network.id, ()))
         is_whole = network.subnet and network.service_subnets and room_for_vips(network) >= demand[network.id]
-        if not is_whole or network.reason is not None or nodes != held:
-            lacking.append((network, nodes))
+        spared = without_spare(state, network, demand[network.id], resting) if sweep else network
+        if not is_whole or network.reason is not None or nodes != held or spared is not network:
+            lacking.append((spared, nodes))
     if not lacking:
         return Decision()
-    ground = _Ground(state)
+    ground = _Ground(state, now)
     lacking.sort(key=lambda item: (item[0].created_at, item[0].id))
-    decided = [(network, ground.allocated(network, nodes, demand[network.id], now)) for network, nodes in lacking]
-    return Decision(replace=tuple(after for network, after in decided if after != network))
+    decided = [ground.allocated(network, nodes, demand[network.id], now) for network, nodes in lacking]
+    return Decision(replace=tuple(after for after in decided if after != state.networks[after.id]))
 
 
 def has_free_share(network: Network) -> bool:
@@ -122,23 +128,18 @@ def nodes_room(network: Network) -> int | None:
     return None if whole is None else (1 << (_piece_prefix(whole) - whole.prefixlen)) - 1
 
 
-def wished_vni(network: Network) -> int:
-    """0 where any will do."""
-    text = (network.spec.options or {}).get(VNI_OPTION, "")
-    return int(text) if text.isdecimal() else 0
-
-
 class _Ground:
     """The address space and the VNIs while shares are handed out, one network after the other."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, now: datetime) -> None:
         self._pools = tuple(_subnet(pool) for pool in pools_of(state.cluster))
         self._prefixes = prefixes_of(state.cluster)
         self._routes = node_routes(state)
         networks = state.networks.values()
         self._ranges = {network.id: _ranges(network) for network in networks}
         self._names = {network.id: network.spec.name for network in networks}
-        self._vnis = {number for network in networks for number in (network.vni, wished_vni(network))}
+        self._vnis = Vnis(networks)
+        self._resting = RestingShares(networks, now)
         # Subnets that users named are kept clear of, allocated already or not.
         self._named = {network.id: named for network in networks if (named := _named_subnet(network))}
         occupied = chain(self._routes, chain.from_iterable(self._ranges.values()), self._named.values())
@@ -148,9 +149,11 @@ class _Ground:
         """The network with all it needs, or with the reason why it cannot have it."""
         after, lack = self._with_subnet(network)
         if not lack:
-            pieces = self._free_pieces(after)
+            pieces = self._resting.last(self._free_pieces(after))
             after = _with_service_subnets(after, min(vips, 1), pieces)
             after, lack = _with_shares(after, nodes, pieces)
+            if lack and network.id not in self._named:
+                lack = self._pools_are_full()
             after = _with_service_subnets(after, vips, pieces, self._most_for_services(after))
         self._ranges[network.id] = _ranges(after)
         for subnet in self._ranges[network.id]:
@@ -158,7 +161,7 @@ class _Ground:
         if not lack and network.subnet and network.reason is not None and next(self._free_pieces(after), None) is None:
             # Nobody asks just now: whoever was refused must not try again before there is room.
             lack = network.reason.text
-        return after.model_copy(update={"reason": _lack(network, lack, now)})
+        return with_rest(network, after.model_copy(update={"reason": _lack(network, lack, now)}), now)
 
     def _with_subnet(self, network: Network) -> tuple[Network, str]:
         if network.subnet:
@@ -172,21 +175,23 @@ class _Ground:
         else:
             subnet = self._free_range()
         if subnet is None:
-            pools = ", ".join(map(str, self._pools))
-            return network, f"no free range is left in {pools}: remove networks that nothing uses"
-        vni = wished_vni(network) or next(vni for vni in count(FIRST_VNI) if vni not in self._vnis)
-        self._vnis.add(vni)
+            return network, self._pools_are_full()
+        vni, lack = self._vnis.given(network)
+        if lack:
+            return network, lack
         gateway = config.gateway or str(subnet[1])
         return network.model_copy(update={"vni": vni, "subnet": str(subnet), "gateway": gateway}), ""
 
     def _free_pieces(self, network: Network) -> Iterator[IPv4Network]:
-        """Subnets not in use: of the network's own range, then, unless a user named it, of the pools."""
+        """Subnets not in use: of the network's own range, then, unless a user named it, of the pools, as large as its
+        own: where networks are small, a larger one is what others are to have."""
         yield from _own_pieces(network)
         if network.id in self._named:
             return
         self._occupied.add(_subnet(network.subnet))
+        size = _piece_prefix(_whole(network))
         for pool in self._pools:
-            yield from self._occupied.free(pool, max(NODE_PREFIX, pool.prefixlen))
+            yield from self._occupied.free(pool, max(size, pool.prefixlen))
 
     def _most_for_services(self, network: Network) -> int | None:
         """How many subnets of the range that a user named services may have: nodes need some, and there are no more.
@@ -204,6 +209,9 @@ class _Ground:
                 if free is not None:
                     return free
         return None
+
+    def _pools_are_full(self) -> str:
+        return f"no free range is left in {', '.join(map(str, self._pools))}: remove networks that nothing uses"
 
     def _rival(self, subnet: IPv4Network, besides: str) -> str:
         """What the subnet overlaps, in words; empty when nothing."""

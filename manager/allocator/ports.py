@@ -1,8 +1,6 @@
-"""Published ports of services: which are opened on every node and which beside each task, and numbers for those that
-leave theirs open. Pure.
+"""Which ports services have between them, and numbers for those that leave theirs open. Pure.
 
-Host-mode ports belong to each task: they are written on it when it is made. That a node's port is free is the
-scheduler's to see.
+That a node's port is free is the scheduler's to see.
 """
 
 from collections import Counter, defaultdict, deque
@@ -10,48 +8,16 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from manager.allocator.reserved_ports import reserved_ports
-from manager.objects import Service, Task
+from manager.objects import Service
+from manager.published_ports import host_ports, wished_ports
 from manager.state import State
 from swarmpy.errors import BadRequest
 from swarmpy.models.port import PortConfig, Protocol, PublishMode
-from swarmpy.models.service import ServiceSpec
 
 # Protocol and number.
 PortKey = tuple[str, int]
 # Where the numbers of ports come from that leave theirs open.
 OPEN_NUMBERS = range(30000, 32768)
-
-
-def wished_ports(spec: ServiceSpec) -> tuple[PortConfig, ...]:
-    return (spec.endpoint_spec.ports if spec.endpoint_spec else None) or ()
-
-
-def host_ports(spec: ServiceSpec) -> tuple[PortConfig, ...]:
-    """The ports that every task of the service opens on its own node."""
-    return tuple(port for port in wished_ports(spec) if port.publish_mode is PublishMode.HOST)
-
-
-def publishes(spec: ServiceSpec) -> bool:
-    """Whether every node takes some port for the service: its tasks are on the ingress network then."""
-    return any(port.publish_mode is not PublishMode.HOST for port in wished_ports(spec))
-
-
-def fits_endpoint(task: Task, spec: ServiceSpec) -> bool:
-    """Whether the task was made with the ports, and on the ingress network or not, as the wish has it."""
-    return same_ports(task.ports, host_ports(spec)) and is_on_ingress(task) == publishes(spec)
-
-
-def is_on_ingress(task: Task) -> bool:
-    return any(joined.is_ingress for joined in task.networks)
-
-
-def same_ports(open_ports: Sequence[PortConfig], wished: Sequence[PortConfig]) -> bool:
-    """Whether a task's ports are the wished ones. A number that was left to the engine matches any."""
-    if not open_ports and not wished:
-        return True
-    have = sorted(_wish(port) for port in open_ports if port.publish_mode is PublishMode.HOST)
-    want = sorted(_wish(port) for port in wished)
-    return len(have) == len(want) and all(h[:2] == w[:2] and w[2] in (0, h[2]) for h, w in zip(have, want, strict=True))
 
 
 def port_key(port: PortConfig) -> PortKey:
@@ -210,7 +176,3 @@ def _next_free(port: PortConfig, numbers: Iterator[int], used: Container[PortKey
         f"EndpointSpec.Ports: all {protocol} ports from {OPEN_NUMBERS[0]} to {OPEN_NUMBERS[-1]} are published; "
         f"name one for target port {port.target_port}"
     )
-
-
-def _wish(port: PortConfig) -> tuple[str, int, int]:
-    return (port.protocol or Protocol.TCP).value, port.target_port or 0, port.published_port or 0

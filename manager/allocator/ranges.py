@@ -23,6 +23,11 @@ class Ranges:
         self._firsts[begin:end] = [first]
         self._lasts[begin:end] = [last]
 
+    def touches(self, subnet: IPv4Network) -> bool:
+        first, last = _bounds(subnet)
+        place = bisect_left(self._lasts, first)
+        return place < len(self._lasts) and self._firsts[place] <= last
+
     def free(self, within: IPv4Network, prefix: int) -> Iterator[IPv4Network]:
         """The subnets of that size that touch nothing, in order. What is added meanwhile is heeded."""
         if prefix < within.prefixlen:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 from manager.allocator.ingress import ingress_network
-from manager.allocator.ports import publishes
 from manager.objects import Network, Service, VirtualIP
+from manager.published_ports import publishes
 from manager.state import Changed, State
 
 # Longer than names are kept by whoever asked for them.
@@ -35,6 +35,11 @@ class Resting:
         vip = VirtualIP(network_id=network_id, address=str(IPv4Address(number)))
         known = self.given_back.get(vip)
         return self.began if known is None and number <= self.doubtful.get(network_id, -1) else known
+
+    def any_within(self, network_id: str, subnet: IPv4Network) -> bool:
+        if int(subnet.network_address) <= self.doubtful.get(network_id, -1):
+            return True
+        return any(vip.network_id == network_id and IPv4Address(vip.address) in subnet for vip in self.given_back)
 
 
 NOTHING_RESTS = Resting()

@@ -11,7 +11,8 @@ from datetime import datetime
 from manager.allocator.ingress import ingress_network
 from manager.allocator.networks import task_networks
 from manager.allocator.port_claims import port_claims
-from manager.allocator.ports import had_ports, host_ports
+from manager.allocator.ports import had_ports
+from manager.allocator.vnis import vni_claims, vni_releases
 from manager.objects import (
     AnyObject,
     Network,
@@ -24,6 +25,7 @@ from manager.objects import (
     Task,
 )
 from manager.orchestrator.decision import Decision, NewTask
+from manager.published_ports import host_ports
 from manager.state import State
 from manager.store.codec import put
 from manager.store.keys import key_for, name_key
@@ -46,6 +48,7 @@ class Draft:
         self._now = now
         self._dropped: dict[str, Task] = {}
         self._replaced: dict[str, AnyObject] = {}
+        self._claimed: dict[str, tuple[Write, ...]] = {}
         self._deletes: list[tuple[Write, ...]] = []
 
     def task(self, task_id: str) -> Task | None:
@@ -102,7 +105,9 @@ class Draft:
         return self._set(task, reason=reason)
 
     def replace(self, value: AnyObject) -> None:
+        """The ports that it is given are claimed as of now: when it is written, another may have them."""
         self._replaced[value.id] = value
+        self._claimed[value.id] = self._claims(value)
 
     def amend_service(self, service_id: str, **fields: object) -> None:
         """The service as it will be, with these fields besides."""
@@ -146,14 +151,16 @@ class Draft:
     def units(self) -> Iterator[Unit]:
         """Objects first, since tasks refer to them, then one unit a slot, then what is no longer needed."""
         for value in self._replaced.values():
-            yield Unit((put(value.model_copy(update={"updated_at": self._now})), *self._claims(value)))
+            yield Unit((put(value.model_copy(update={"updated_at": self._now})), *self._claimed[value.id]))
         for tasks in self._by_slot().values():
             yield Unit(tuple(self._write(task) for task in tasks))
         for deletes in self._deletes:
             yield Unit(deletes)
 
     def _claims(self, value: AnyObject) -> tuple[Write, ...]:
-        """Of the ports that a service is given."""
+        """Of the ports that a service is given, and of the VNI that a network is."""
+        if isinstance(value, Network):
+            return vni_claims(self._state, value)
         before = self._state.services.get(value.id)
         if not isinstance(value, Service) or before is None or value.published_ports == before.published_ports:
             return ()
@@ -177,7 +184,8 @@ class Draft:
 
     def _without_network(self, network_id: str) -> tuple[Write, ...]:
         network = self._state.networks[network_id]
-        return self._without_named("networks", network, network.spec.name)
+        named = self._without_named("networks", network, network.spec.name)
+        return (*named, *vni_releases(self._state, network))
 
     def _without(self, model: type[AnyObject], object_id: str) -> tuple[Write, ...]:
         key = key_for(model, object_id)

@@ -14,7 +14,7 @@ from manager.allocator.ingress import claim, lacks_ingress, new_ingress
 from manager.allocator.vips import Rested
 from manager.control.dirty import DirtySet
 from manager.control.draft import Draft
-from manager.control.scheduling import allocate, allocate_endpoints, schedule
+from manager.control.scheduling import allocate, allocate_endpoints, schedule, waits_for_share
 from manager.control.view_keeper import ViewKeeper
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger, Subscription
@@ -120,6 +120,8 @@ class ControlLoop:
         if taken is None:
             log.warning("control.fell_behind")
             self._see_all()
+            # Of addresses that were given back meanwhile nobody told.
+            self._rested.begin(self._state, self._clock.now())
             return
         for begin in range(0, len(taken), self.TASKS_AT_ONCE):
             yield taken[begin : begin + self.TASKS_AT_ONCE]
@@ -175,18 +177,19 @@ class ControlLoop:
         networks, addresses = self._dirty.take_networks(), self._dirty.take_addresses()
         services = await self._decide(draft, now, changes, with_specs=is_resync)
         self._keeper.release(draft.changed.values())
-        if is_retry or networks:
+        again = self._keeper.take_waiting() if is_retry or is_resync else ()
+        if again:
             self._next_retry = tick + self.RETRY_EVERY
-            waiting = [*self._keeper.take_waiting(), *draft.new]
-        else:
-            waiting = list(draft.new)
+        waiting = [*again, *draft.new]
         placed = await schedule(draft, self._state, self._keeper, waiting, now)
+        self._must_sweep |= waits_for_share(draft, self._keeper, waiting)
         moves = networks or addresses or self._must_sweep
+        resting = self._rested.at(now)
         if moves or any(task.networks for task in placed):
-            allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep)
+            allocate(draft, self._state, self._keeper, placed, now, sweep=self._must_sweep, resting=resting)
             self._must_sweep = False
         if moves:
-            allocate_endpoints(draft, self._state, self._rested.at(now))
+            allocate_endpoints(draft, self._state, resting)
         await self._commit(draft, services)
 
     async def _has_ingress(self, now: datetime) -> bool:

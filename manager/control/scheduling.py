@@ -46,8 +46,21 @@ async def schedule(
     return tuple(assigned)
 
 
+def waits_for_share(draft: Draft, keeper: ViewKeeper, task_ids: Iterable[str]) -> bool:
+    """Whether some of them have no node still, and a network of theirs has no share for a further one."""
+    tasks = (draft.task(task_id) for task_id in task_ids)
+    return any(task is not None and is_waiting(task) and keeper.lacks_share(task) for task in tasks)
+
+
 def allocate(
-    draft: Draft, state: State, keeper: ViewKeeper, placed: Iterable[Task], now: datetime, *, sweep: bool
+    draft: Draft,
+    state: State,
+    keeper: ViewKeeper,
+    placed: Iterable[Task],
+    now: datetime,
+    *,
+    sweep: bool,
+    resting: Resting,
 ) -> None:
     """Give networks their ranges, and each node its share of the networks that its new tasks are on. A task for
     whose node a network has no room is taken back, and waits."""
@@ -56,7 +69,7 @@ def allocate(
     for task in on_networks:
         for attachment in task.networks:
             joining.setdefault(attachment.network_id, set()).add(task.node_id)
-    decision = allocate_networks(state, now, joining=joining, sweep=sweep)
+    decision = allocate_networks(state, now, joining=joining, sweep=sweep, resting=resting)
     draft.add(decision)
     for task in on_networks:
         lacking = next((lack for n in task.networks if (lack := _lack(draft, n.network_id, task.node_id))), "")

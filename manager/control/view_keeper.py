@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from manager.allocator.networks import has_free_share, must_encrypt, share_room, usual_room
-from manager.allocator.ports import host_ports
 from manager.objects import AnyObject, Network, Node, Service, Task
 from manager.orchestrator.decision import AdoptTask
+from manager.published_ports import host_ports
 from manager.state import Changed, State
 from scheduler.ranking import removal_order
 from scheduler.reasons import breach, feasible_nodes, stays
@@ -30,6 +30,8 @@ class ViewKeeper:
         self.view = ClusterView()
         self._waiting: dict[str, None] = {}  # in order of arrival
         self._has_room_changed = True
+        # Networks that have no share for a further node.
+        self._full: set[str] = set()
         self._state = state
         self._requirements: dict[tuple[str, tuple[PortConfig, ...], tuple[str, ...]], Requirements] = {}
         self.apply(Changed("", None, value) for value in (state.objects() if known is None else known))
@@ -44,6 +46,10 @@ class ViewKeeper:
         self._has_room_changed = False
         return tuple(self._waiting)
 
+    def lacks_share(self, task: Task) -> bool:
+        """One that nobody needs any more, given back, might help it."""
+        return any(joined.network_id in self._full for joined in task.networks)
+
     def apply(self, changes: Iterable[Changed]) -> None:
         for change in changes:
             if isinstance(change.after or change.before, Task):
@@ -54,7 +60,8 @@ class ViewKeeper:
                 self._apply_network(some, is_gone=change.after is None)
 
     def restore(self, task_ids: Iterable[str]) -> None:
-        """Give back the room of tasks whose placement was not written after all."""
+        """Give back the room of tasks whose placement was not written after all: those that wait still, and others."""
+        self._has_room_changed = True
         for task_id in task_ids:
             self.view.remove_task(task_id)
             self._apply_task(None, self._state.tasks.get(task_id))
@@ -167,6 +174,8 @@ class ViewKeeper:
 
     def _apply_network(self, network: Network, *, is_gone: bool) -> None:
         self._has_room_changed = True
+        has_share = bool(network.subnet) and has_free_share(network)
+        (self._full.discard if has_share or is_gone or network.removed else self._full.add)(network.id)
         if is_gone or not network.subnet:
             self.view.drop_network(network.id)
             return
@@ -174,7 +183,7 @@ class ViewKeeper:
             network.id,
             network.spec.name,
             {share.node_id: share_room(share.subnet) for share in network.node_subnets},
-            usual_room(network) if has_free_share(network) else 0,
+            usual_room(network) if has_share else 0,
             WIREGUARD if must_encrypt(network) else "",
         )
         self.view.put_network(room)

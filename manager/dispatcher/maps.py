@@ -33,6 +33,8 @@ class Maps:
     FORGOTTEN = PATIENCE / 2
     # Many agents say within moments that they show a map: one look at them all is enough.
     GATHER = timedelta(milliseconds=10)
+    # And it rests for so many times of what it took: thousands of tasks may be leaving, and a thousand agents answer.
+    REST_BY_COST = 5
     # Tasks looked at between two breaths.
     AT_ONCE = 2000
 
@@ -151,9 +153,11 @@ class Maps:
                 with suppress(TimeoutError):
                     await within(self._clock, max(rest, self.GATHER), self._judge_again.wait())
             self._judge_again.clear()
+            started = self._clock.monotonic()
             again_at = self._judge()
             if again_at is not None:
-                await self._clock.sleep(self.GATHER)
+                cost = timedelta(seconds=self._clock.monotonic() - started)
+                await self._clock.sleep(max(self.GATHER, self.REST_BY_COST * cost))
 
     def _judge(self) -> float | None:
         """Let go of those that may stop; when to look again even if nothing is heard."""

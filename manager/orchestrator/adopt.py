@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from manager.allocator.ports import fits_endpoint
 from manager.objects import Task
 from manager.orchestrator.decision import AdoptTask, Decision
 from manager.orchestrator.liveness import must_leave
 from manager.orchestrator.slots import Slot, is_current, is_out_of_reach
+from manager.published_ports import fits_endpoint
 from swarmpy.models.resources import Limits, ResourceRequirements, Resources
 from swarmpy.models.task import TaskSpec
 from swarmpy.states import TaskState

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from manager.allocator.ingress import is_cut_off
 from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import Decision, SetState, earliest
 from manager.orchestrator.reasons import name_of, node_down, reason
 from manager.orchestrator.slots import is_pinned
+from manager.published_ports import is_cut_off
 from manager.state import State
 from swarmpy.states import Availability, NodeState, TaskState
 

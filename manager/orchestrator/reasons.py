@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from manager.attached import gone
 from manager.objects import Node, Reason, ReasonCode, Task
 from manager.orchestrator.decision import SetReason
 from manager.orchestrator.depends import Unmet, unmet_of_task, waiting_text
@@ -133,6 +134,8 @@ def network_reason(state: State, task: Task) -> str:
     """What is wrong with a network of the task; empty when nothing is. One that has a range but no share for another
     node takes tasks where it is."""
     for attachment in task.networks:
+        if name := gone(state, attachment.network_id):
+            return f"network {name} does not exist any more"
         network = state.networks.get(attachment.network_id)
         if network is not None and network.reason is not None and not network.subnet:
             return f"network {network.spec.name}: {network.reason.text}"

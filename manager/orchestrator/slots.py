@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from manager.allocator.ports import fits_endpoint
 from manager.objects import Service, Task
 from manager.orchestrator.decision import NewTask
+from manager.published_ports import fits_endpoint
 from manager.state import State
 from swarmpy.models.service import UpdateOrder, UpdateState
 from swarmpy.states import NodeState, TaskState

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from manager.allocator.ingress import is_cut_off
-from manager.allocator.ports import host_ports, is_on_ingress, publishes, same_ports
 from manager.objects import Task
 from manager.orchestrator.keep import View
 from manager.orchestrator.liveness import must_leave
 from manager.orchestrator.reaper import history_limit
 from manager.orchestrator.slots import is_out_of_reach
 from manager.orchestrator.update import is_moving
+from manager.published_ports import host_ports, is_cut_off, is_on_ingress, publishes, same_ports
 from swarmpy.states import TaskState
 
 # The number of a slot, or the node of a task of a global service.

@@ -1,6 +1,7 @@
 """How a rolling update ends: completed, or failed for a reason and then paused or rolled back. Says not when."""
 
 from manager.admission.host import allowed_words, words_needed
+from manager.attached import first_gone
 from manager.objects import Service
 from manager.orchestrator.keep import View
 from swarmpy.errors import BadRequest
@@ -32,6 +33,8 @@ def _has_other_wish(service: Service) -> bool:
 def _barred(view: View, former: ServiceSpec) -> str:
     """Why nothing leads back to the former wish by itself; empty where it may. What the cluster let services ask for
     then, it may let nobody start any more."""
+    if name := first_gone(view.state, former.task_template):
+        return f"; not rolled back: network {name}, which the former spec is on, does not exist any more"
     cluster = view.state.cluster
     container = former.task_template.container_spec or ContainerSpec()
     try:

@@ -1,20 +1,29 @@
 """Networks on a whole control plane: virtual addresses, published ports, the ingress network, room."""
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any
 
 import pytest
 from support.cluster import Cluster, cluster_of
+from support.counting import counted_calls
 from support.picture import a_network
 
+from manager.admission.admitted import Admitted
+from manager.admission.network import admit_network, admit_removal
+from manager.admission.service import admit_service
 from manager.allocator.ingress import ingress_network, release
-from manager.objects import Network, ReasonCode
+from manager.objects import Network, ReasonCode, Service
 from manager.store.codec import put
 from manager.store.keys import name_key
 from manager.store.port import Delete, Unit
+from manager.writing import carry_out
+from swarmpy.errors import Conflict, InUse, NotFound
 from swarmpy.models.container import ContainerSpec
-from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
+from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
-from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
+from swarmpy.models.service import Replicated, ServiceMode, ServiceSpec
+from swarmpy.models.task import NetworkAttachmentConfig, Placement, TaskSpec
 from swarmpy.states import TaskState
 
 HTTP = PortConfig(target_port=80, published_port=8080, publish_mode=PublishMode.INGRESS)
@@ -30,6 +39,10 @@ def joining(*networks: str) -> TaskSpec:
         container_spec=ContainerSpec(image="app:1"),
         networks=tuple(NetworkAttachmentConfig(target=network) for network in networks),
     )
+
+
+def bound(node: str, *networks: str) -> TaskSpec:
+    return joining(*networks).model_copy(update={"placement": Placement(constraints=(f"node.id=={node}",))})
 
 
 async def add_network(cluster: Cluster, name: str, subnet: str | None = None) -> None:
@@ -134,6 +147,20 @@ async def test_a_task_waits_for_an_address_and_gets_it_as_soon_as_one_is_free() 
         assert cluster.running_slots("web") == [1, 2, 3, 4]
 
 
+async def test_networks_made_one_after_the_other_do_not_have_waiting_tasks_tried_again_each_time() -> None:
+    async with cluster_of(agents=1) as cluster:
+        nowhere = joining().model_copy(update={"placement": Placement(constraints=("node.id==nowhere",))})
+        await cluster.deploy("web", replicas=3, template=nowhere)
+        await cluster.advance(1)
+        with counted_calls() as calls:
+            for number in range(10):
+                await add_network(cluster, f"net-{number}")
+                await cluster.advance(0.02)
+
+        assert 1 <= calls["ViewKeeper.take_waiting"] <= 2
+        assert all(network.subnet for network in cluster.state.networks.values())
+
+
 async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_get_no_share() -> None:
     async with cluster_of(agents=3) as cluster:
         await add_network(cluster, "front", "172.30.0.0/28")
@@ -141,6 +168,131 @@ async def test_a_network_with_room_on_some_nodes_still_takes_tasks_when_others_g
 
         assert cluster.running_slots("web") == [1, 2, 3, 4, 5]
         assert len(cluster.nodes_of("web")) == 1
+
+
+@pytest.mark.parametrize("service_first", [True, False])
+async def test_of_a_network_s_removal_and_a_service_on_it_in_the_same_moment_one_is_refused(
+    service_first: bool,
+) -> None:
+    async with cluster_of(agents=1) as cluster:
+        ledger, now = cluster.leader.ledger, cluster.clock.now()
+        wish = NetworkCreate(name="net")
+        await ledger.commit(admit_network(cluster.state, wish, network_id="net", now=now).units)
+        await cluster.settle()
+        spec = ServiceSpec(
+            name="web", task_template=joining("net"), mode=ServiceMode(replicated=Replicated(replicas=1))
+        )
+
+        def service() -> Admitted[Service]:
+            return admit_service(cluster.state, spec, service_id="web", now=now, sealed_auth=None)
+
+        def removal() -> Admitted[Network]:
+            return admit_removal(cluster.state, cluster.state.networks["net"], now=now)
+
+        create, remove = carry_out(ledger, cluster.clock, service), carry_out(ledger, cluster.clock, removal)
+        both = (create, remove) if service_first else (remove, create)
+        first, second = await asyncio.gather(*both, return_exceptions=True)
+        assert not isinstance(first, Exception)
+        assert type(second) is (InUse if service_first else NotFound)
+
+
+async def test_of_two_networks_wishing_for_one_vni_the_second_is_refused_until_it_is_given_back() -> None:
+    async with cluster_of(agents=1) as cluster:
+        ledger, now = cluster.leader.ledger, cluster.clock.now()
+
+        def make(name: str) -> Awaitable[Network]:
+            wish = NetworkCreate(name=name, options={VNI_OPTION: "5000"})
+            return carry_out(
+                ledger, cluster.clock, lambda: admit_network(cluster.state, wish, network_id=name, now=now)
+            )
+
+        first, second = await asyncio.gather(make("a"), make("b"), return_exceptions=True)
+        await cluster.settle()
+        assert not isinstance(first, BaseException)
+        assert isinstance(second, Conflict)
+        assert "5000 is the VNI of network a" in str(second)
+
+        await ledger.commit(admit_removal(cluster.state, cluster.state.networks["a"], now=now).units)
+        await cluster.advance(1)
+        await make("b")
+        await cluster.settle()
+        assert [network.vni for network in cluster.state.networks.values()] == [5000]
+
+
+async def test_a_task_whose_network_is_gone_says_so_and_is_not_written_again_and_again() -> None:
+    async with cluster_of(agents=1) as cluster:
+        await cluster.deploy("web", template=joining("gone"))
+        await cluster.advance(60)
+        written = cluster.state.revision
+        await cluster.advance(300)
+
+        (task,) = cluster.tasks("web")
+        assert task.reason is not None
+        assert task.reason.text == "network gone does not exist any more"
+        assert cluster.state.revision == written
+
+
+async def test_a_share_that_nobody_needs_any_more_is_another_node_s_within_a_second() -> None:
+    async with cluster_of(agents=2) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/28")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(3)
+        assert cluster.running_slots("next") == []
+
+        await cluster.remove("first")
+        while cluster.containers("first"):
+            await cluster.advance(0.1)
+        await cluster.advance(1)
+        assert cluster.running_slots("next") == [1]
+
+
+async def test_it_is_also_when_nobody_asked_as_it_was_given_up() -> None:
+    async with cluster_of(agents=2) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/28")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        await cluster.remove("first")
+        await cluster.advance(5)
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(1)
+
+        assert cluster.running_slots("next") == [1]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_a_node_s_former_share_is_not_the_next_node_s_also_under_another_leader(is_killed: bool) -> None:
+    async with cluster_of(managers=2, agents=2) as cluster:
+        await add_network(cluster, "front")
+        await cluster.deploy("first", template=bound("n1", "front"))
+        (former,) = cluster.state.networks["front"].node_subnets
+        await cluster.remove("first")
+        while cluster.state.networks["front"].node_subnets:
+            await cluster.advance(1)
+        if is_killed:
+            await cluster.leader.kill()
+            while not any(process.is_leading for process in cluster.managers.values()):
+                await cluster.advance(1)
+        await cluster.deploy("next", template=bound("n2", "front"))
+        await cluster.advance(1)
+
+        (share,) = cluster.state.networks["front"].node_subnets
+        assert (share.node_id, share.subnet != former.subnet) == ("n2", True)
+
+
+async def test_what_many_services_had_of_a_small_network_is_for_nodes_again_when_they_are_gone() -> None:
+    async with cluster_of(agents=15) as cluster:
+        await add_network(cluster, "front", "172.30.0.0/24")
+        names = [f"s{number}" for number in range(60)]
+        for name in names:
+            await cluster.deploy(name, replicas=0, template=joining("front"))
+        assert len(cluster.state.networks["front"].service_subnets) == 5
+        for name in names:
+            await cluster.remove(name)
+        await cluster.deploy("each", replicas=None, template=joining("front"))
+        await cluster.advance(5)
+        assert len(cluster.nodes_of("each")) < 15
+        await cluster.advance(120)
+        assert len(cluster.nodes_of("each")) == 15
 
 
 @pytest.mark.parametrize("replicas", [None, 20])

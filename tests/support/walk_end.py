@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from support.scripted_agent import ScriptedAgent
 from support.walk_world import World
 
-from manager.dispatcher.network_map import whole_map
+from manager.dispatcher.map_entries import whole_map
 from manager.objects import Service, Task
 from manager.orchestrator.reasons import explain
 from manager.orchestrator.restart import gave_up

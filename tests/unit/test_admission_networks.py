@@ -1,9 +1,11 @@
 """What may be asked of a network: options, ranges clear of the machines' own, one for ingress."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
-from support.builders import T0, a_network, a_node, a_service, a_state, a_task
+from support.builders import T0, a_network, a_node, a_service, a_state, a_task, a_template
+from support.counting import counted_calls
 
 from manager.admission.network import (
     admit_network,
@@ -13,17 +15,20 @@ from manager.admission.network import (
     warning_of,
 )
 from manager.allocator.ingress import claim, new_ingress
-from manager.allocator.networks import FIRST_VNI, allocate_networks
+from manager.allocator.networks import allocate_networks
+from manager.allocator.vnis import FIRST_VNI
 from manager.objects import Network
 from manager.state import State
 from manager.store.codec import put
 from manager.store.errors import CommitConflict
 from manager.store.memory import MemoryDatabase
-from manager.store.port import Unit
+from manager.store.port import Delete, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import BadRequest, Conflict, InUse, SwarmpyError, Unsupported
 from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
 from swarmpy.models.port import PortConfig, PublishMode
+from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
+from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
 from swarmpy.states import NodeState, TaskState
 from swarmpy.wire import WIREGUARD
 
@@ -69,6 +74,25 @@ def test_a_wished_vni_is_given_and_had_by_one_network_only() -> None:
     assert given == {"id": FIRST_VNI, "auto": FIRST_VNI + 1}
     with pytest.raises(Conflict, match=f"{FIRST_VNI} is the VNI of network front"):
         admit(state, "other", options={VNI_OPTION: str(FIRST_VNI)})
+
+
+async def test_of_two_networks_that_wish_for_one_vni_at_one_time_one_is_refused() -> None:
+    store = MemoryDatabase(ManualClock()).open()
+    wishes = {name: NetworkCreate(name=name, options={VNI_OPTION: "5000"}) for name in ("a", "b")}
+    first, second = (admit_network(a_state(), wish, network_id=name, now=T0) for name, wish in wishes.items())
+    await store.commit(first.units)
+    with pytest.raises(CommitConflict):
+        await store.commit(second.units)
+
+
+async def test_a_vni_whose_network_was_dropped_without_its_claim_can_be_had() -> None:
+    store = MemoryDatabase(ManualClock()).open()
+    wish = NetworkCreate(name="a", options={VNI_OPTION: "5000"})
+    await store.commit(admit_network(a_state(), wish, network_id="a", now=T0).units)
+    await store.commit([Unit((Delete("networks/a"), Delete("names/networks/a")))])
+    state = State()
+    state.reset(await store.load())
+    await store.commit(admit_network(state, wish, network_id="b", now=T0).units)
 
 
 def test_an_encrypted_network_needs_every_ready_node_and_names_those_that_cannot() -> None:
@@ -141,6 +165,44 @@ async def test_of_two_ingress_networks_at_one_time_one_is_refused_and_a_removed_
 
 def test_unused_are_networks_without_services_and_tasks_but_never_ingress() -> None:
     assert [network.id for network in unused_networks(a_state(INGRESS, a_network("idle")))] == ["idle"]
+
+
+def joining(*networks: str) -> TaskSpec:
+    return a_template(networks=tuple(NetworkAttachmentConfig(target=network) for network in networks))
+
+
+def test_unused_are_those_whose_removal_is_not_refused() -> None:
+    services = (
+        a_service("web", template=joining("a")),
+        a_service("gone", template=joining("b"), removed=True),
+        a_service("back", template=joining("a"), update=UpdateConfig(failure_action=FailureAction.ROLLBACK)).model_copy(
+            update={
+                "previous_spec": a_service("back", template=joining("c")).spec,
+                "update": UpdateStatus(state=UpdateState.UPDATING),
+            }
+        ),
+    )
+    state = a_state(*services, *map(a_network, "abcd"))
+
+    def is_removable(network: Network) -> bool:
+        with suppress(InUse):
+            admit_removal(state, network, now=T0)
+            return True
+        return False
+
+    removable = [network.id for network in state.networks.values() if is_removable(network)]
+    assert removable == [network.id for network in unused_networks(state)]
+    assert "a" not in removable
+
+
+def test_what_finding_unused_networks_costs_is_not_networks_times_services() -> None:
+    networks = [a_network(f"net{number}") for number in range(60)]
+    services = [a_service(f"web{number}", template=joining("net0")) for number in range(60)]
+    state = a_state(*networks, *services)
+    with counted_calls() as calls:
+        assert len(list(unused_networks(state))) == 59
+
+    assert calls.total() <= 10 * (60 + 60)
 
 
 def with_subnet(state: State, **config: str) -> Network:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.builders import T0, a_manager, a_state, at
+from support.counting import counted_calls
 
 from manager.admission.admitted import Admitted
 from manager.admission.service import admit_removal, admit_rollback, admit_service, admit_update
@@ -138,9 +139,15 @@ def test_wishes_for_other_ports_do_not_wait_for_each_other_nor_do_unchanged_host
     assert claims(admitted.units[0]) == set()
 
 
-def test_a_service_with_a_thousand_ports_is_one_change() -> None:
+def test_a_service_with_a_thousand_ports_is_one_change_and_its_update_compares_each_with_few() -> None:
     state = a_state()
     assert len(numbers(create(state, "web", *(port(80, 9000 + number) for number in range(1000))))) == 1000
+
+    known, changed = state.services["web"], wish("web", *(port(81, 9000 + number) for number in range(1000)))
+    with counted_calls() as calls:
+        admit_update(state, known, changed, version=known.version, now=at(1), sealed_auth=None)
+    assert calls["BaseModel.__eq__"] <= 5 * 1000
+    assert calls["port_key"] <= 20 * 1000
 
 
 def went_back(state: State, name: str, *ports: dict[str, Any]) -> None:
@@ -176,6 +183,21 @@ def test_what_the_loop_gives_and_what_a_wish_is_given_at_one_time_is_not_one_por
 
     assert claims(unit) == claims(admitted.units[0]) != set()
     fold(state, admitted)
+    with pytest.raises(AssertionError):
+        fold(state, Admitted(state.services["web"], (unit,)))
+
+
+def test_a_port_is_claimed_as_of_when_it_was_decided_on_however_late_it_is_written() -> None:
+    state = a_state()
+    create(state, "web", port(80, 9090))
+    went_back(state, "web", port(80, 8080))
+    draft = Draft(state, CountingIds(), T0)
+    for service_id, ports in regiven(state).items():
+        draft.amend_service(service_id, published_ports=ports)
+    units = draft.units()
+    create(state, "api", port(80, 8080))
+    (unit,) = units
+
     with pytest.raises(AssertionError):
         fold(state, Admitted(state.services["web"], (unit,)))
 

@@ -1,15 +1,18 @@
 """Ranges of networks: never twice the same, and a reason where there is none left."""
 
 from collections.abc import Mapping
-from ipaddress import IPv4Network
+from datetime import datetime
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
 
 from support.builders import T0, a_cluster, a_network, a_node, a_service, a_state, a_task, a_template, at
 
-from manager.allocator.networks import DEFAULT_POOLS, FIRST_VNI, allocate_networks, has_free_share, task_networks
-from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, Service, Task
+from manager.allocator.networks import DEFAULT_POOLS, allocate_networks, has_free_share, task_networks
+from manager.allocator.vips import NOTHING_RESTS, Resting
+from manager.allocator.vnis import FIRST_VNI
+from manager.objects import AnyObject, Network, NodeSubnet, ReasonCode, RestingShare, Service, Task, VirtualIP
 from manager.state import State
-from swarmpy.models.network import IPAM, IPAMConfig, NetworkCreate
+from swarmpy.models.network import IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.states import NodeState, TaskState
 
@@ -44,6 +47,18 @@ def on(node: str, name: str = "net", task_id: str = "", **fields: object) -> Tas
     return a_task(task_id or f"{name}-{node}", node=node, networks=(name,), **fields)  # type: ignore[arg-type]
 
 
+def given(network: Network, joins: str, now: datetime, *held: str) -> Network:
+    """The network when these nodes have tasks there, after `now`."""
+    state = a_state(a_service(), a_cluster(), network, *(on(node) for node in (joins, *held) if node))
+    decision = allocate_networks(state, now)
+    return next((after for after in decision.replace if isinstance(after, Network)), network)
+
+
+def given_back(network: Network, node: str, now: datetime) -> Network:
+    """A share that the node had, and has no more."""
+    return given(given(network, node, now), "", now)
+
+
 def test_a_network_gets_a_vni_a_range_and_a_gateway() -> None:
     network = net(allocated(a_network()))
 
@@ -56,6 +71,16 @@ def test_networks_share_neither_vni_nor_range() -> None:
 
     assert (net(state, "b").vni, net(state, "b").subnet) == (65537, "10.0.0.0/16")
     assert (net(state, "a").vni, net(state, "a").subnet) == (65538, "10.1.0.0/16")
+
+
+def test_a_wished_vni_that_another_network_has_is_refused_by_name() -> None:
+    wish = {"spec": NetworkCreate(name="net", options={VNI_OPTION: "5000"})}
+    has = a_network("other", vni=5000, subnet="10.9.0.0/16")
+    network = net(allocated(has, a_network().model_copy(update=wish)))
+
+    assert (network.vni, network.subnet) == (0, "")
+    assert network.reason is not None
+    assert network.reason.text == "VNI 5000 is that of network other: choose another"
 
 
 def test_what_is_allocated_stays_as_it_is() -> None:
@@ -138,6 +163,69 @@ def test_a_node_whose_tasks_are_placed_in_this_pass_gets_its_share_with_them() -
     assert shares(net(state)) == {"n1": "10.0.1.0/24"}
 
 
+ALL = ["172.30.0.0/28", "172.30.0.16/28", "172.30.0.32/28"]
+
+
+def crowded_by_services(*services: Service) -> State:
+    """A /24 of which services have three /28, and nodes could have the rest."""
+    network = a_network(wished_subnet="172.30.0.0/24", subnet="172.30.0.0/24", vni=5, service_subnets=tuple(ALL))
+    return a_state(a_cluster(), network, *services)
+
+
+def subnets_left(state: State, resting: Resting = NOTHING_RESTS, *, sweep: bool = True) -> list[str]:
+    replaced = [n for n in allocate_networks(state, T0, sweep=sweep, resting=resting).replace if isinstance(n, Network)]
+    return list((replaced or [state.networks["net"]])[0].service_subnets)
+
+
+def test_subnets_that_services_do_not_need_are_given_back_but_for_one_and_only_in_a_sweep() -> None:
+    assert subnets_left(crowded_by_services()) == ["172.30.0.0/28"]
+    assert subnets_left(crowded_by_services(), sweep=False) == ALL
+
+
+def test_those_where_a_service_has_an_address_or_had_one_of_late_stay() -> None:
+    template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+    vip = VirtualIP(network_id="net", address="172.30.0.20")
+    assert subnets_left(crowded_by_services(a_service(template=template, virtual_ips=(vip,)))) == ["172.30.0.16/28"]
+    assert subnets_left(crowded_by_services(), Resting({vip: T0})) == ["172.30.0.16/28"]
+    doubtful = Resting(doubtful={"net": int(IPv4Address("172.30.0.34"))}, began=T0)
+    assert subnets_left(crowded_by_services(), doubtful) == ALL
+
+
+def test_those_that_services_which_have_no_address_yet_will_need_stay_too() -> None:
+    template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+    assert subnets_left(crowded_by_services(*(a_service(f"s{n}", template=template) for n in range(15)))) == ALL[:2]
+
+
+def test_a_share_that_was_given_back_of_late_is_not_the_next_node_s() -> None:
+    crowded = given_back(given_back(a_network(subnet="10.0.0.0/16", vni=5), "n1", T0), "n2", at(1))
+    assert [share.subnet for share in crowded.resting_shares] == ["10.0.1.0/24", "10.0.2.0/24"]
+    assert shares(given(crowded, "n3", at(30))) == {"n3": "10.0.3.0/24"}
+    assert shares(given(crowded, "n3", at(60.5))) == {"n3": "10.0.1.0/24"}
+
+
+def test_where_there_is_no_other_the_longest_unused_is_given_and_no_longer_rests() -> None:
+    small = a_network(wished_subnet="172.30.0.0/26")
+    for second in range(3):
+        small = given(small, f"n{second}", at(0), *(f"n{each}" for each in range(second)))
+    for second, node in enumerate(("n1", "n0", "n2"), start=1):
+        kept = [share.node_id for share in small.node_subnets if share.node_id != node]
+        small = given(small, "", at(second), *kept)
+    assert small.node_subnets == ()
+
+    again = given(small, "next", at(10))
+    first = min(small.resting_shares, key=lambda share: share.since)
+    assert (first.since, shares(again)) == (at(1), {"next": first.subnet})
+    assert {share.since for share in again.resting_shares} == {at(2), at(3)}
+
+
+def test_what_one_network_gave_back_to_the_pools_rests_for_the_others_too() -> None:
+    share = RestingShare(subnet="10.0.1.0/24", since=T0)
+    former = a_network("former", subnet="10.7.0.0/16", vni=5, resting_shares=(share,))
+    state = allocated(former, a_network(), on("n1"))
+
+    assert shares(net(state)) == {"n1": "10.0.2.0/24"}
+
+
 def test_shares_are_given_back_when_no_task_is_left_but_only_in_a_sweep() -> None:
     held = NodeSubnet(node_id="n1", subnet="10.0.1.0/24", gateway="10.0.1.1")
     network = a_network(vni=65537, subnet="10.0.0.0/16", gateway="10.0.0.1", node_subnets=(held,))
@@ -197,7 +285,8 @@ def test_a_network_that_has_all_of_the_pool_says_when_that_is_full() -> None:
     network = net(allocated(a_network(), *(on(node) for node in nodes), pools=("10.5.0.0/24",)))
 
     assert len(network.node_subnets) == 15
-    assert network.reason is not None and "no room for 16 nodes" in network.reason.text
+    assert network.reason is not None
+    assert network.reason.text == "no free range is left in 10.5.0.0/24: remove networks that nothing uses"
 
 
 def test_the_reason_of_a_full_network_stays_until_a_node_can_have_a_share_again() -> None:
@@ -261,6 +350,37 @@ def test_an_operator_chooses_how_large_networks_are() -> None:
     after = {net.id: net.subnet for net in allocate_networks(state, T0).replace if isinstance(net, Network)}
 
     assert after == {"a": "10.5.0.0/23", "b": "10.5.2.0/23", "c": ""}
+
+
+def small_networks(pool: str, size: int, nodes: int) -> dict[str, Network]:
+    """Two networks of a cluster whose networks are that small; on one of them are tasks of so many nodes."""
+    cluster = a_cluster().model_copy(update={"address_pools": (pool,), "subnet_size": size})
+    tasks = [on(f"n{number:02}") for number in range(nodes)]
+    state = a_state(a_service(), cluster, a_network("first"), a_network("net"), *tasks)
+    return {net.id: net for net in allocate_networks(state, T0).replace if isinstance(net, Network)}
+
+
+def test_where_networks_are_small_further_room_is_as_large_as_their_own_shares() -> None:
+    network = small_networks("10.9.0.0/24", 28, 3)["net"]
+    assert shares(network) == {"n00": "10.9.0.24/29", "n01": "10.9.0.32/29", "n02": "10.9.0.40/29"}
+    assert network.reason is None
+
+    network = small_networks("10.9.0.0/22", 26, 12)["net"]
+    assert len(shares(network)) == 12
+    assert {IPv4Network(subnet).prefixlen for subnet in shares(network).values()} == {28}
+    assert network.reason is None
+
+
+def test_small_networks_use_all_of_the_pool_before_they_lack_anything() -> None:
+    networks = small_networks("10.9.0.0/22", 26, 80)
+    given = [text for net in networks.values() for text in (*net.service_subnets, *shares(net).values())]
+
+    # 64 parts in all, of which the other network keeps its four.
+    assert len(shares(networks["net"])) == 64 - 4 - 1
+    assert len(set(given)) == len(given)
+    reason = networks["net"].reason
+    assert reason is not None
+    assert reason.text == "no free range is left in 10.9.0.0/22: remove networks that nothing uses"
 
 
 def test_a_network_sets_a_subnet_aside_for_services() -> None:

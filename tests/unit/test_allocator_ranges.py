@@ -38,3 +38,8 @@ def test_what_is_taken_while_free_ones_are_given_out_is_left_out() -> None:
     ranges.add(IPv4Network("10.0.0.64/26"))
 
     assert str(next(free)) == "10.0.0.128/26"
+
+
+@given(st.lists(subnets(), max_size=12), subnets())
+def test_whether_a_subnet_touches_what_is_covered(covered: list[IPv4Network], subnet: IPv4Network) -> None:
+    assert Ranges(covered).touches(subnet) is any(map(subnet.overlaps, covered))

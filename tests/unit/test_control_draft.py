@@ -8,7 +8,7 @@ from manager.control.draft import Draft
 from manager.objects import AnyObject, Reason, ReasonCode, Task
 from manager.orchestrator.decision import AdoptTask, Decision, DropTask, NewTask, SetDesired, SetReason, SetState
 from manager.store.codec import decode
-from manager.store.port import Delete, Entry, Put, Unit, Write
+from manager.store.port import Batch, Change, Delete, Entry, Put, Unit, Write
 from swarmpy.idgen import CountingIds
 from swarmpy.models.port import EndpointSpec, PortConfig, PublishMode
 from swarmpy.models.task import NetworkAttachmentConfig
@@ -159,6 +159,20 @@ def test_a_removed_service_goes_with_its_wishes() -> None:
 
 def test_a_removed_network_goes_at_the_version_known() -> None:
     assert drafted(Decision(drop_networks=("net",)), a_network()) == [Unit((Delete("networks/net", modified=7),))]
+
+
+def test_a_network_claims_the_vni_that_it_is_given_and_gives_it_back_with_its_record() -> None:
+    (unit,) = drafted(Decision(replace=(a_network("net"),)), a_network("net").model_copy(update={"vni": 0}))
+    assert unit.writes[1:] == (Put("names/vnis/4097", b"net", modified=0),)
+
+    state = picture(a_network("net"))
+    state.apply(Batch(8, (Change("names/vnis/4097", Entry("names/vnis/4097", b"net", 8, 8)),)))
+    draft = Draft(state, CountingIds(), LATER)
+    draft.add(Decision(replace=(a_network("net"),)))
+    draft.add(Decision(drop_networks=("net",)))
+    again, gone = draft.units()
+    assert len(again.writes) == 1
+    assert gone.writes == (Delete("networks/net", modified=7), Delete("names/vnis/4097", modified=8))
 
 
 def test_objects_are_written_before_the_tasks_that_refer_to_them() -> None:

@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 
 from support.cluster import ManagerProcess
 from support.history import HistoryChecker
-from support.picture import a_node, a_service, a_task, a_template, a_wish
+from support.picture import a_network, a_node, a_service, a_task, a_template, a_wish
 from support.stepping import advance, settle
 
+from manager.allocator.vips import REST
 from manager.control.loop import ControlLoop
 from manager.dispatcher.sessions import Sessions
 from manager.ledger import Ledger
@@ -17,13 +18,14 @@ from manager.objects import AnyObject, StackRevision
 from manager.store.codec import encode, put
 from manager.store.keys import LEADER
 from manager.store.memory import MemoryDatabase
-from manager.store.port import Fence, Put, Unit
+from manager.store.port import Delete, Fence, Put, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.idgen import CountingIds
 from swarmpy.models.node import NodeDescription
 from swarmpy.models.resources import ResourceRequirements, Resources
 from swarmpy.models.service import Global, ServiceMode
 from swarmpy.models.stack import StackWish
+from swarmpy.models.task import NetworkAttachmentConfig
 from swarmpy.states import NodeState, TaskState
 
 
@@ -140,6 +142,27 @@ async def test_a_loop_that_fell_behind_looks_at_everything() -> None:
             await advance(bench.clock, 1)
 
             assert bench.placed() == ["n1"]
+
+
+async def test_an_address_that_was_given_back_while_the_loop_fell_behind_rests_too() -> None:
+    async with leading() as bench:
+        bench.ledger.BACKLOG = 2
+        template = a_template(networks=(NetworkAttachmentConfig(target="net"),))
+        net = a_network("net").model_copy(update={"vni": 0})
+        async with running(bench):
+            for value in (net, a_service(replicas=0, template=template), a_wish(template=template)):
+                await bench.write(value)
+                await settle(bench.clock)
+            (former,) = bench.ledger.state.services["web"].virtual_ips
+            await advance(bench.clock, REST.total_seconds() + 1)
+            others = [put(a_node(f"n{number}"), create=True) for number in range(3)]
+            await bench.ledger.commit([Unit((Delete("services/web"), *others))])
+            await settle(bench.clock)
+            await bench.write(a_service("api", replicas=0, template=template), a_wish("api", template=template))
+            await settle(bench.clock)
+
+            (given,) = bench.ledger.state.services["api"].virtual_ips
+            assert given.address != former.address
 
 
 async def test_services_of_one_pass_never_adopt_more_than_a_node_has_room_for() -> None:

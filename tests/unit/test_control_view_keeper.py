@@ -67,6 +67,15 @@ def test_what_a_pass_is_about_to_stop_counts_no_more_unless_that_is_not_written(
     assert keeper.view.running("web") == {"n1": 2}
 
 
+def test_a_task_whose_placement_was_not_written_is_tried_again() -> None:
+    keeper = keeper_of(a_task("a", node="", state=TaskState.PENDING))
+    keeper.take_waiting()
+    assert not keeper.wants_retry
+
+    keeper.restore(["a"])
+    assert keeper.wants_retry
+
+
 def test_tasks_without_a_node_wait_in_order_of_arrival() -> None:
     keeper = keeper_of(
         a_task("b", node="", state=TaskState.PENDING),

@@ -6,11 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.counting import counted_calls
 from support.effort import examples
 from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 
-from manager.dispatcher.network_map import LONGEST_LOG, SHORTEST_LOG, Atlas, whole_map
-from manager.objects import AnyObject, Task, TaskNetwork, VirtualIP
+from manager.dispatcher.map_entries import services_on, whole_map
+from manager.dispatcher.map_sheet import LONGEST_LOG, SHORTEST_LOG
+from manager.dispatcher.network_map import Atlas
+from manager.objects import AnyObject, Network, Task, TaskNetwork, VirtualIP
 from manager.state import Changed, State
 from manager.store.codec import encode
 from manager.store.keys import key_of
@@ -222,6 +225,53 @@ def test_a_change_that_the_map_does_not_show_changes_no_map() -> None:
     world = World(*nodes(), a_network(subnets=SHARES), a_reached("t1"))
 
     assert not world.write(a_reached("t1", local_restarts=4))
+
+
+def fifty_services(**fields: Any) -> tuple[AnyObject, ...]:
+    return tuple(a_service(f"web{number}", template=attached()).model_copy(update=fields) for number in range(50))
+
+
+def test_a_new_network_has_only_services_looked_at_that_are_on_it() -> None:
+    world = World(
+        *nodes(), a_network(subnets=SHARES), *fifty_services(), a_service("api", template=attached(network="b"))
+    )
+    with counted_calls() as calls:
+        world.write(a_network("b", subnets=SHARES), a_network("c", subnets=SHARES))
+
+    assert 1 <= calls["services_of"] <= 2
+    mapped = world.atlas.whole("n1")[0].services
+    assert [entry.service_id for entry in mapped if entry.network_id != "net"] == ["api"]
+
+
+def test_a_new_ingress_network_has_services_looked_at_that_publish_ports() -> None:
+    quiet, open_ = (
+        a_service("quiet"),
+        a_service("open").model_copy(update={"published_ports": (PortConfig(target_port=80, published_port=8080),)}),
+    )
+    mesh = a_network("mesh", ingress=True)
+    assert list(services_on(picture(quiet, open_, mesh), [mesh])) == ["open"]
+    assert list(services_on(picture(quiet, open_, mesh), [a_network("other")])) == []
+
+
+def test_a_look_at_all_services_is_not_one_at_all_networks_for_each() -> None:
+    ports = (PortConfig(target_port=80, published_port=8080),)
+    state = picture(
+        *nodes(), a_network(subnets=SHARES), a_network("mesh", ingress=True), *fifty_services(published_ports=ports)
+    )
+    state.networks = looked = Looked(state.networks)
+    Atlas().rebuild(state)
+
+    assert 1 <= looked.looks < 5
+
+
+class Looked(dict[str, Network]):
+    """Counts how often all of it is gone through."""
+
+    looks = 0
+
+    def values(self) -> Any:
+        self.looks += 1
+        return super().values()
 
 
 def test_a_node_that_joins_a_network_is_told_of_all_of_it_and_one_that_leaves_it_drops_it() -> None:

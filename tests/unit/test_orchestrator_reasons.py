@@ -100,9 +100,22 @@ def test_a_lost_old_task_is_not_waited_for() -> None:
 
 def test_a_network_that_has_no_room_is_the_reason_of_its_tasks() -> None:
     full = a_network("net", reason=a_reason(ReasonCode.NO_ADDRESS, "10.0.0.0/24 has no room for 16 nodes"))
-    reason = why(a_task("a", state=TaskState.ASSIGNED, networks=("gone", "net")), full)
+    reason = why(a_task("a", state=TaskState.ASSIGNED, networks=("net",)), full)
     assert reason is not None
     assert (reason.code, reason.text) == (ReasonCode.NO_ADDRESS, "network net: 10.0.0.0/24 has no room for 16 nodes")
+
+
+def test_a_task_on_a_network_that_is_gone_says_so_for_as_long_as_it_waits() -> None:
+    removed = a_network("net", removed=True)
+    waiting = a_task("a", state=TaskState.PENDING, node="", networks=("net",))
+    reason = why(waiting, removed)
+    assert reason is not None
+    assert (reason.code, reason.text) == (ReasonCode.NO_ADDRESS, "network net does not exist any more")
+
+    lost = a_task("a", state=TaskState.PENDING, node="", networks=("old-id",), reason=reason)
+    later = why(lost, now=9)
+    assert later is not None
+    assert (later.text, later.since) == ("network old-id does not exist any more", reason.since)
 
 
 def test_a_network_in_order_stands_in_nobodys_way() -> None:

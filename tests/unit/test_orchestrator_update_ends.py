@@ -8,6 +8,7 @@ from support.builders import (
     SECOND,
     T0,
     a_global_service,
+    a_network,
     a_node,
     a_revision,
     a_service,
@@ -27,7 +28,7 @@ from manager.orchestrator.replicated import reconcile_replicated
 from manager.orchestrator.survey import survey
 from swarmpy.labels import PROGRESS_DEADLINE
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
-from swarmpy.models.task import TaskStatus
+from swarmpy.models.task import NetworkAttachmentConfig, TaskStatus
 from swarmpy.states import Availability, NodeState, TaskState
 
 UPDATING = UpdateStatus(state=UpdateState.UPDATING, started_at=T0, message="update in progress")
@@ -94,6 +95,21 @@ def test_a_rollback_tells_why_it_was_begun_also_when_it_is_over_or_was_paused() 
     assert (over.update.state, over.update.message) == (
         UpdateState.ROLLBACK_COMPLETED, f"rollback completed; {cause}"
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("network", [a_network("old-net", removed=True), a_network("other")], ids=["removed", "gone"])
+def test_nothing_leads_back_by_itself_to_a_network_that_is_gone(network: AnyObject) -> None:
+    service = web(1, deadline="90s", failure_action=FailureAction.ROLLBACK)
+    former = OLD.model_copy(update={"networks": (NetworkAttachmentConfig(target="old-net"),)})
+    before = service.spec.model_copy(update={"task_template": former})
+    service = service.model_copy(update={"previous_spec": before})
+    waits = new(1, state=TaskState.PENDING, node="")
+    status = status_of(decide(service, old(1, desired=TaskState.SHUTDOWN), waits, network, now=91))
+
+    assert status.state is UpdateState.PAUSED
+    assert (status.message or "").endswith(
+        "; not rolled back: network old-net, which the former spec is on, does not exist any more"
+    )
 
 
 def renewed(decision: Decision) -> list[int]:

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
+from support.counting import counted_calls
 from support.picture import a_network, a_node, a_service, a_task, a_template, picture
 from support.stepping import advance, settle
 
 from manager.ledger import Ledger
-from manager.name_book import NameBook, services_renamed
+from manager.name_book import AT_ONCE, NameBook, services_renamed
 from manager.objects import AnyObject, Service, Task, TaskNetwork, VirtualIP
 from manager.publish_names import NamePublisher
 from manager.skydns import Layout, name_records, plan_writes
@@ -114,6 +115,33 @@ def test_only_what_differs_is_written() -> None:
     assert not plan_writes(RECORDS, RECORDS, RECORDS)
 
 
+def many_ports(count: int) -> tuple[MappedPort, ...]:
+    return tuple(MappedPort(protocol="tcp", published=number, target=number, name="") for number in range(1, count + 1))
+
+
+def test_ports_of_a_service_with_a_great_many_are_no_names_but_the_service_has_its_own() -> None:
+    endpoints = [an_endpoint("web", slot, f"10.9.0.{slot}") for slot in range(1, 11)]
+    some, many = (
+        name_records(LAYOUT, {"net": "front"}, [a_mapped("web", "10.8.0.5", ports=many_ports(count))], endpoints)
+        for count in (100, 101)
+    )
+
+    assert coredns_finds(some, "_100._tcp.web.front.swarm.local") == ["10.8.0.5:100"]
+    assert not [key for key in many if "/_" in key]
+    assert coredns_finds(many, "web.front.swarm.local") == ["10.8.0.5:1"]
+    assert len(many) < 60
+
+
+def test_a_value_is_made_once_for_all_names() -> None:
+    endpoints = [an_endpoint("web", slot, f"10.77.0.{slot}") for slot in range(1, 11)]
+    service = a_mapped("web", "10.77.1.1", ports=many_ports(50))
+    with counted_calls() as calls:
+        records = name_records(LAYOUT, {"net": "front"}, [service], endpoints)
+
+    assert len(records) > 2 * 11 * 50
+    assert calls["JSONEncoder.encode"] < 11 * (50 + 4)
+
+
 NET = a_network("net", subnets={"n1": "10.9.0.0/24"})
 
 
@@ -160,6 +188,18 @@ def test_the_book_follows_one_service_and_leaves_the_others() -> None:
     assert book.services == {"db"}
 
 
+def test_names_of_many_tasks_are_made_in_short_steps_and_the_book_changes_with_the_last() -> None:
+    tasks = [at_address(f"t{number}", "web", f"10.9.{number // 250}.{number % 250 + 2}/24") for number in range(1200)]
+    book, state = NameBook(LAYOUT), picture(NET, a_node(), WEB, *tasks)
+    steps = [(keys, bool(book.records)) for keys in book.revising(state, "web")]
+
+    assert [is_there for _, is_there in steps] == [False] * (len(steps) - 1) + [True]
+    assert max(len(keys) for keys, _ in steps) <= AT_ONCE
+    assert frozenset().union(*(keys for keys, _ in steps)) == book.records.keys() == records_of(WEB, *tasks).keys()
+    assert len(list(book.revising(picture(NET), "web"))) == 1
+    assert not book.records
+
+
 def test_a_reverse_name_stays_with_who_has_the_address_now() -> None:
     book = NameBook(LAYOUT)
     book.revise(picture(NET, a_node(), WEB), "web")
@@ -179,6 +219,8 @@ def test_a_reverse_name_stays_with_who_has_the_address_now() -> None:
         (DB1, None, {"db"}),
         (NET, NET.model_copy(update={"node_subnets": ()}), set()),
         (NET, None, {"web", "db"}),
+        (None, NET, {"web", "db"}),
+        (None, a_network("other"), set()),
         (a_node(), a_node(labels={"a": "b"}), set()),
         (a_node(), a_node(state=NodeState.DOWN), {"web", "db"}),
     ],

@@ -4,8 +4,8 @@ import asyncio
 
 from support.picture import a_network, a_node, a_service, a_task, picture
 
+from manager.dispatcher.map_entries import whole_map
 from manager.dispatcher.maps import Maps
-from manager.dispatcher.network_map import whole_map
 from manager.dispatcher.news import News
 from manager.ledger import Ledger
 from manager.objects import AnyObject, TaskNetwork
