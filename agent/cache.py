@@ -1,4 +1,5 @@
-"""What the agent must know after a restart, on disk: its last assignment, and what became of each task.
+"""What the agent must know after a restart, on disk: its last assignment, what became of each task,
+and which addresses rest.
 
 Registry credentials, secrets and configs are left out; a task that still needs them waits for the manager's word.
 """
@@ -6,8 +7,9 @@ Registry credentials, secrets and configs are left out; a task that still needs 
 import asyncio
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -31,7 +33,8 @@ GATHER = timedelta(milliseconds=50)
 
 class Memory(Document):
     """`without_credentials` names the tasks that need what was left out before their container is there. `volumes` are
-    those that tasks must be with, as the tasks said.
+    those that tasks must be with, as the tasks said. `resting` are addresses that were given back a moment ago, each
+    with the moment by the clock that counts from the machine's start; None where none were kept.
     """
 
     format: int = FORMAT
@@ -42,6 +45,7 @@ class Memory(Document):
     records: tuple[TaskRecord, ...] = ()
     without_credentials: tuple[str, ...] = ()
     volumes: tuple[str, ...] = ()
+    resting: dict[IPv4Address, float] | None = None
 
     def assigned(self) -> AssignedSet:
         """What can be taken up without a manager. Revision 0: whatever comes next must be a full set."""
@@ -53,7 +57,11 @@ class Memory(Document):
 
 
 def memory_of(
-    node_id: str, assigned: AssignedSet, records: Iterable[TaskRecord], volumes: Iterable[str] = ()
+    node_id: str,
+    assigned: AssignedSet,
+    records: Iterable[TaskRecord],
+    volumes: Iterable[str] = (),
+    resting: Mapping[IPv4Address, float] | None = None,
 ) -> Memory:
     return Memory(
         node_id=node_id,
@@ -63,6 +71,7 @@ def memory_of(
         records=tuple(records),
         without_credentials=tuple(task.id for task in assigned.tasks.values() if task.pull_auth or wanted_files(task)),
         volumes=tuple(sorted(volumes)),
+        resting=None if resting is None else dict(resting),
     )
 
 

@@ -107,7 +107,7 @@ async def _serve(
         place.set_ready(False)
         await place.save()
         await streams.close_all()
-        await cache.save(memory_of(settings.node_id, runner.assigned, runner.records(), runner.kept_volumes))
+        await cache.save(_memory(runner, settings.node_id))
 
 
 def join_networks(keeper: NetworkKeeper, runner: Runner, session: Session) -> None:
@@ -157,7 +157,7 @@ async def _adopt(runner: Runner, memory: Memory, clock: Clock, patience: float) 
     give_up_at = clock.monotonic() + patience
     while True:
         try:
-            return await runner.adopt(memory.assigned(), records)
+            return await runner.adopt(memory.assigned(), records, memory.resting)
         except SwarmpyError as error:
             log.warning("engine.away", error=str(error))
             if clock.monotonic() >= give_up_at:
@@ -190,8 +190,12 @@ async def _keep(cache: Cache, runner: Runner, node_id: str, clock: Clock) -> Non
     """A full disk stops nothing that runs; it is tried again."""
     while True:
         await cache.wait_until_stale()
-        while not await cache.save(memory_of(node_id, runner.assigned, runner.records(), runner.kept_volumes)):
+        while not await cache.save(_memory(runner, node_id)):
             await clock.sleep(LONGEST_PAUSE)
+
+
+def _memory(runner: Runner, node_id: str) -> Memory:
+    return memory_of(node_id, runner.assigned, runner.records(), runner.kept_volumes, runner.shares.resting())
 
 
 def places_of_files(settings: AgentSettings) -> tuple[Path, ...]:

@@ -7,6 +7,7 @@ on the engine is told by `agent.watcher`.
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from ipaddress import IPv4Address
 
 from agent.engine.port import Engine
 from agent.files import Files
@@ -138,7 +139,8 @@ class Runner:
             # One that will not start any more needs none, whatever it was made with.
             if run is None or run.phase < Phase.DONE or found.life is Life.RUNNING:
                 self.shares.see(found.task_id, found.addresses)
-        self.shares.keep_only(self._runs.keys() | {found.task_id for found in there})
+        if self.shares.keep_only(self._runs.keys() | {found.task_id for found in there}):
+            self.on_change()
 
     def attend(self, attended: bool) -> None:
         """A manager is there, or no longer."""
@@ -152,7 +154,12 @@ class Runner:
             if run.phase is Phase.RESTING:
                 self.feed(run.id, Attended())
 
-    async def adopt(self, assigned: AssignedSet, records: Mapping[str, TaskRecord]) -> None:
+    async def adopt(
+        self,
+        assigned: AssignedSet,
+        records: Mapping[str, TaskRecord],
+        resting: Mapping[IPv4Address, float] | None = None,
+    ) -> None:
         """Take up, after a start, what was held before. Nothing that runs is touched; a container that nobody has
         named yet waits for the manager's word."""
         containers = await self._engine.containers(self._node_id)
@@ -160,8 +167,13 @@ class Runner:
         self._unclaimed = {found.task_id: found.id for found in containers}
         self.assigned = assigned
         self._networks.update(assigned.networks)
+        self.shares.recall(resting, used=self.networks_on_engine)
         self.shares.learn(assigned.networks.values())
         self.see_addresses(containers)
+        # Of those that were on their way out no container may be left: the next listing gives theirs back.
+        for record in records.values():
+            if not self.shares.addresses_of(record.task_id):
+                self.shares.see(record.task_id, record.taken)
         for task in assigned.tasks.values():
             self._hold(task, records.get(task.id))
 

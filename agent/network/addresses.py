@@ -1,12 +1,13 @@
 """Which address a task gets in this node's share of a network. Pure.
 
 Nobody else in the cluster hands out addresses of that share. One that is given back rests first, so that what others
-still know of it does not lead to somebody else; then the one that rested longest goes out.
+still know of it does not lead to somebody else; then the one that rested longest goes out. `now` is told by a clock
+that never goes back, whatever is done to the time of day.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 from types import MappingProxyType
 
@@ -18,33 +19,41 @@ REST = timedelta(seconds=5)
 
 @dataclass(frozen=True, slots=True)
 class AddressBook:
-    """`held` says which task has an address, `rested_since` when one was given back; both only of this share."""
+    """`held` says which task has an address, `rested_since` when one was given back; both only of this share. All
+    others were never used; where that is not known, they may have been given back until `unsure_until`."""
 
     subnet: IPv4Network
     gateway: IPv4Address
     held: Mapping[IPv4Address, str] = field(default_factory=lambda: MappingProxyType({}))
-    rested_since: Mapping[IPv4Address, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    rested_since: Mapping[IPv4Address, timedelta] = field(default_factory=lambda: MappingProxyType({}))
+    unsure_until: timedelta | None = None
 
     def address_of(self, task_id: str) -> IPv4Address | None:
         return next((address for address, holder in self.held.items() if holder == task_id), None)
 
-    def with_task(self, task_id: str, network_name: str, now: datetime) -> tuple["AddressBook", IPv4Address]:
+    def may_give(self, address: IPv4Address) -> bool:
+        """The first address is the VTEP's, the last one the broadcast address."""
+        nobodys = (self.subnet.network_address, self.gateway, self.subnet.broadcast_address)
+        return address in self.subnet and address not in nobodys
+
+    def with_task(self, task_id: str, network_name: str, now: timedelta) -> tuple["AddressBook", IPv4Address]:
         """A task that has one already keeps it. Raises `Unavailable` when all are held or rest: trying again helps as
         soon as one is free."""
         known = self.address_of(task_id)
         if known is not None:
             return self, known
-        address = self._fresh() or self._most_rested(now)
+        address = self._fresh(now) or self._most_rested(now)
         if address is None:
+            others = "the others" if self._is_unsure(now) else str(len(self.rested_since))
             raise Unavailable(
                 f"network {network_name} has no address left in {self.subnet} on this node: "
-                f"{len(self.held)} are in use, {len(self.rested_since)} were given back less than "
+                f"{len(self.held)} are in use, {others} were given back less than "
                 f"{REST.total_seconds():g} s ago; it waits for one"
             )
         rested = {key: since for key, since in self.rested_since.items() if key != address}
         return replace(self, held={**self.held, address: task_id}, rested_since=rested), address
 
-    def without_task(self, task_id: str, now: datetime) -> "AddressBook":
+    def without_task(self, task_id: str, now: timedelta) -> "AddressBook":
         address = self.address_of(task_id)
         if address is None:
             return self
@@ -60,15 +69,23 @@ class AddressBook:
         rested = {address: since for address, since in self.rested_since.items() if address not in inside}
         return replace(self, held={**kept, **inside}, rested_since=rested)
 
-    def _fresh(self) -> IPv4Address | None:
+    def resting(self, now: timedelta) -> dict[IPv4Address, timedelta]:
+        """Those that nobody may have yet, and since when."""
+        return {address: since for address, since in self.rested_since.items() if now < since + REST}
+
+    def _is_unsure(self, now: timedelta) -> bool:
+        return self.unsure_until is not None and now < self.unsure_until + REST
+
+    def _fresh(self, now: timedelta) -> IPv4Address | None:
         """One that was never used, as far as is remembered."""
-        # The first address is the VTEP's, the last one the broadcast address.
-        for number in range(int(self.subnet.network_address) + 1, int(self.subnet.broadcast_address)):
+        if self._is_unsure(now):
+            return None
+        for number in range(int(self.subnet.network_address), int(self.subnet.broadcast_address)):
             address = IPv4Address(number)
-            if address != self.gateway and address not in self.held and address not in self.rested_since:
+            if self.may_give(address) and address not in self.held and address not in self.rested_since:
                 return address
         return None
 
-    def _most_rested(self, now: datetime) -> IPv4Address | None:
+    def _most_rested(self, now: timedelta) -> IPv4Address | None:
         since, address = min(((since, address) for address, since in self.rested_since.items()), default=(now, None))
         return address if address is not None and since + REST <= now else None

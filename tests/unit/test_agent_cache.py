@@ -1,6 +1,7 @@
 """What the agent remembers over its own end."""
 
 import stat
+from ipaddress import IPv4Address
 from pathlib import Path
 
 from support.assignments import NODE_ID, a_network, an_assignment
@@ -20,7 +21,8 @@ def cache_in(folder: Path, node_id: str = NODE_ID) -> Cache:
 async def test_what_was_saved_is_loaded(tmp_path: Path) -> None:
     task, network = an_assignment(networks=(a_network().id,)), a_network()
     record = TaskRecord(task_id=task.id, status=TaskStatus(state=TaskState.RUNNING), container_id="c1", restarts=2)
-    memory = memory_of(NODE_ID, AssignedSet(5, {task.id: task}, {network.id: network}), [record])
+    assigned = AssignedSet(5, {task.id: task}, {network.id: network})
+    memory = memory_of(NODE_ID, assigned, [record], resting={IPv4Address("10.200.1.9"): 7.25})
 
     await cache_in(tmp_path / "agent").save(memory)
 

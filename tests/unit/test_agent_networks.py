@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from support.assignments import a_network, an_assignment, desired
 
 from agent.engine.fake import FakeEngine
 from agent.runner import Runner
+from agent.task.assign import AssignedSet
 from agent.task.facts import Life, ListedContainer
 from agent.task.names import network_name
+from agent.task.records import TaskRecord
 from swarmpy.clock import SystemClock
+from swarmpy.models.task import TaskStatus
 from swarmpy.settings import AgentSettings
 from swarmpy.states import TaskState
 from swarmpy.wire import NetworkAssignment
@@ -151,6 +155,41 @@ async def test_after_a_restart_what_waits_to_be_started_keeps_its_address(
 
     addresses = [manager.reports[task.id].addresses[NETWORK.id] for task in (waiting, other)]
     assert addresses == ["10.200.1.2/24", "10.200.1.3/24"]
+
+
+async def test_an_address_that_was_given_back_before_a_restart_is_not_the_next_tasks(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    first, second = (an_assignment(number, networks=(NETWORK.id,)) for number in (1, 2))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(first, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+        manager.assign(desired(first, TaskState.SHUTDOWN))
+        await manager.wait_until_states("shutdown")
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: len(manager.hellos) == 2)
+        manager.assign(second)
+        await manager.wait_until_states("shutdown", "running")
+
+    assert manager.reports[second.id].addresses[NETWORK.id] == "10.200.1.3/24"
+
+
+async def test_the_address_of_a_container_that_went_while_no_agent_ran_rests_before_the_next_one_has_it(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    """The task was on its way out, and is among none that the manager names."""
+    runner = Runner(engine, SystemClock(), settings.node_id)
+    gone = TaskRecord(
+        task_id="gone", status=TaskStatus(state=TaskState.RUNNING), container_id="c1", taken={NETWORK.id: "10.200.1.2"}
+    )
+    await runner.adopt(AssignedSet(0, {}, {NETWORK.id: NETWORK}), {"gone": gone}, {})
+    changes: list[None] = []
+    runner.on_change = lambda: changes.append(None)
+
+    runner.see_addresses([])
+
+    assert (list(runner.shares.resting() or ()), changes) == ([IPv4Address("10.200.1.2")], [None])
 
 
 async def test_addresses_of_strays_are_free_again_once_they_have_gone(

@@ -1,6 +1,7 @@
 """Addresses in a node's share: never one twice, rested before it is used again, kept by who has one."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -13,7 +14,7 @@ from agent.network.addresses import REST, AddressBook
 from swarmpy.errors import Unavailable
 
 SHARE = AddressBook(IPv4Network("10.0.1.0/28"), IPv4Address("10.0.1.1"))
-START = datetime(2026, 1, 1, tzinfo=UTC)
+START = timedelta(hours=1)
 TASKS = st.integers(0, 30).map(lambda number: f"task-{number}")
 
 
@@ -47,6 +48,14 @@ def test_one_that_rests_waits_while_others_were_never_used() -> None:
     assert second != first
 
 
+def test_where_nobody_knows_what_was_used_all_that_is_not_held_rests() -> None:
+    book = replace(SHARE, unsure_until=START).corrected({SHARE.subnet[2]: "a"})
+    with pytest.raises(Unavailable, match="1 are in use, the others were given back less than 5 s ago"):
+        book.with_task("b", "net", START + REST - timedelta(milliseconds=1))
+    _, address = book.with_task("b", "net", START + REST)
+    assert address == SHARE.subnet[3]
+
+
 def test_what_the_engine_reports_is_the_truth() -> None:
     book, first = SHARE.with_task("a", "net", START)
     other = IPv4Address("10.0.1.9")
@@ -62,7 +71,7 @@ class Share(RuleBasedStateMachine):
         self.now = START
         self.book = SHARE
         self.given: dict[str, IPv4Address] = {}
-        self.back: dict[IPv4Address, datetime] = {}
+        self.back: dict[IPv4Address, timedelta] = {}
 
     @rule(task_id=TASKS)
     def starts(self, task_id: str) -> None:
@@ -85,8 +94,18 @@ class Share(RuleBasedStateMachine):
 
     @rule()
     def restarts(self) -> None:
-        self.book = SHARE.corrected({address: task_id for task_id, address in self.given.items()})
-        self.back.clear()
+        self.back = self.book.resting(self.now)
+        self._reads(replace(SHARE, rested_since=self.back.copy()))
+
+    @rule()
+    def restarts_and_remembers_nothing(self) -> None:
+        self.back = {SHARE.subnet[offset]: self.now for offset in range(2, 15)}
+        for address in self.given.values():
+            del self.back[address]
+        self._reads(replace(SHARE, unsure_until=self.now))
+
+    def _reads(self, book: AddressBook) -> None:
+        self.book = book.corrected({address: task_id for task_id, address in self.given.items()})
 
     @rule(milliseconds=st.integers(1, 6000))
     def waits(self, milliseconds: int) -> None:

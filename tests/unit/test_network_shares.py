@@ -1,6 +1,6 @@
 """Addresses of a node's tasks over all their networks, taken before a container is made and given back after."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address
 
 import pytest
@@ -74,3 +74,106 @@ def test_a_share_that_has_gone_is_forgotten_with_its_last_task() -> None:
 
     book.give_back(task.id)
     assert book.take(task) == {}
+
+
+def again(clock: ManualClock, before: Shares) -> Shares:
+    """The same shares in the next process."""
+    made = Shares(clock)
+    made.recall(before.resting(), used=(FRONT.id, BACK.id))
+    made.learn((FRONT, BACK))
+    return made
+
+
+def test_what_is_given_back_rests_over_the_agents_end_and_no_longer_than_it_would_have() -> None:
+    clock = ManualClock()
+    book, task = shares(clock), an_assignment(1, networks=(BACK.id,))
+    book.take(task)
+    clock.advance(timedelta(seconds=60))
+    book.give_back(task.id)
+
+    clock.advance(REST / 2)
+    book = again(clock, again(clock, book))
+    with pytest.raises(Unavailable):
+        book.take(an_assignment(2, networks=(BACK.id,)))
+    assert book.take(an_assignment(3, networks=(FRONT.id,)))
+    clock.advance(REST / 2)
+    assert book.take(an_assignment(2, networks=(BACK.id,))) == {BACK.id: SECOND}
+    assert book.resting() == {}
+
+
+def test_what_rested_in_an_earlier_run_of_the_machine_rests_from_the_start() -> None:
+    late, early = ManualClock(), ManualClock()
+    late.advance(timedelta(days=30))
+    before, task = shares(late), an_assignment(1, networks=(BACK.id,))
+    before.take(task)
+    before.give_back(task.id)
+
+    book = again(early, before)
+    with pytest.raises(Unavailable):
+        book.take(task)
+    early.advance(REST)
+    assert book.take(task) == {BACK.id: SECOND}
+
+
+@pytest.mark.parametrize("step", [timedelta(hours=-1), timedelta(hours=1)], ids=["back", "forth"])
+def test_a_step_of_the_time_of_day_changes_no_rest(step: timedelta) -> None:
+    class Stepped(ManualClock):
+        step = timedelta()
+
+        def now(self) -> datetime:
+            return super().now() + self.step
+
+    clock = Stepped()
+    book, task = shares(clock), an_assignment(1, networks=(BACK.id,))
+    book.take(task)
+    book.give_back(task.id)
+
+    clock.step = step
+    with pytest.raises(Unavailable):
+        book.take(task)
+    clock.advance(REST)
+    assert book.take(task) == {BACK.id: SECOND}
+
+
+def test_without_memory_networks_that_the_engine_has_rest_and_new_ones_do_not() -> None:
+    clock = ManualClock()
+    book = Shares(clock)
+    book.recall(None, used=(FRONT.id,))
+    clock.advance(REST / 2)
+    book.learn((FRONT, BACK))
+
+    assert book.take(an_assignment(1, networks=(BACK.id,))) == {BACK.id: SECOND}
+    for process in (book, again(clock, book)):
+        with pytest.raises(Unavailable):
+            process.take(an_assignment(2, networks=(FRONT.id,)))
+    clock.advance(REST / 2)
+    assert book.take(an_assignment(2, networks=(FRONT.id,)))
+    assert book.resting() == {}
+
+
+def test_a_share_that_goes_and_comes_as_another_networks_has_its_rest() -> None:
+    clock = ManualClock()
+    book, task = shares(clock), an_assignment(1, networks=(BACK.id,))
+    book.take(task)
+    book.give_back(task.id)
+    book.learn(())
+    other = a_network(3, subnet=BACK.subnet, gateway=BACK.gateway)
+    book.learn((other,))
+
+    with pytest.raises(Unavailable):
+        book.take(an_assignment(2, networks=(other.id,)))
+    clock.advance(REST)
+    assert book.take(an_assignment(2, networks=(other.id,))) == {other.id: SECOND}
+
+
+def test_the_gateway_of_a_share_is_given_to_nobody_though_it_was_a_tasks_once() -> None:
+    clock = ManualClock()
+    book, task = shares(clock), an_assignment(1, networks=(BACK.id,))
+    book.take(task)
+    book.give_back(task.id)
+    book.learn(())
+    turned = a_network(3, subnet=BACK.subnet, gateway=str(SECOND))
+    book.learn((turned,))
+
+    clock.advance(REST)
+    assert book.take(an_assignment(2, networks=(turned.id,))) == {turned.id: IPv4Address("10.200.2.1")}
