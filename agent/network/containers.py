@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -29,7 +30,8 @@ from agent.network.links import (
 )
 from agent.network.lists import SETTINGS, Lists, enter, hear_the_kernel_alone, unless
 from agent.network.picture import LocalNetwork, LocalTask
-from swarmpy.errors import NotFound, SwarmpyError
+from agent.network.turns import ONE, Turns
+from swarmpy.errors import NotFound, SwarmpyError, TimedOut
 from swarmpy.logs import logger
 
 T = TypeVar("T")
@@ -41,18 +43,16 @@ _OURS = 197
 _LOOK_UP = 1
 # What a removal may find: others were faster.
 _GONE = {errno.ENOENT, errno.ESRCH, errno.ENODEV, errno.EADDRNOTAVAIL}
-# Seconds: who is inside may have filled the kernel's lists with anything.
-_ERRAND = 5.0
 # Values of rp_filter; where both are set, the kernel takes the greater.
 _STRICT, _LOOSE = "1", "2"
 
 
 def ports_of(
-    lists: Lists, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
+    lists: Lists, turns: Turns, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
 ) -> dict[int, frozenset[BridgePort]]:
     """See `KernelPort.ports_of`."""
     by_pid = {task.pid: task for task in tasks}
-    inside = _each(by_pid, lambda pid, there: tuple(_plugs(there, by_pid[pid], networks)))
+    inside = _each(turns, by_pid, lambda pid, there: tuple(_plugs(there, by_pid[pid], networks)))
     # Who is inside can make a pair of its own with any index; both ends are to name each other.
     ours = {(link.index, link.peer): link for link in lists.links("veth")} if inside else {}
     return {
@@ -63,49 +63,55 @@ def ports_of(
     }
 
 
-def read(tasks: Iterable[LocalTask]) -> Iterator[ContainerRoutes]:
-    """Of those that run."""
+def read(turns: Turns, tasks: Iterable[LocalTask]) -> Iterator[ContainerRoutes]:
+    """Of those that run, as far as there was time."""
     by_pid = {task.pid: task for task in tasks if task.pid}
-    found = _each(by_pid, lambda pid, there: _routes_here(there, by_pid[pid])) if by_pid else {}
+    turns.keep_only(by_pid.keys())
+    found = _each(turns, by_pid, lambda pid, there: _routes_here(there, by_pid[pid])) if by_pid else {}
     return (routes for routes in found.values() if routes is not None)
 
 
 def put(wanted: ContainerRoutes) -> None:
     """A container that has ended needs none."""
     with _beside() as thread:
-        thread.submit(lambda: dict(_in_turn((wanted.pid,), lambda _, there: _put_here(there, wanted)))).result()
+        try:
+            thread.submit(lambda: _inside(wanted.pid, ONE, lambda there: _put_here(there, wanted))).result()
+        except TimeoutError as error:
+            raise TimedOut(f"{name_of(wanted)} cannot be set: what is inside takes too long to read") from error
 
 
-def _each(pids: Iterable[int], work: Callable[[int, Lists], T]) -> dict[int, T]:
+def _each(turns: Turns, pids: Iterable[int], work: Callable[[int, Lists], T]) -> dict[int, T]:
     """Of those that answer: one that ends just now, or whose inside is strange, keeps no other from being read."""
 
-    def attempt(pid: int, there: Lists) -> tuple[T, ...]:
+    def attempt(pid: int, there: Lists) -> T | None:
         try:
-            return (work(pid, there),)
+            return work(pid, there)
         except (OSError, EOFError, NetlinkError, SwarmpyError, ValueError, LookupError, struct.error) as error:
             log.debug("network.container_not_read", pid=pid, reason=str(error))
-            return ()
+            return None
+
+    def in_turn() -> dict[int, T | None]:
+        return {pid: _inside(pid, seconds, partial(attempt, pid)) for pid, seconds in turns.through(pids)}
 
     with _beside() as thread:
-        found = thread.submit(lambda: dict(_in_turn(pids, attempt))).result()
-    return {pid: answer for pid, answers in found.items() for answer in answers}
+        found = thread.submit(in_turn).result()
+    return {pid: answer for pid, answer in found.items() if answer is not None}
 
 
 def _beside() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, "containers")
 
 
-def _in_turn(pids: Iterable[int], work: Callable[[int, Lists], T]) -> Iterator[tuple[int, T]]:
-    for pid in pids:
-        try:
-            enter(pid)
-        except OSError as error:
-            if error.errno in (errno.EPERM, errno.EACCES):
-                raise
-            # It has ended.
-            continue
-        with closing(Lists(within=_ERRAND)) as there:
-            yield pid, work(pid, there)
+def _inside(pid: int, seconds: float, work: Callable[[Lists], T]) -> T | None:
+    """None when it has ended."""
+    try:
+        enter(pid)
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EACCES):
+            raise
+        return None
+    with closing(Lists(within=seconds)) as there:
+        return work(there)
 
 
 def _plugs(
@@ -114,23 +120,21 @@ def _plugs(
     """Indexes of the node's end and of the container's, and the bridge where they belong. The number of a process that
     has ended may be another's by now: addresses tell. A pair whose both ends are inside was made there."""
     peers = {link.index: link.peer for link in lists.links("veth") if link.leads_elsewhere}
-    devices = _devices(lists)
-    for address, network in task.places_among(networks):
-        if (index := devices.get(address)) in peers:
-            yield (peers[index], index), network.bridge
+    places = dict(task.places_among(networks))
+    for address, index in lists.holders(places):
+        if index in peers:
+            yield (peers[index], index), places[address].bridge
 
 
-def _devices(lists: Lists) -> dict[IPv4Address, int]:
-    """By their addresses."""
+def _devices(lists: Lists, addresses: Iterable[IPv4Address]) -> dict[IPv4Address, int]:
+    """Those that have one of these."""
     veths = {link.index for link in lists.links("veth")}
-    listed = ((interface.ip, index) for index, held in lists.addresses().items() for interface in held)
-    return {address: index for address, index in listed if index in veths}
+    return {address: index for address, index in lists.holders(addresses) if index in veths}
 
 
 def _routes_here(lists: Lists, task: LocalTask) -> ContainerRoutes | None:
     """None when this is another process than was meant."""
-    devices = _devices(lists)
-    held = {address: devices[address] for address in task.addresses.values() if address in devices}
+    held = _devices(lists, task.addresses.values())
     return _found(lists, task.pid, task.task_id, held) if held else None
 
 
@@ -158,12 +162,12 @@ def _answering(lists: Lists) -> frozenset[Ports]:
 
 
 def _put_here(lists: Lists, wanted: ContainerRoutes) -> None:
-    devices = _devices(lists)
+    devices = _devices(lists, wanted.addresses)
     if devices.keys().isdisjoint(wanted.addresses):
         return
     if missing := sorted(wanted.addresses - devices.keys()):
         raise NotFound(f"{name_of(wanted)} cannot be set: it has no address {missing[0]} any more")
-    had = _found(lists, wanted.pid, wanted.task, {address: devices[address] for address in wanted.addresses})
+    had = _found(lists, wanted.pid, wanted.task, devices)
     for index in devices.values():
         if _is_strict(index):
             _filter_of(socket.if_indextoname(index)).write_text(_LOOSE)

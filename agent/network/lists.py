@@ -40,6 +40,10 @@ _SOL_NETLINK, _STRICT_CHECK = 270, 12
 _CLONE_NEWNET = 0x40000000
 _TRIES = 10
 _TIMEOUT, _LIMIT = 5.0, 20.0
+# So many messages are read between two looks at the clock.
+_AT_ONCE = 256
+# A thread that waits for its turn on a busy machine has so many times as long.
+_WAITS = 8
 # The port of netlink that the kernel sends from.
 KERNEL = 0
 _BUFFER = 1 << 18
@@ -52,10 +56,12 @@ Addresses = Mapping[int, list[IPv4Interface]]
 class Lists:
     """One question after another. What it has read when it raises `OSError` is lost, and so is the socket. Only the
     kernel is listened to: in a container's namespace others may write to this socket. All that is asked in one errand
-    there has to be answered within `within` seconds; without it, each question has its time."""
+    there, by the thread that opens it, may take `within` seconds of the processor, reading included; without it, each
+    question has its time."""
 
     def __init__(self, within: float | None = None) -> None:
-        self._end = None if within is None else time.monotonic() + within
+        self._end = None if within is None else time.monotonic() + _WAITS * within
+        self._worked = None if within is None else time.thread_time() + within
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         # Kernels before 4.20 do not know it, and send more than was asked for.
         with suppress(OSError):
@@ -78,6 +84,13 @@ class Lists:
                 found.setdefault(address[0], []).append(address[1])
         return found
 
+    def holders(self, addresses: Iterable[IPv4Address]) -> Iterator[tuple[IPv4Address, int]]:
+        """Devices that have one of these, by index."""
+        sought = frozenset(address.packed for address in addresses)
+        for body in self._ask(messages.ask_addresses):
+            if found := messages.holder_of(body, sought):
+                yield IPv4Address(found[1]), found[0]
+
     def neighbours(self, index: int) -> Iterator[NeighbourFacts]:
         found = map(messages.neighbour_of, self._ask(lambda number: messages.ask_neighbours(number, index)))
         return (neighbour for neighbour in found if neighbour.index == index)
@@ -93,13 +106,13 @@ class Lists:
     def rules(self) -> list[RuleFacts]:
         return [messages.rule_of(body) for body in self._ask(messages.ask_rules)]
 
-    def _ask(self, question: Callable[[int], bytes]) -> list[bytes]:
+    def _ask(self, question: Callable[[int], bytes]) -> Iterator[bytes]:
         end = time.monotonic() + _LIMIT if self._end is None else self._end
         for _ in range(_TRIES):
             self._sequence = (self._sequence + 1) % (1 << 32)
             self._socket.send(question(self._sequence))
             if (answer := self._answer(end)) is not None:
-                return answer
+                return self._in_time(answer)
         raise Unavailable("the kernel's lists of links and routes change faster than they are read; try again")
 
     def _answer(self, end: float) -> list[bytes] | None:
@@ -121,12 +134,25 @@ class Lists:
                 found.append(message.body)
 
     def _heard(self, end: float) -> bytes:
-        while (left := end - time.monotonic()) > 0:
+        while (left := end - time.monotonic()) > 0 and not self._has_worked_enough():
             self._socket.settimeout(min(left, _TIMEOUT))
             data, (sender, _) = self._socket.recvfrom(_BUFFER)
             if sender == KERNEL:
                 return data
-        raise TimeoutError(errno.ETIMEDOUT, "the kernel's lists take too long, or others write in between")
+        raise _too_long()
+
+    def _in_time(self, bodies: list[bytes]) -> Iterator[bytes]:
+        for number, body in enumerate(bodies):
+            if number % _AT_ONCE == 0 and self._has_worked_enough():
+                raise _too_long()
+            yield body
+
+    def _has_worked_enough(self) -> bool:
+        return self._worked is not None and time.thread_time() > self._worked
+
+
+def _too_long() -> TimeoutError:
+    return TimeoutError(errno.ETIMEDOUT, "the kernel's lists take too long, or others write in between")
 
 
 def read(lists: Lists, picture: Picture, ports: Set[BridgePort]) -> Links:

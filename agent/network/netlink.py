@@ -35,6 +35,7 @@ from agent.network.links import (
 from agent.network.lists import KERNEL, SETTINGS, Lists, unless
 from agent.network.messages import Message
 from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
+from agent.network.turns import Turns
 from swarmpy.errors import BrokenInvariant, Conflict, Forbidden, NotFound, SwarmpyError, Unavailable
 
 T = TypeVar("T")
@@ -58,6 +59,7 @@ class Kernel:
         self._changes: IPRoute | None = None
         self._notices: socket.socket | None = None
         self._devices: frozenset[int] = frozenset()
+        self._turns = Turns()
 
     async def read(self, picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         return await self._run(lambda: self._read(picture, ports))
@@ -69,7 +71,7 @@ class Kernel:
         self, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
     ) -> Mapping[int, frozenset[BridgePort]]:
         asked = tuple(tasks)
-        return await self._run(lambda: containers.ports_of(self._reader(), asked, networks)) if asked else {}
+        return await self._run(lambda: self._ports_of(asked, networks)) if asked else {}
 
     async def underlay_of(self, address: str) -> Underlay:
         return await self._run(lambda: lists.underlay_of(self._reader(), address))
@@ -138,7 +140,12 @@ class Kernel:
         self._listening()
         found = lists.read(self._reader(), picture, ports)
         self._devices = frozenset(_indexes(vtep.device for vtep in found.vteps))
-        return replace(found, containers=frozenset(containers.read(picture.tasks.values())))
+        return replace(found, containers=frozenset(containers.read(self._turns, picture.tasks.values())))
+
+    def _ports_of(
+        self, tasks: Iterable[LocalTask], networks: Mapping[str, LocalNetwork]
+    ) -> dict[int, frozenset[BridgePort]]:
+        return containers.ports_of(self._reader(), self._turns, tasks, networks)
 
     def _perform(self, operation: Operation) -> None:
         changes = self._writer()

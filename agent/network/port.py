@@ -2,8 +2,9 @@
 suite for both.
 
 Errors, in every method: `NotFound` when a device that is needed is not there, `Conflict` when something that is not
-ours is in the way, `Unavailable` when the kernel does not answer (try again), `Forbidden` without the right to change
-it, and `SwarmpyError` itself for what else the kernel says.
+ours is in the way, `Unavailable` when the kernel does not answer (try again), `TimedOut` when what somebody put into a
+container takes too long to read (not soon again), `Forbidden` without the right to change it, and `SwarmpyError` itself
+for what else the kernel says.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -16,7 +17,7 @@ from agent.network.picture import LocalNetwork, LocalTask, Picture, Underlay
 class KernelPort(Protocol):
     async def read(self, picture: Picture, ports: Set[BridgePort] = frozenset()) -> Links:
         """What is there of ours, and of what is looked up for the picture's sake: its system values, those ports, and
-        the containers of its tasks that run."""
+        the containers of its tasks that run, as far as they are read in time."""
         ...
 
     async def perform(self, operation: Operation) -> None:
@@ -28,7 +29,7 @@ class KernelPort(Protocol):
     ) -> Mapping[int, frozenset[BridgePort]]:
         """By pid, the node's ends of the veths by which the tasks' containers have the addresses that they were given
         in node subnets; no other address says anything, for who is inside may choose it. A container that has ended,
-        or does not answer, is not among them."""
+        or does not answer in time, is not among them."""
         ...
 
     async def underlay_of(self, address: str) -> Underlay:

@@ -1,7 +1,8 @@
 """What the kernel has of our links and routes, for all that is known: brings it to what is wanted, by the difference.
 
 What is there is remembered from one pass to the next, and read again when somebody looks, and after anything failed. A
-container's port and routes can only be put when its process is there: that is a few hundredths of a second later.
+container's port and routes can only be put when its process is there: that is a few hundredths of a second later. One
+that cannot be read, or takes too long, is left as it is until somebody looks: others are not to wait for it each time.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from agent.network.links import BridgePort, ContainerRoutes, Links, Operation, T
 from agent.network.picture import NO_PICTURE, LocalTask, Picture
 from agent.network.port import KernelPort
 from agent.network.wanted import wanted
-from swarmpy.errors import NotFound, SwarmpyError
+from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
 
 log = logger("network")
@@ -33,13 +34,16 @@ class ShownLinks:
         self._links: Links | None = None
         self._ports: Mapping[Container, frozenset[BridgePort]] = {}
         self._told: Set[str] = set()
+        # Processes of containers that are left as they are.
+        self._left: set[int] = set()
 
     async def differences(self) -> tuple[str, ...]:
         """What of it others changed since it was brought about; mended by the next pass."""
         had, self._links = self._links, None
+        self._left.clear()
         if had is None:
             return ()
-        is_there = self._links = await self._kernel.read(self._picture, had.ports)
+        is_there = self._links = await self._read(self._picture, had.ports)
         # What was in containers that have ended is gone, and not missing.
         alive = {container.pid for container in is_there.containers}
         alive_ports = {port for (pid, _), ports in self._ports.items() if pid in alive for port in ports}
@@ -58,15 +62,16 @@ class ShownLinks:
         if self._links is None:
             self._ports = {}
         ports = await self._ports_of(picture)
-        have = self._links if self._links is not None else await self._kernel.read(picture, ports)
+        have = self._links if self._links is not None else await self._read(picture, ports)
         self._links, self._picture = None, picture
-        want = wanted(picture, ports, has_rules=has_rules)
+        want = self._without_left(wanted(picture, ports, has_rules=has_rules))
         troubles: list[str] = []
         inside: set[tuple[Thing, str]] = set()
         for operation in (*plan(want, have), *leftovers(want, have, self._bridges())):
             error = await self._refusal(operation)
             if error is not None and _is_of_a_container(operation.thing, error):
                 inside.add((operation.thing, str(error)))
+                self._leave_if_it_takes_long(operation.thing, error)
             elif error is not None:
                 troubles.append(str(error))
         self._hear_of_trouble_inside(inside)
@@ -90,6 +95,20 @@ class ShownLinks:
             return error
         return None
 
+    async def _read(self, picture: Picture, ports: Set[BridgePort]) -> Links:
+        """What cannot be read is not written to: that takes as long."""
+        found = await self._kernel.read(picture, ports)
+        running = {task.pid for task in picture.tasks.values() if task.pid}
+        self._left |= running - {container.pid for container in found.containers}
+        return found
+
+    def _leave_if_it_takes_long(self, thing: Thing, error: SwarmpyError) -> None:
+        if isinstance(thing, ContainerRoutes) and isinstance(error, TimedOut | Unavailable):
+            self._left.add(thing.pid)
+
+    def _without_left(self, want: Links) -> Links:
+        return replace(want, containers=frozenset(each for each in want.containers if each.pid not in self._left))
+
     def _hear_of_trouble_inside(self, refused: Set[tuple[Thing, str]]) -> None:
         """Containers have ended meanwhile, or whoever is inside is in the way: they are tried again."""
         things = {thing for thing, _ in refused}
@@ -107,9 +126,10 @@ class ShownLinks:
         """Only those of new containers are looked for."""
         tasks = {_container_of(task): task for task in picture.tasks.values() if task.pid}
         known = {container: self._ports[container] for container in tasks.keys() & self._ports.keys()}
-        new = [task for container, task in tasks.items() if container not in known]
+        new = [task for container, task in tasks.items() if container not in known and task.pid not in self._left]
         found = await self._kernel.ports_of(new, picture.networks)
         self._ports = {**known, **{_container_of(task): found[task.pid] for task in new if task.pid in found}}
+        self._left.update(task.pid for task in new if task.pid not in found)
         return unambiguous(port for ports in self._ports.values() for port in ports)
 
 
