@@ -11,6 +11,7 @@ from ipaddress import IPv4Address
 
 from agent.engine.port import Engine
 from agent.files import Files
+from agent.network.addresses import AddressesRest
 from agent.network.shares import Shares
 from agent.performer import NetworkService, Performer
 from agent.task.assign import NOTHING_YET, AssignedSet, difference
@@ -304,14 +305,14 @@ class Runner:
                 self.feed(run.id, event)
             if not isinstance(event, Delayed):
                 return
-            await self._clock.sleep(pause)
+            await self._clock.sleep(pause if event.again_in is None else min(pause, event.again_in))
             pause = min(2 * pause, LONGEST_PAUSE)
 
     async def _outcome(self, run: TaskRun, instruction: Instruction) -> Event | None:
         try:
             event = await self._performer.perform(run, instruction, lambda news: self.feed(run.id, news))
         except (Unavailable, TimedOut) as error:
-            return Delayed(str(error))
+            return Delayed(str(error), error.again_in if isinstance(error, AddressesRest) else None)
         if isinstance(event, Refused) and isinstance(instruction, SignalContainer | RemoveContainer):
             # A container that will not go is no reason to forget it.
             return Delayed(event.reason)

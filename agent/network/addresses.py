@@ -17,6 +17,14 @@ from swarmpy.errors import Unavailable
 REST = timedelta(seconds=5)
 
 
+class AddressesRest(Unavailable):
+    """One is free after `again_in`, if nobody else takes it."""
+
+    def __init__(self, story: str, again_in: timedelta) -> None:
+        super().__init__(story)
+        self.again_in = again_in
+
+
 @dataclass(frozen=True, slots=True)
 class AddressBook:
     """`held` says which task has an address, `rested_since` when one was given back; both only of this share. All
@@ -37,19 +45,14 @@ class AddressBook:
         return address in self.subnet and address not in nobodys
 
     def with_task(self, task_id: str, network_name: str, now: timedelta) -> tuple["AddressBook", IPv4Address]:
-        """A task that has one already keeps it. Raises `Unavailable` when all are held or rest: trying again helps as
-        soon as one is free."""
+        """A task that has one already keeps it. Raises `Unavailable` when all are held: trying again helps as soon as
+        one is free. That is `AddressesRest` when some of them rest."""
         known = self.address_of(task_id)
         if known is not None:
             return self, known
         address = self._fresh(now) or self._most_rested(now)
         if address is None:
-            others = "the others" if self._is_unsure(now) else str(len(self.rested_since))
-            raise Unavailable(
-                f"network {network_name} has no address left in {self.subnet} on this node: "
-                f"{len(self.held)} are in use, {others} were given back less than "
-                f"{REST.total_seconds():g} s ago; it waits for one"
-            )
+            raise self._none_left(network_name, now)
         rested = {key: since for key, since in self.rested_since.items() if key != address}
         return replace(self, held={**self.held, address: task_id}, rested_since=rested), address
 
@@ -72,6 +75,17 @@ class AddressBook:
     def resting(self, now: timedelta) -> dict[IPv4Address, timedelta]:
         """Those that nobody may have yet, and since when."""
         return {address: since for address, since in self.rested_since.items() if now < since + REST}
+
+    def _none_left(self, network_name: str, now: timedelta) -> Unavailable:
+        since, others = [*self.rested_since.values()], str(len(self.rested_since))
+        if self.unsure_until is not None and self._is_unsure(now):
+            since, others = [*since, self.unsure_until], "the others"
+        story = (
+            f"network {network_name} has no address left in {self.subnet} on this node: "
+            f"{len(self.held)} are in use, {others} were given back less than "
+            f"{REST.total_seconds():g} s ago; it waits for one"
+        )
+        return AddressesRest(story, min(since) + REST - now) if since else Unavailable(story)
 
     def _is_unsure(self, now: timedelta) -> bool:
         return self.unsure_until is not None and now < self.unsure_until + REST

@@ -1,6 +1,7 @@
 """What may happen to a run: words of the manager, outcomes of instructions, news of the engine. Pure values."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from agent.task.facts import ContainerFacts
 from swarmpy.wire import TaskAssignment
@@ -85,9 +86,11 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Delayed:
-    """The instruction cannot be carried out now; it is being tried again."""
+    """The instruction cannot be carried out now; it is being tried again, and after `again_in` where that is known to
+    help."""
 
     reason: str
+    again_in: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

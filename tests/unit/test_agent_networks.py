@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 from support.agents import FakeManager, agent_settings, running_agent, settled, wait_until
-from support.assignments import a_network, an_assignment, desired
+from support.assignments import NODE_ID, a_network, an_assignment, desired
 
 from agent.engine.fake import FakeEngine
+from agent.network.addresses import REST
 from agent.runner import Runner
 from agent.task.assign import AssignedSet
 from agent.task.facts import Life, ListedContainer
 from agent.task.names import network_name
 from agent.task.records import TaskRecord
-from swarmpy.clock import SystemClock
+from agent.task.run import Phase
+from swarmpy.clock import ManualClock, SystemClock
 from swarmpy.models.task import TaskStatus
 from swarmpy.settings import AgentSettings
 from swarmpy.states import TaskState
@@ -173,6 +175,27 @@ async def test_an_address_that_was_given_back_before_a_restart_is_not_the_next_t
         await manager.wait_until_states("shutdown", "running")
 
     assert manager.reports[second.id].addresses[NETWORK.id] == "10.200.1.3/24"
+
+
+async def test_a_task_that_finds_a_share_full_waits_no_longer_than_the_rest() -> None:
+    clock = ManualClock()
+    engine = FakeEngine(clock)
+    runner = Runner(engine, clock, NODE_ID)
+    network = a_network(subnet="10.200.1.0/30")
+    before, waiting = (an_assignment(number, networks=(network.id,)) for number in (1, 2))
+    runner.shares.learn((network,))
+    runner.shares.take(before)
+    runner.shares.give_back(before.id)
+    began = clock.now()
+
+    runner.apply(AssignedSet(1, {waiting.id: waiting}, {network.id: network}), full=False)
+    while runner.runs[waiting.id].phase < Phase.STARTING and clock.now() - began < 10 * REST:
+        await settled()
+        if (due := clock.next_wake()) is not None:
+            clock.advance(due - clock.now())
+    assert clock.now() - began == REST
+    await runner.work.close()
+    await engine.close()
 
 
 async def test_the_address_of_a_container_that_went_while_no_agent_ran_rests_before_the_next_one_has_it(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.effort import examples
 
-from agent.network.addresses import REST, AddressBook
+from agent.network.addresses import REST, AddressBook, AddressesRest
 from swarmpy.errors import Unavailable
 
 SHARE = AddressBook(IPv4Network("10.0.1.0/28"), IPv4Address("10.0.1.1"))
@@ -39,6 +39,23 @@ def test_a_full_share_says_so_and_an_address_given_back_is_used_again_once_it_ha
         book.with_task("b", "net", START + REST - timedelta(milliseconds=1))
     _, address = book.with_task("b", "net", START + REST)
     assert address == IPv4Address("10.0.1.6")
+
+
+def test_a_full_share_says_when_an_address_is_free_where_one_rests() -> None:
+    book = SHARE
+    for number in range(13):
+        book, _ = book.with_task(f"task-{number}", "net", START)
+    with pytest.raises(Unavailable) as refused:
+        book.with_task("b", "net", START)
+    assert not isinstance(refused.value, AddressesRest)
+
+    book = book.without_task("task-4", START + REST / 5).without_task("task-2", START + REST / 2)
+    with pytest.raises(AddressesRest) as resting:
+        book.with_task("b", "net", START + REST)
+    assert resting.value.again_in == REST / 5
+    with pytest.raises(AddressesRest) as unsure:
+        replace(SHARE, unsure_until=timedelta(0)).with_task("b", "net", REST / 5)
+    assert unsure.value.again_in == REST - REST / 5
 
 
 def test_one_that_rests_waits_while_others_were_never_used() -> None:
