@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from typing import Protocol
 
 from swarmpy.descriptors import NOTIFY_SOCKET, Forget, Keep, given, written
@@ -36,31 +37,38 @@ class Heirlooms(Protocol):
         ...
 
 
-class NoHeirlooms:
-    """Of a process that nobody supervises."""
+class UntoldHeirlooms:
+    """Of a process that has no supervisor, or cannot tell it anything: what was left is there all the same."""
+
+    def __init__(self, left: dict[str, int] | None = None) -> None:
+        self._left = left or {}
 
     def take(self, name: str) -> int | None:
-        return None
+        return self._left.pop(name, None)
 
     def left(self) -> frozenset[str]:
-        return frozenset()
+        return frozenset(self._left)
 
     def keep(self, name: str, one: socket.socket) -> None:
         return
 
     def forget(self, name: str) -> None:
-        return
+        left = self._left.pop(name, None)
+        if left is not None:
+            os.close(left)
 
     def close(self) -> None:
-        return
+        for left in self._left.values():
+            os.close(left)
+        self._left = {}
 
 
-class SupervisedHeirlooms:
+class SupervisedHeirlooms(UntoldHeirlooms):
     """By the socket at that path. A supervisor that does not read just now is told later, what is newest of each name;
-    nobody waits for it. To be used within a running loop."""
+    nobody waits for it. To be used within a running loop. Raises `OSError`, and `left` is the caller's still."""
 
     def __init__(self, place: str, left: dict[str, int]) -> None:
-        self._left = left
+        super().__init__(left)
         self._wishes: dict[str, socket.socket | None] = {}
         self._is_waiting = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -71,27 +79,17 @@ class SupervisedHeirlooms:
             self._socket.close()
             raise
 
-    def take(self, name: str) -> int | None:
-        return self._left.pop(name, None)
-
-    def left(self) -> frozenset[str]:
-        return frozenset(self._left)
-
     def keep(self, name: str, one: socket.socket) -> None:
         self._wish(name, one)
 
     def forget(self, name: str) -> None:
-        left = self._left.pop(name, None)
-        if left is not None:
-            os.close(left)
+        super().forget(name)
         self._wish(name, None)
 
     def close(self) -> None:
         self._stop_waiting()
         self._socket.close()
-        for left in self._left.values():
-            os.close(left)
-        self._left = {}
+        super().close()
 
     def _wish(self, name: str, one: socket.socket | None) -> None:
         # What is said later must not come sooner.
@@ -132,13 +130,22 @@ class SupervisedHeirlooms:
 
 def heirlooms_of(variables: MutableMapping[str, str]) -> Heirlooms:
     """As the variables of this process say; they are gone afterwards, so that nothing it starts acts on them."""
-    place, left = variables.pop(NOTIFY_SOCKET, ""), given(variables)
+    place, left = variables.pop(NOTIFY_SOCKET, ""), _own(given(variables))
     if not place:
-        return NoHeirlooms()
+        return UntoldHeirlooms(left)
     try:
-        for number in left.values():
-            os.set_inheritable(number, False)
         return SupervisedHeirlooms(place, left)
     except OSError as error:
+        # Left unused, what was left would hold its addresses against us.
         log.warning("descriptors.not_kept", place=place, error=str(error))
-        return NoHeirlooms()
+        return UntoldHeirlooms(left)
+
+
+def _own(left: Mapping[str, int]) -> dict[str, int]:
+    """Those that are there, to be inherited by nobody else."""
+    found = {}
+    for name, number in left.items():
+        with suppress(OSError):
+            os.set_inheritable(number, False)
+            found[name] = number
+    return found

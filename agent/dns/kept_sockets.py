@@ -9,7 +9,7 @@ import socket
 from collections.abc import Collection
 from ipaddress import IPv4Address
 
-from agent.descriptors import Heirlooms, NoHeirlooms
+from agent.descriptors import Heirlooms, UntoldHeirlooms
 
 # From <netinet/in.h>, which Python 3.11 does not name: an address may be bound before a device has it.
 _IP_FREEBIND = 15
@@ -27,7 +27,7 @@ class KeptSockets:
     that just ends closes its own, and forgets none."""
 
     def __init__(self, heirlooms: Heirlooms | None = None) -> None:
-        self._heirlooms = heirlooms or NoHeirlooms()
+        self._heirlooms = heirlooms or UntoldHeirlooms()
 
     def take(self, network_id: str, address: IPv4Address, port: int) -> tuple[socket.socket, socket.socket]:
         """By UDP and by TCP, which listens. Raises `OSError`."""

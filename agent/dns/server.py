@@ -1,6 +1,7 @@
 """The DNS server of a node: it listens on the gateway address of each overlay network, by UDP and by TCP."""
 
 import asyncio
+import errno
 import socket
 import struct
 from collections import Counter
@@ -90,17 +91,22 @@ class DnsServer:
             if network_id in self._listeners:
                 continue
             try:
-                udp, tcp = self._sockets.take(network_id, address, self._port)
-                self._listeners[network_id] = _Listener(self, network_id, address, udp, tcp)
+                self._listeners[network_id] = self._open(network_id, address)
             except OSError as error:
-                problems[network_id] = (
-                    f"names cannot be answered on {address} port {self._port}: {error.strerror}; "
-                    "end what else uses that port there"
-                )
+                problems[network_id] = _problem(address, self._port, error)
                 if network_id not in self._problems:
                     log.warning("dns.not_listening", network=network_id, address=str(address), error=str(error))
         self._problems = problems
         return problems
+
+    def _open(self, network_id: str, address: IPv4Address) -> "_Listener":
+        udp, tcp = self._sockets.take(network_id, address, self._port)
+        try:
+            return _Listener(self, network_id, address, udp, tcp)
+        except OSError:
+            # Kept without a listener, they would be in the way of the next try.
+            self._sockets.forget(network_id)
+            raise
 
     def datagram(self, udp: socket.socket, network_id: str, wire: bytes, source: tuple[str, int]) -> None:
         reply = self._replies.reply(wire, source[0], network_id)
@@ -180,7 +186,8 @@ class _Shares:
 
 
 class _Listener:
-    """The two sockets on one gateway. Answers leave from the address that was asked, for the sockets are bound."""
+    """The two sockets on one gateway. Answers leave from the address that was asked, for the sockets are bound. Raises
+    `OSError`, and has closed them then."""
 
     def __init__(
         self, server: DnsServer, network_id: str, address: IPv4Address, udp: socket.socket, tcp: socket.socket
@@ -190,10 +197,13 @@ class _Listener:
         self._network_id = network_id
         self._udp = udp
         self._tcp = tcp
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self._udp, self._guarded(self._read))
         self._rest: asyncio.TimerHandle | None = None
-        self._accept_again()
+        try:
+            asyncio.get_running_loop().add_reader(self._udp, self._guarded(self._read))
+            self._accept_again()
+        except OSError:
+            self.close()
+            raise
 
     def _accept_again(self) -> None:
         asyncio.get_running_loop().add_reader(self._tcp, self._guarded(self._accept))
@@ -236,6 +246,11 @@ class _Listener:
             raise
         taken.setblocking(False)
         self._server.connection(taken, self._network_id, source[0])
+
+
+def _problem(address: IPv4Address, port: int, error: OSError) -> str:
+    advice = "; end what else uses that port there" if error.errno == errno.EADDRINUSE else ""
+    return f"names cannot be answered on {address} port {port}: {error.strerror}{advice}"
 
 
 def _send(udp: socket.socket, wire: bytes, source: tuple[str, int]) -> None:

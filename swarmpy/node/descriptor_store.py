@@ -28,7 +28,8 @@ Ancillary = list[tuple[int, int, bytes]]
 
 class DescriptorStore:
     """Hears at `place`, in a folder that is its user's alone, the process that `listen_to` names, and nobody else.
-    `most` bounds what is kept; what is more is closed. Raises `OSError` when the place cannot be had."""
+    `most` bounds what is kept; what is more is closed. Raises `OSError` when the place cannot be had at first; one that
+    is lost later is made anew for the next process."""
 
     def __init__(self, place: Path, most: int | None = None) -> None:
         self._place = place
@@ -37,18 +38,8 @@ class DescriptorStore:
         self._kept: dict[str, int] = {}
         self._child: int | None = None
         self._is_full = False
-        place.parent.mkdir(mode=PRIVATE, exist_ok=True)
-        place.parent.chmod(PRIVATE)
-        place.unlink(missing_ok=True)
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        try:
-            self._socket.setblocking(False)
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self._socket.bind(str(place))
-            place.chmod(OWNER_ONLY)
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = _bound(place)
+        self._identity = _identity(place)
 
     @property
     def kept(self) -> Mapping[str, int]:
@@ -67,6 +58,8 @@ class DescriptorStore:
             while self._hear():
                 pass
             self._child = None
+        if _identity(self._place) != self._identity:
+            self._bind_again()
 
     def listen_to(self, pid: int) -> None:
         self._child = pid
@@ -82,6 +75,15 @@ class DescriptorStore:
         self._place.unlink(missing_ok=True)
         _close(self._kept.values())
         self._kept.clear()
+
+    def _bind_again(self) -> None:
+        try:
+            bound = _bound(self._place)
+        except OSError as error:
+            log.warning("descriptors.not_kept", place=str(self._place), error=str(error))
+            return
+        self._socket.close()
+        self._socket, self._identity = bound, _identity(self._place)
 
     def _hear(self) -> bool:
         """Some messages; whether there may be more."""
@@ -127,6 +129,31 @@ class DescriptorStore:
         known = self._kept.pop(name, None)
         if known is not None:
             os.close(known)
+
+
+def _bound(place: Path) -> socket.socket:
+    place.parent.mkdir(mode=PRIVATE, exist_ok=True)
+    place.parent.chmod(PRIVATE)
+    place.unlink(missing_ok=True)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        made.bind(str(place))
+        place.chmod(OWNER_ONLY)
+    except OSError:
+        made.close()
+        raise
+    return made
+
+
+def _identity(place: Path) -> tuple[int, int] | None:
+    """Of what is at that place."""
+    try:
+        found = place.lstat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _descriptors(ancillary: Ancillary) -> list[int]:

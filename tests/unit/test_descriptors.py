@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,7 +15,7 @@ from hypothesis import given as given_any
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from agent.descriptors import Heirlooms, NoHeirlooms, heirlooms_of
+from agent.descriptors import Heirlooms, heirlooms_of
 from swarmpy.descriptors import GIVEN, LONGEST_NAME, MOST, NOTIFY_SOCKET, Forget, Keep, given, read, told, written
 from swarmpy.node.descriptor_store import DescriptorStore
 
@@ -207,12 +208,61 @@ async def test_a_supervisor_that_is_gone_harms_nobody(store: DescriptorStore) ->
 
 
 def test_without_a_supervisor_nothing_is_left_or_kept(tmp_path: Path) -> None:
-    for variables in ({}, {NOTIFY_SOCKET: str(tmp_path / "none")}):
-        heirlooms = heirlooms_of(variables)
-        assert isinstance(heirlooms, NoHeirlooms)
-        assert variables == {}
-        assert heirlooms.take("one") is None
-    heirlooms.close()
+    with a_socket() as one:
+        for variables in ({}, {NOTIFY_SOCKET: str(tmp_path / "none")}):
+            with closing(heirlooms_of(variables)) as heirlooms:
+                heirlooms.keep("one", one)
+                heirlooms.forget("two")
+                assert heirlooms.take("one") is None
+            assert variables == {}
+
+
+def test_what_was_left_is_there_even_if_the_supervisor_cannot_be_told(tmp_path: Path) -> None:
+    with a_socket() as one, a_socket() as two, a_socket() as three:
+        left = {name: os.dup(each.fileno()) for name, each in (("one", one), ("two", two), ("three", three))}
+        addresses = [each.getsockname() for each in (two, three)]
+        gone = os.dup(one.fileno())
+        os.close(gone)
+    variables = {NOTIFY_SOCKET: str(tmp_path / "none"), GIVEN: told({"gone": gone, **left})}
+    with closing(heirlooms_of(variables)) as heirlooms:
+        assert heirlooms.left() == {"one", "two", "three"}
+        assert not any(map(os.get_inheritable, left.values()))
+        with taken(heirlooms, "one"):
+            heirlooms.forget("two")
+        assert heirlooms.left() == {"three"}
+    assert all(map(is_free, addresses))
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["gone", "another's"])
+async def test_a_place_that_was_lost_is_made_anew_for_the_next_process(
+    store: DescriptorStore, is_replaced: bool
+) -> None:
+    place = Path(store.variables[NOTIFY_SOCKET])
+    with a_socket() as one, a_socket() as two, next_process(store) as heirlooms:
+        heirlooms.keep("one", one)
+        shutil.rmtree(place.parent)
+        if is_replaced:
+            place.parent.mkdir()
+            place.touch()
+        heirlooms.keep("two", two)
+    with a_socket() as three, next_process(store) as heirlooms:
+        assert heirlooms.left() == {"one", "two"}
+        heirlooms.keep("three", three)
+        await until(lambda: set(store.kept) == {"one", "two", "three"})
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (place.parent, place)] == [0o700, 0o600]
+
+
+async def test_a_place_that_cannot_be_made_anew_is_said_and_what_is_kept_stays(store: DescriptorStore) -> None:
+    place = Path(store.variables[NOTIFY_SOCKET])
+    with a_socket() as one, next_process(store) as heirlooms:
+        heirlooms.keep("one", one)
+    store.pause()
+    shutil.rmtree(place.parent)
+    place.parent.touch()
+    with capture_logs() as said, next_process(store) as heirlooms:
+        assert heirlooms.left() == {"one"}
+    assert {line["event"] for line in said} == {"descriptors.not_kept"}
+    place.parent.unlink()
 
 
 @contextmanager

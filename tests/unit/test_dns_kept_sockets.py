@@ -4,7 +4,8 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -13,13 +14,13 @@ import dns.message
 import pytest
 from support.dns import a_dns_picture, a_local_network, a_mapped
 
-from agent.descriptors import heirlooms_of
+from agent.descriptors import Heirlooms, heirlooms_of
 from agent.dns.kept_sockets import KeptSockets
 from agent.dns.server import DnsServer
 from agent.dns.upstream import Upstream
 from agent.dns.zone import zone_of
 from swarmpy.clock import SystemClock
-from swarmpy.descriptors import GIVEN, told
+from swarmpy.descriptors import GIVEN, NOTIFY_SOCKET, told
 from swarmpy.node.descriptor_store import DescriptorStore
 
 FRONT, BACK = "127.0.10.1", "127.0.10.2"
@@ -45,14 +46,32 @@ def port() -> int:
         return int(probe.getsockname()[1])
 
 
+class UnwatchableOnce(KeptSockets):
+    """The first pair has a file in place of one socket: no loop takes it, as none takes any where it has no room."""
+
+    def __init__(self, heirlooms: Heirlooms, which: int) -> None:
+        super().__init__(heirlooms)
+        self._which: int | None = which
+
+    def take(self, network_id: str, address: IPv4Address, port: int) -> tuple[socket.socket, socket.socket]:
+        pair = super().take(network_id, address, port)
+        if self._which is not None:
+            with Path(__file__).open() as file:
+                os.dup2(file.fileno(), pair[self._which].fileno())
+            self._which = None
+        return pair
+
+
 @asynccontextmanager
-async def an_agent(store: DescriptorStore, port: int) -> AsyncIterator[DnsServer]:
+async def an_agent(
+    store: DescriptorStore, port: int, sockets_of: Callable[[Heirlooms], KeptSockets] = KeptSockets
+) -> AsyncIterator[DnsServer]:
     """It has not been told yet what there is to answer."""
     store.pause()
-    copies = {name: os.dup(number) for name, number in store.kept.items()}
+    copies = copies_of(store)
     store.listen_to(os.getpid())
     clock = SystemClock()
-    sockets = KeptSockets(heirlooms_of(store.variables | {GIVEN: told(copies)}))
+    sockets = sockets_of(heirlooms_of(store.variables | {GIVEN: told(copies)}))
     server = DnsServer(Upstream(clock, lambda: (), port=port), clock, port, sockets)
     serving = asyncio.ensure_future(server.serve())
     await asyncio.sleep(0)
@@ -60,6 +79,11 @@ async def an_agent(store: DescriptorStore, port: int) -> AsyncIterator[DnsServer
     serving.cancel()
     with suppress(asyncio.CancelledError):
         await serving
+
+
+def copies_of(store: DescriptorStore) -> dict[str, int]:
+    """As by inheritance."""
+    return {name: os.dup(number) for name, number in store.kept.items()}
 
 
 def listen(server: DnsServer, gateways: Mapping[str, str]) -> Mapping[str, str]:
@@ -185,6 +209,39 @@ async def test_one_protocol_is_not_kept_without_the_other(store: DescriptorStore
             holder.close()
             assert listen(server, BOTH) == {}
             await until(lambda: len(store.kept) == 4)
+
+
+async def test_a_supervisor_whose_place_is_gone_does_not_keep_the_agents_from_listening(
+    store: DescriptorStore, port: int
+) -> None:
+    place = Path(store.variables[NOTIFY_SOCKET])
+    async with an_agent(store, port) as first:
+        listen(first, BOTH)
+        await until(lambda: len(store.kept) == 4)
+    with closing(heirlooms_of({NOTIFY_SOCKET: str(place / "none"), GIVEN: told(copies_of(store))})) as untold:
+        server = DnsServer(Upstream(SystemClock(), lambda: (), port=port), SystemClock(), port, KeptSockets(untold))
+        assert listen(server, BOTH) == {}
+        serving = asyncio.ensure_future(server.serve())
+        assert await ask(port) == ["10.8.1.5"]
+        serving.cancel()
+    place.unlink()
+    async with an_agent(store, port) as third:
+        assert listen(third, BOTH) == {}
+        assert await ask(port) == ["10.8.1.5"]
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["udp", "tcp"])
+async def test_sockets_that_could_not_be_listened_on_are_not_kept(
+    store: DescriptorStore, port: int, which: int
+) -> None:
+    async with an_agent(store, port, partial(UnwatchableOnce, which=which)) as server:
+        problem = listen(server, {"front": FRONT})["front"]
+        assert "Operation not permitted" in problem
+        assert "end what else" not in problem
+        await until(lambda: is_free(FRONT, port))
+        assert listen(server, {"front": FRONT}) == {}
+        assert await ask(port) == await ask(port, by_stream=True) == ["10.8.1.5"]
+        await until(lambda: set(store.kept) == names_of("front"))
 
 
 async def test_when_the_supervisor_ends_every_address_is_free(store: DescriptorStore, port: int) -> None:
