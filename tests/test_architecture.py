@@ -91,6 +91,7 @@ PURE = (
     "agent/dns/answer.py",
     "agent/dns/cache.py",
     "agent/dns/replies.py",
+    "agent/dns/shares.py",
     "agent/dns/wire.py",
     "agent/dns/zone.py",
     "agent/engine/docker_wire.py",

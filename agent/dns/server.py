@@ -4,14 +4,15 @@ import asyncio
 import errno
 import socket
 import struct
-from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
 
+from agent.dns.forwards import Asker, Forwards
 from agent.dns.kept_sockets import KeptSockets
 from agent.dns.replies import Outside, Replies
+from agent.dns.shares import Shares
 from agent.dns.upstream import PORT, Upstream
 from agent.dns.zone import Zone
 from swarmpy.clock import Clock
@@ -23,8 +24,6 @@ _LARGEST_QUERY = 4096
 # So many datagrams are answered before others have their turn.
 _BATCH = 64
 CONNECTIONS, CONNECTIONS_OF_ONE = 128, 8
-# Of those that wait for servers outside; what is more than that is dropped, as a full queue would.
-FORWARDS, FORWARDS_OF_ONE = 1_000, 100
 # RFC 7766 wants seconds, and lets a busy server choose.
 IDLE_SECONDS = 5.0
 RETRY = timedelta(seconds=1)
@@ -44,8 +43,8 @@ class DnsServer:
         self._wanted: dict[str, IPv4Address] = {}
         self._listeners: dict[str, _Listener] = {}
         self._work: set[asyncio.Task[None]] = set()
-        self._connections = _Shares(CONNECTIONS, CONNECTIONS_OF_ONE)
-        self._forwards = _Shares(FORWARDS, FORWARDS_OF_ONE)
+        self._connections = Shares(CONNECTIONS, CONNECTIONS_OF_ONE)
+        self._forwards = Forwards(self._forward, clock)
         self._problems: dict[str, str] = {}
 
     @property
@@ -114,9 +113,8 @@ class DnsServer:
             reply = self._upstream.remembered(reply.question, reply.servers, reply.limit) or reply
         if isinstance(reply, bytes):
             _send(udp, reply, source)
-        elif reply is not None and self._forwards.take(source[0]):
-            task = self._begin(self._forward(udp, reply, source))
-            task.add_done_callback(lambda _: self._forwards.give_back(source[0]))
+        elif reply is not None:
+            self._forwards.add(udp, reply, source)
 
     def connection(self, taken: socket.socket, network_id: str, source: str) -> None:
         if not self._connections.take(source):
@@ -140,8 +138,12 @@ class DnsServer:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("dns.question_failed", error=repr(error))
 
-    async def _forward(self, udp: socket.socket, asked: Outside, source: tuple[str, int]) -> None:
-        _send(udp, await self._upstream.ask(asked.question, asked.servers, asked.limit), source)
+    def _forward(self, asker: Asker) -> None:
+        self._begin(self._ask_outside(asker)).add_done_callback(lambda _: self._forwards.landed(asker))
+
+    async def _ask_outside(self, asker: Asker) -> None:
+        asked = asker.asked
+        _send(asker.udp, await self._upstream.ask(asked.question, asked.servers, asked.limit), asker.source)
 
     async def _converse(self, taken: socket.socket, network_id: str, source: str) -> None:
         """One question after the other, until the asker hangs up, is silent, or sends what is none."""
@@ -163,26 +165,6 @@ class DnsServer:
             return
         finally:
             writer.close()
-
-
-class _Shares:
-    """Of what there is only so much, nobody has more than a share."""
-
-    def __init__(self, whole: int, share: int) -> None:
-        self._whole = whole
-        self._share = share
-        self._taken: Counter[str] = Counter()
-
-    def take(self, source: str) -> bool:
-        if self._taken.total() >= self._whole or self._taken[source] >= self._share:
-            return False
-        self._taken[source] += 1
-        return True
-
-    def give_back(self, source: str) -> None:
-        self._taken[source] -= 1
-        if not self._taken[source]:
-            del self._taken[source]
 
 
 class _Listener:

@@ -12,9 +12,10 @@ from pathlib import Path
 import dns.asyncquery
 import dns.message
 import pytest
-from support.dns import a_dns_picture, a_local_network, a_mapped
+from support.dns import a_dns_picture, a_local_network, a_mapped, is_silent, says, scripted_dns
 
 from agent.descriptors import Heirlooms, heirlooms_of
+from agent.dns.forwards import FORWARDS_OF_ONE
 from agent.dns.kept_sockets import KeptSockets
 from agent.dns.server import DnsServer
 from agent.dns.upstream import Upstream
@@ -23,7 +24,7 @@ from swarmpy.clock import SystemClock
 from swarmpy.descriptors import GIVEN, NOTIFY_SOCKET, told
 from swarmpy.node.descriptor_store import DescriptorStore
 
-FRONT, BACK = "127.0.10.1", "127.0.10.2"
+FRONT, BACK, OUTSIDE = "127.0.10.1", "127.0.10.2", "127.0.10.9"
 BOUND = 10
 ZONE = zone_of(
     a_dns_picture(a_mapped("web", vip="10.8.1.5"), networks=(a_local_network("front", 1), a_local_network("back", 2)))
@@ -72,7 +73,7 @@ async def an_agent(
     store.listen_to(os.getpid())
     clock = SystemClock()
     sockets = sockets_of(heirlooms_of(store.variables | {GIVEN: told(copies)}))
-    server = DnsServer(Upstream(clock, lambda: (), port=port), clock, port, sockets)
+    server = DnsServer(Upstream(clock, lambda: (OUTSIDE,), port=port), clock, port, sockets)
     serving = asyncio.ensure_future(server.serve())
     await asyncio.sleep(0)
     yield server
@@ -135,6 +136,44 @@ async def test_what_is_asked_while_no_agent_runs_is_answered_by_the_next(
         assert listen(second, BOTH) == {}
         assert await asking == ["10.8.1.5"]
         assert await ask(port, BACK, by_stream=by_stream) == []
+
+
+@pytest.mark.parametrize("is_same", [False, True], ids=["different names", "one name"])
+async def test_many_questions_for_outside_that_waited_for_an_agent_are_all_answered(
+    store: DescriptorStore, port: int, is_same: bool
+) -> None:
+    ids = set(range(2 * FORWARDS_OF_ONE))
+    names = {id: "x.org" if is_same else f"x{id}.org" for id in ids}
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+        asker.setblocking(False)
+        async with an_agent(store, port) as first:
+            listen(first, BOTH)
+            await until(lambda: len(store.kept) == 4)
+        for id, name in names.items():
+            asker.sendto(dns.message.make_query(name, "A", id=id).to_wire(), (FRONT, port))
+        async with scripted_dns(says("1.2.3.4"), OUTSIDE, port) as outside, an_agent(store, port) as second:
+            listen(second, BOTH)
+            answers = [await received(asker) for _ in ids]
+        assert {answer.id for answer in answers} == ids
+        assert all(str(answer.question[0].name) == f"{names[answer.id]}." and answer.answer for answer in answers)
+        assert len(outside.asked) == len(set(names.values()))
+
+
+async def test_an_agent_that_ends_asks_for_nobody_any_more(store: DescriptorStore, port: int) -> None:
+    before = asyncio.all_tasks()
+    async with scripted_dns(is_silent, OUTSIDE, port) as outside, an_agent(store, port) as server:
+        listen(server, BOTH)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
+            for id in range(2 * FORWARDS_OF_ONE):
+                asker.sendto(dns.message.make_query(f"x{id}.org", "A").to_wire(), (FRONT, port))
+        await until(lambda: len(outside.asked) == FORWARDS_OF_ONE)
+    await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before
+
+
+async def received(asker: socket.socket) -> dns.message.Message:
+    async with asyncio.timeout(BOUND):
+        return dns.message.from_wire(await asyncio.get_running_loop().sock_recv(asker, 4096))
 
 
 async def test_each_agent_takes_over_from_the_one_before(store: DescriptorStore, port: int) -> None:

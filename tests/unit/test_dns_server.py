@@ -16,7 +16,8 @@ import dns.rcode
 import pytest
 from support.dns import ScriptedDns, a_dns_picture, a_local_network, a_mapped, an_endpoint, says, scripted_dns
 
-from agent.dns.server import CONNECTIONS_OF_ONE, FORWARDS_OF_ONE, DnsServer
+from agent.dns.forwards import FORWARDS_OF_ONE
+from agent.dns.server import CONNECTIONS_OF_ONE, DnsServer
 from agent.dns.upstream import QUESTIONS_AT_ONCE, Upstream
 from agent.dns.zone import zone_of
 from swarmpy.clock import SystemClock
