@@ -8,9 +8,6 @@ from agent.dns.upstream import Upstream
 from agent.dns.zone import EMPTY_ZONE, zone_of
 from agent.network.picture import Picture
 from swarmpy.clock import Clock
-from swarmpy.logs import logger
-
-log = logger("dns")
 
 
 class NameServer:
@@ -22,13 +19,7 @@ class NameServer:
         """Answered from now on, at the gateway of each network that the engine has here."""
         self._zone = zone_of(picture, self._zone)
         self._server.show(self._zone)
-        known = self._server.problems
-        problems = self._server.listen_on(
-            {id: network.gateway for id, network in picture.networks.items() if network.on_engine}
-        )
-        for network_id, problem in problems.items():
-            if known.get(network_id) != problem:
-                log.error("dns.not_listening", network=picture.networks[network_id].name, reason=problem)
+        self._server.listen_on({id: network.gateway for id, network in picture.networks.items() if network.on_engine})
 
     async def serve(self) -> None:
         """Until cancelled."""

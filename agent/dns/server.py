@@ -14,7 +14,7 @@ from agent.dns.kept_sockets import KeptSockets
 from agent.dns.replies import Outside, Replies
 from agent.dns.shares import Shares
 from agent.dns.upstream import PORT, Upstream
-from agent.dns.zone import Zone
+from agent.dns.zone import EMPTY_ZONE, Zone
 from swarmpy.clock import Clock
 from swarmpy.logs import logger
 
@@ -39,6 +39,7 @@ class DnsServer:
         self._clock = clock
         self._port = port
         self._sockets = sockets or KeptSockets()
+        self._zone = EMPTY_ZONE
         self._replies = Replies()
         self._wanted: dict[str, IPv4Address] = {}
         self._listeners: dict[str, _Listener] = {}
@@ -54,6 +55,7 @@ class DnsServer:
 
     def show(self, zone: Zone) -> None:
         """What is answered from now on."""
+        self._zone = zone
         self._replies.show(zone)
 
     def listen_on(self, gateways: Mapping[str, IPv4Address]) -> Mapping[str, str]:
@@ -93,8 +95,9 @@ class DnsServer:
                 self._listeners[network_id] = self._open(network_id, address)
             except OSError as error:
                 problems[network_id] = _problem(address, self._port, error)
-                if network_id not in self._problems:
-                    log.warning("dns.not_listening", network=network_id, address=str(address), error=str(error))
+        for network_id, problem in problems.items():
+            if self._problems.get(network_id) != problem:
+                log.error("dns.not_listening", network=self._zone.name_of(network_id), reason=problem)
         self._problems = problems
         return problems
 

@@ -115,6 +115,11 @@ class Zone:
     own_addresses: frozenset[str] = frozenset()
     ports: Mapping[str, tuple[MappedPort, ...]] = field(default_factory=dict)
 
+    def name_of(self, network_id: str) -> str:
+        """Of a network, for people; its id when it is none of this node."""
+        local = self.picture.networks.get(network_id) if self.picture is not None else None
+        return local.name if local is not None else network_id
+
     def asker(self, source: str, network_id: str) -> Asker:
         """Who asks from an address at the gateway of a network: a task is told the names of all its networks wherever
         it asks, for resolvers try one server only; anybody else the names of that network, when it is on it (a

@@ -22,7 +22,7 @@ def a_local_network(id: str = "front", number: int = 1, **fields: Any) -> LocalN
         id=id,
         name=fields.pop("name", id),
         subnet=IPv4Network(f"10.9.{number}.0/24"),
-        gateway=IPv4Address(f"10.9.{number}.1"),
+        gateway=fields.pop("gateway", IPv4Address(f"10.9.{number}.1")),
         vni=4096 + number,
         mtu=1450,
         service_subnets=(IPv4Network(f"10.8.{number}.0/24"),),
