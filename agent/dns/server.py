@@ -4,7 +4,7 @@ import asyncio
 import errno
 import socket
 import struct
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Address
 from typing import Any
@@ -27,6 +27,8 @@ CONNECTIONS, CONNECTIONS_OF_ONE = 128, 8
 # RFC 7766 wants seconds, and lets a busy server choose.
 IDLE_SECONDS = 5.0
 RETRY = timedelta(seconds=1)
+# A socket that was just forgotten has its address until whoever keeps it has heard so.
+SOON = (0.02, 0.05, 0.1, 0.2)
 _LENGTH = struct.Struct("!H")
 
 
@@ -47,6 +49,8 @@ class DnsServer:
         self._connections = Shares(CONNECTIONS, CONNECTIONS_OF_ONE)
         self._forwards = Forwards(self._forward, clock)
         self._problems: dict[str, str] = {}
+        self._said: dict[str, str] = {}
+        self._soon: asyncio.TimerHandle | None = None
 
     @property
     def problems(self) -> Mapping[str, str]:
@@ -68,14 +72,20 @@ class DnsServer:
                 del self._listeners[network_id]
                 self._sockets.forget(network_id)
         self._sockets.forget_others(gateways)
-        return self._open_missing()
+        known = self._problems.items()
+        self._open_missing()
+        if self._problems.items() - known:
+            self._try_soon(SOON)
+        return self._problems
 
     async def serve(self) -> None:
         try:
             while True:
                 await self._clock.sleep(RETRY)
-                self._open_missing()
+                if self._soon is None:
+                    self._try_again(())
         finally:
+            self._stop_trying()
             for listener in self._listeners.values():
                 listener.close()
             self._listeners.clear()
@@ -86,7 +96,28 @@ class DnsServer:
             await asyncio.gather(*work, return_exceptions=True)
             await self._upstream.close()
 
-    def _open_missing(self) -> Mapping[str, str]:
+    def _try_soon(self, pauses: Sequence[float]) -> None:
+        self._stop_trying()
+        self._soon = asyncio.get_running_loop().call_later(pauses[0], self._try_again, pauses[1:])
+
+    def _stop_trying(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+            self._soon = None
+
+    def _try_again(self, pauses: Sequence[float]) -> None:
+        """And again after these; what is a problem still is said then, when it was not yet."""
+        self._soon = None
+        self._open_missing()
+        if self._problems and pauses:
+            self._try_soon(pauses)
+            return
+        for network_id, problem in self._problems.items():
+            if self._said.get(network_id) != problem:
+                log.error("dns.not_listening", network=self._zone.name_of(network_id), reason=problem)
+        self._said = self._problems
+
+    def _open_missing(self) -> None:
         problems = {}
         for network_id, address in self._wanted.items():
             if network_id in self._listeners:
@@ -95,11 +126,7 @@ class DnsServer:
                 self._listeners[network_id] = self._open(network_id, address)
             except OSError as error:
                 problems[network_id] = _problem(address, self._port, error)
-        for network_id, problem in problems.items():
-            if self._problems.get(network_id) != problem:
-                log.error("dns.not_listening", network=self._zone.name_of(network_id), reason=problem)
         self._problems = problems
-        return problems
 
     def _open(self, network_id: str, address: IPv4Address) -> "_Listener":
         udp, tcp = self._sockets.take(network_id, address, self._port)

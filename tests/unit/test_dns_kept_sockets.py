@@ -12,6 +12,7 @@ from pathlib import Path
 import dns.asyncquery
 import dns.message
 import pytest
+from structlog.testing import capture_logs
 from support.dns import a_dns_picture, a_local_network, a_mapped, is_silent, says, scripted_dns
 
 from agent.descriptors import Heirlooms, heirlooms_of
@@ -20,12 +21,13 @@ from agent.dns.kept_sockets import KeptSockets
 from agent.dns.server import DnsServer
 from agent.dns.upstream import Upstream
 from agent.dns.zone import zone_of
-from swarmpy.clock import SystemClock
+from swarmpy.clock import Clock, ManualClock, SystemClock
 from swarmpy.descriptors import GIVEN, NOTIFY_SOCKET, told
 from swarmpy.node.descriptor_store import DescriptorStore
 
 FRONT, BACK, OUTSIDE = "127.0.10.1", "127.0.10.2", "127.0.10.9"
 BOUND = 10
+SYSTEM_CLOCK = SystemClock()
 ZONE = zone_of(
     a_dns_picture(a_mapped("web", vip="10.8.1.5"), networks=(a_local_network("front", 1), a_local_network("back", 2)))
 )
@@ -65,13 +67,15 @@ class UnwatchableOnce(KeptSockets):
 
 @asynccontextmanager
 async def an_agent(
-    store: DescriptorStore, port: int, sockets_of: Callable[[Heirlooms], KeptSockets] = KeptSockets
+    store: DescriptorStore,
+    port: int,
+    sockets_of: Callable[[Heirlooms], KeptSockets] = KeptSockets,
+    clock: Clock = SYSTEM_CLOCK,
 ) -> AsyncIterator[DnsServer]:
     """It has not been told yet what there is to answer."""
     store.pause()
     copies = copies_of(store)
     store.listen_to(os.getpid())
-    clock = SystemClock()
     sockets = sockets_of(heirlooms_of(store.variables | {GIVEN: told(copies)}))
     server = DnsServer(Upstream(clock, lambda: (OUTSIDE,), port=port), clock, port, sockets)
     serving = asyncio.ensure_future(server.serve())
@@ -196,6 +200,26 @@ async def test_the_gateway_of_a_network_that_goes_is_free(store: DescriptorStore
         assert listen(server, {"front": FRONT, "anew": BACK}) == {}
 
 
+async def test_a_network_made_anew_with_the_same_gateway_is_answered_within_moments_and_nothing_is_said(
+    store: DescriptorStore, port: int
+) -> None:
+    async with an_agent(store, port) as first:
+        listen(first, {"gone": FRONT, "old": BACK})
+        await until(lambda: len(store.kept) == 4)
+    with capture_logs() as said:
+        # By that clock, no second passes.
+        async with an_agent(store, port, clock=ManualClock()) as second:
+            # One went while no agent ran, one goes now; a pass more of the keeper changes nothing.
+            listen(second, {"front": FRONT, "old": BACK})
+            listen(second, {"front": FRONT, "back": BACK})
+            listen(second, {"front": FRONT, "back": BACK})
+            await until(lambda: not second.problems)
+            assert await ask(port) == ["10.8.1.5"]
+            assert await ask(port, BACK) == []
+            await until(lambda: set(store.kept) == names_of("front", "back"))
+    assert said == []
+
+
 async def test_a_network_that_went_while_no_agent_ran_is_forgotten(store: DescriptorStore, port: int) -> None:
     async with an_agent(store, port) as first:
         listen(first, BOTH)
@@ -258,7 +282,7 @@ async def test_a_supervisor_whose_place_is_gone_does_not_keep_the_agents_from_li
         listen(first, BOTH)
         await until(lambda: len(store.kept) == 4)
     with closing(heirlooms_of({NOTIFY_SOCKET: str(place / "none"), GIVEN: told(copies_of(store))})) as untold:
-        server = DnsServer(Upstream(SystemClock(), lambda: (), port=port), SystemClock(), port, KeptSockets(untold))
+        server = DnsServer(Upstream(SYSTEM_CLOCK, lambda: (), port=port), SYSTEM_CLOCK, port, KeptSockets(untold))
         assert listen(server, BOTH) == {}
         serving = asyncio.ensure_future(server.serve())
         assert await ask(port) == ["10.8.1.5"]
