@@ -66,6 +66,12 @@ class DescriptorStore:
         self._is_full = False
         get_running_loop().add_reader(self._socket, self._hear)
 
+    def forget_all(self) -> None:
+        """The process has ended, and none follows soon."""
+        self.pause()
+        _close(self._kept.values())
+        self._kept.clear()
+
     def close(self) -> None:
         """Nothing is kept any more."""
         if self._child is not None:

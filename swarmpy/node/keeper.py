@@ -36,6 +36,8 @@ log = logger("node")
 # Between two looks whether a child serves: often at first, for its start is what everybody waits for.
 FIRST_PROBE = timedelta(milliseconds=50)
 SLOWEST_PROBE = timedelta(seconds=1)
+# Who asks at a held socket waits about as long for an answer; who asks at a closed one goes on at once.
+LONGEST_HELD = timedelta(seconds=5)
 # What a shell reports for a program that cannot be run.
 CANNOT_RUN = 127
 
@@ -132,8 +134,10 @@ class Keeper:
                 log.warning("descriptors.not_kept", child=self.child.name, error=str(error))
 
     async def _wait(self, delay: timedelta) -> Event:
-        async with background(self.stop.wait()) as stop:
-            await asyncio.wait({stop}, timeout=delay.total_seconds())
+        if delay > LONGEST_HELD and self._store is not None:
+            self._store.forget_all()
+        async with background(self.stop.wait()) as stop, background(self._clock.sleep(delay)) as over:
+            await asyncio.wait({stop, over}, return_when=asyncio.FIRST_COMPLETED)
         return StopAsked() if self.stop.is_set() else Due()
 
     async def _end(self, number: signal.Signals, grace: timedelta | None) -> Event:

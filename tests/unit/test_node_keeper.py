@@ -6,6 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from swarmpy.clock import SystemClock
 from swarmpy.errors import BadRequest
-from swarmpy.node.keeper import Keeper
+from swarmpy.node.keeper import SLOWEST_PROBE, Keeper
 from swarmpy.node.plan import Child
 from swarmpy.node.process import environment
 from swarmpy.node.supervisor import supervise
@@ -169,6 +171,52 @@ async def test_a_child_that_is_started_again_has_what_it_left_and_no_other_child
     await end(stage, running)
     assert is_free(int(addresses[0].split()[1]))
     assert not place.exists()
+
+
+LEAVES_A_PORT_AND_CRASHES = """
+import os, socket, sys
+from agent.descriptors import heirlooms_of
+
+heirlooms = heirlooms_of(os.environ)
+left = heirlooms.take("one")
+one = socket.socket() if left is None else socket.socket(fileno=left)
+if left is None:
+    one.bind(("127.0.0.1", int(sys.argv[1])))
+    heirlooms.keep("one", one)
+print("bound anew" if left is None else "taken over", flush=True)
+sys.exit(1)
+"""
+
+
+class HastyClock(SystemClock):
+    """Nobody sleeps by it, and it notes what is so at those times."""
+
+    def __init__(self, is_so: Callable[[], bool]) -> None:
+        self._is_so = is_so
+        self.noted: dict[float, bool] = {}
+
+    async def sleep(self, duration: timedelta) -> None:
+        # Not between two looks whether a child serves: it may be about to bind.
+        if duration > SLOWEST_PROBE:
+            self.noted[duration.total_seconds()] = self._is_so()
+        await asyncio.sleep(0)
+
+
+async def test_nothing_is_held_for_a_child_that_is_long_away(stage: Stage) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    clock = HastyClock(lambda: is_free(port))
+    command = (sys.executable, "-c", LEAVES_A_PORT_AND_CRASHES, str(port))
+    child = Child("agent", command, ROOT, store=stage.directory / "agent" / "notify.sock")
+    agent = Keeper(child, partial(stage.has_said, "agent", "bound anew", times=3), stage.hear, clock)
+    running = asyncio.create_task(agent.run())
+    await stage.until("agent", "bound anew", times=3)
+    agent.stop.set()
+    async with asyncio.timeout(BOUND):
+        await running
+    assert [line for _, line in stage.heard][:7] == ["bound anew", *["taken over"] * 4, *["bound anew"] * 2]
+    assert [clock.noted[pause] for pause in (2, 4, 8, 16)] == [False, False, True, True]
 
 
 async def test_a_child_runs_where_nothing_can_be_kept_for_it(stage: Stage) -> None:
