@@ -163,6 +163,33 @@ async def test_more_than_the_queue_takes_is_said_in_time(tmp_path: Path) -> None
     store.close()
 
 
+async def test_what_is_said_again_comes_after_what_was_said_meanwhile(tmp_path: Path) -> None:
+    store = DescriptorStore(tmp_path / "agent" / "notify.sock", most=1)
+    with a_socket() as one, closing(heirlooms_of(store.variables)) as heirlooms:
+        # As much as the queue takes, so that all that follows waits.
+        for number in range(700):
+            heirlooms.forget(str(number))
+        heirlooms.forget("one")
+        heirlooms.keep("two", one)
+        heirlooms.keep("one", one)
+        heirlooms.forget("last")
+        store.listen_to(os.getpid())
+        with capture_logs() as said:
+            await until(lambda: len(said) == 1)
+    assert set(store.kept) == {"two"}
+    store.close()
+
+
+async def test_a_descriptor_that_comes_with_what_is_to_be_forgotten_is_closed(store: DescriptorStore) -> None:
+    with a_socket() as one, sender_to(store) as sender, next_process(store) as heirlooms:
+        heirlooms.keep("one", one)
+        await until(lambda: "one" in store.kept)
+        before = open_descriptors()
+        socket.send_fds(sender, [written(Forget("one"))], [one.fileno()])
+        await until(lambda: not store.kept)
+        assert open_descriptors() == before - 1
+
+
 @pytest.mark.parametrize("message", [b"READY=1", b"\xff", b"FDSTORE=1\nFDNAME=a", b"FDSTORE=1\nFDNAME=a\n" * 20])
 async def test_a_broken_message_is_said_and_leaves_nothing_open(store: DescriptorStore, message: bytes) -> None:
     with capture_logs() as said, sender_to(store) as sender, a_socket() as one:

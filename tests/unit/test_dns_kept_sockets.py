@@ -142,6 +142,16 @@ async def test_what_is_asked_while_no_agent_runs_is_answered_by_the_next(
         assert await ask(port, BACK, by_stream=by_stream) == []
 
 
+def test_a_gateways_socket_has_room_for_more_than_the_usual_one(port: int) -> None:
+    udp, tcp = KeptSockets().take("front", IPv4Address(FRONT), port)
+    with udp, tcp, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as usual:
+        assert room_of(udp) > room_of(usual)
+
+
+def room_of(udp: socket.socket) -> int:
+    return udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
 @pytest.mark.parametrize("is_same", [False, True], ids=["different names", "one name"])
 async def test_many_questions_for_outside_that_waited_for_an_agent_are_all_answered(
     store: DescriptorStore, port: int, is_same: bool

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -140,6 +141,7 @@ if left is None:
     one.bind(("127.0.0.1", 0))
     heirlooms.keep("one", one)
 print("address", one.getsockname()[1], flush=True)
+print("others inherit it:", os.get_inheritable(one.fileno()), flush=True)
 print(sorted(before), heirlooms_of(os.environ).take("one"), flush=True)
 print("up", flush=True)
 time.sleep(1000)
@@ -165,12 +167,59 @@ async def test_a_child_that_is_started_again_has_what_it_left_and_no_other_child
     addresses = [line for name, line in stage.heard if name == "agent" and line.startswith("address")]
     assert len(addresses) == 4
     assert len(set(addresses)) == 1
+    assert stage.heard.count(("agent", "others inherit it: False")) == 4
     assert ("agent", "['NOTIFY_SOCKET', 'SWARMPY_DESCRIPTORS'] None") in stage.heard
     assert [line for name, line in stage.heard if name == "manager" and line != "up"] == ["0", "0"]
     assert not is_free(int(addresses[0].split()[1]))
     await end(stage, running)
     assert is_free(int(addresses[0].split()[1]))
     assert not place.exists()
+
+
+LEAVES_A_SOCKET_AND_IS_KILLED = """
+import os, signal, socket, sys
+from agent.descriptors import heirlooms_of
+
+heirlooms = heirlooms_of(os.environ)
+print("taken over" if heirlooms.left() else "up", flush=True)
+open(sys.argv[1]).close()
+heirlooms.keep("one", socket.socket())
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+async def test_what_a_child_said_last_is_heard_even_if_its_supervisor_had_no_time(stage: Stage) -> None:
+    told = stage.directory / "told"
+    os.mkfifo(told)
+    command = (sys.executable, "-c", LEAVES_A_SOCKET_AND_IS_KILLED, str(told))
+    child = Child("agent", command, ROOT, store=stage.directory / "agent" / "notify.sock")
+    agent = Keeper(child, partial(stage.has_said, "agent", "up"), stage.hear, SystemClock())
+    running = asyncio.create_task(agent.run())
+    await stage.until("agent", "up")
+    assert agent.pid is not None
+    told.open("w").close()
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, agent.pid, os.WEXITED | os.WNOWAIT)
+    await stage.until("agent", "taken over")
+    agent.stop.set()
+    async with asyncio.timeout(BOUND):
+        await running
+
+
+async def test_a_place_that_was_lost_is_there_for_the_next_child(stage: Stage) -> None:
+    place = stage.directory / "agent" / "notify.sock"
+    child = Child("agent", ("/bin/sh", "-c", f"test -S {place} && echo there; {FOREVER}"), ROOT, store=place)
+    agent = Keeper(child, partial(stage.has_said, "agent", "up"), stage.hear, SystemClock())
+    running = asyncio.create_task(agent.run())
+    await stage.until("agent", "up")
+    place.unlink()
+    assert agent.pid is not None
+    os.kill(agent.pid, signal.SIGKILL)
+    await stage.until("agent", "up", times=2)
+    assert stage.heard.count(("agent", "there")) == 2
+    agent.stop.set()
+    async with asyncio.timeout(BOUND):
+        await running
 
 
 LEAVES_A_PORT_AND_CRASHES = """
