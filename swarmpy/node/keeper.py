@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
@@ -117,13 +117,14 @@ class Keeper:
 
     async def _begin(self) -> Process:
         child, store = self.child, self._store
-        if store is None:
-            return await Process.start(child.command, child.directory, self._pass_on)
-        store.pause()
-        process = await Process.start(
-            child.command, child.directory, self._pass_on, store.variables, store.kept.values()
-        )
-        store.listen_to(process.pid)
+        variables: Mapping[str, str] = {}
+        kept: Collection[int] = ()
+        if store is not None:
+            store.pause()
+            variables, kept = store.variables, store.kept.values()
+        process = await Process.start(child.command, child.directory, self._pass_on, variables, kept)
+        if store is not None:
+            store.listen_to(process.pid)
         return process
 
     def _open_store(self) -> None:

@@ -4,7 +4,7 @@ Who leads is said by hand; time stands still but where a test lets it pass.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from support.api import Answer, Api, Exchange, request
 from support.node_certificates import ClusterCa
 from support.tls_port import BOUND, TlsPort, tls_port
+from support.waits import until
 
 from manager.api.for_managers import ForManagers
 from manager.api.forward import ForwardToLeader
@@ -156,12 +157,6 @@ async def managers_of(folder: Path, *names: str) -> AsyncIterator[Managers]:
             yield managers
     finally:
         await managers.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @asynccontextmanager

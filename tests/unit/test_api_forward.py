@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from support.api import Answer, Api, Exchange
 from support.builders import a_node, a_revision, a_service, a_task
-from support.managers import Managers, RudeLeader, managers_of, until
+from support.managers import Managers, RudeLeader, managers_of
 from support.node_certificates import ClusterCa
 from support.tls_port import stranger, tls_port
+from support.waits import until
 
 from manager.api.for_managers import ForManagers
 from manager.api.transport import STALE_HEADER

@@ -1,12 +1,10 @@
 """Descriptors that a process leaves to the next one: real sockets, sent to a real store and taken from it again."""
 
-import asyncio
-import errno
 import os
 import shutil
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -14,12 +12,12 @@ import pytest
 from hypothesis import given as given_any
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from support.addresses import UDP, is_free
+from support.waits import until
 
 from agent.descriptors import Heirlooms, heirlooms_of
 from swarmpy.descriptors import GIVEN, LONGEST_NAME, MOST, NOTIFY_SOCKET, Forget, Keep, given, read, told, written
 from swarmpy.node.descriptor_store import DescriptorStore
-
-BOUND = 10
 
 
 @pytest.fixture
@@ -39,12 +37,6 @@ def next_process(store: DescriptorStore) -> Iterator[Heirlooms]:
     store.listen_to(os.getpid())
     with closing(heirlooms_of(variables)) as heirlooms:
         yield heirlooms
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not is_so():
-            await asyncio.sleep(0.001)
 
 
 def a_socket() -> socket.socket:
@@ -113,10 +105,10 @@ async def test_an_address_is_free_again_once_it_is_forgotten(store: DescriptorSt
             address = one.getsockname()
             heirlooms.keep("one", one)
         await until(lambda: "one" in store.kept)
-        assert not is_free(address)
+        assert not is_free(*address, UDP)
         heirlooms.forget("one")
         await until(lambda: not store.kept)
-    assert is_free(address)
+    assert is_free(*address, UDP)
 
 
 async def test_one_that_was_left_and_is_forgotten_is_closed_on_both_sides(store: DescriptorStore) -> None:
@@ -126,7 +118,7 @@ async def test_one_that_was_left_and_is_forgotten_is_closed_on_both_sides(store:
     with next_process(store) as heirlooms:
         heirlooms.forget("one")
         await until(lambda: not store.kept)
-        assert is_free(address)
+        assert is_free(*address, UDP)
 
 
 async def test_the_newer_one_of_a_name_takes_the_place_of_the_older(store: DescriptorStore) -> None:
@@ -220,10 +212,10 @@ async def test_only_its_user_reaches_the_store_and_it_is_gone_afterwards(tmp_pat
         heirlooms.keep("one", one)
         await until(lambda: "one" in store.kept)
         assert not any(map(os.get_inheritable, store.kept.values()))
-    assert not is_free(address)
+    assert not is_free(*address, UDP)
     store.close()
     assert not place.exists()
-    assert is_free(address)
+    assert is_free(*address, UDP)
 
 
 async def test_a_supervisor_that_is_gone_harms_nobody(store: DescriptorStore) -> None:
@@ -257,7 +249,7 @@ def test_what_was_left_is_there_even_if_the_supervisor_cannot_be_told(tmp_path: 
         with taken(heirlooms, "one"):
             heirlooms.forget("two")
         assert heirlooms.left() == {"three"}
-    assert all(map(is_free, addresses))
+    assert all(is_free(*address, UDP) for address in addresses)
 
 
 @pytest.mark.parametrize("is_replaced", [False, True], ids=["gone", "another's"])
@@ -298,16 +290,6 @@ def taken(heirlooms: Heirlooms, name: str) -> Iterator[socket.socket]:
     assert left is not None
     with socket.socket(fileno=left) as found:
         yield found
-
-
-def is_free(address: tuple[str, int]) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        try:
-            one.bind(address)
-        except OSError as error:
-            assert error.errno == errno.EADDRINUSE
-            return False
-    return True
 
 
 def open_descriptors() -> int:

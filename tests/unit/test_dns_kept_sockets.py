@@ -13,7 +13,9 @@ import dns.asyncquery
 import dns.message
 import pytest
 from structlog.testing import capture_logs
+from support.addresses import TCP, UDP, a_free_port, is_free
 from support.dns import a_dns_picture, a_local_network, a_mapped, is_silent, says, scripted_dns
+from support.waits import BOUND, until
 
 from agent.descriptors import Heirlooms, heirlooms_of
 from agent.dns.forwards import FORWARDS_OF_ONE
@@ -26,7 +28,6 @@ from swarmpy.descriptors import GIVEN, NOTIFY_SOCKET, told
 from swarmpy.node.descriptor_store import DescriptorStore
 
 FRONT, BACK, OUTSIDE = "127.0.10.1", "127.0.10.2", "127.0.10.9"
-BOUND = 10
 SYSTEM_CLOCK = SystemClock()
 ZONE = zone_of(
     a_dns_picture(a_mapped("web", vip="10.8.1.5"), networks=(a_local_network("front", 1), a_local_network("back", 2)))
@@ -44,9 +45,7 @@ async def store(tmp_path: Path) -> AsyncIterator[DescriptorStore]:
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((FRONT, 0))
-        return int(probe.getsockname()[1])
+    return a_free_port(FRONT, UDP)
 
 
 class UnwatchableOnce(KeptSockets):
@@ -96,12 +95,6 @@ def listen(server: DnsServer, gateways: Mapping[str, str]) -> Mapping[str, str]:
     return server.listen_on({id: IPv4Address(address) for id, address in gateways.items()})
 
 
-async def until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(BOUND):
-        while not is_so():
-            await asyncio.sleep(0.001)
-
-
 async def ask(port: int, where: str = FRONT, *, by_stream: bool = False) -> list[str]:
     how = dns.asyncquery.tcp if by_stream else dns.asyncquery.udp
     answer = await how(dns.message.make_query("web", "A"), where, timeout=BOUND, port=port)
@@ -110,20 +103,6 @@ async def ask(port: int, where: str = FRONT, *, by_stream: bool = False) -> list
 
 def names_of(*networks: str) -> set[str]:
     return {f"dns/{network}/{kind}" for network in networks for kind in ("udp", "tcp")}
-
-
-def is_free(address: str, port: int) -> bool:
-    with ExitStack() as stack:
-        for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-            one = stack.enter_context(socket.socket(socket.AF_INET, kind))
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(kind == socket.SOCK_STREAM))
-            try:
-                one.bind((address, port))
-                if kind == socket.SOCK_STREAM:
-                    one.listen()
-            except OSError:
-                return False
-    return True
 
 
 @pytest.mark.parametrize("by_stream", [False, True], ids=["udp", "tcp"])
@@ -202,10 +181,10 @@ async def test_the_gateway_of_a_network_that_goes_is_free(store: DescriptorStore
     async with an_agent(store, port) as server:
         listen(server, BOTH)
         await until(lambda: len(store.kept) == 4)
-        assert not is_free(BACK, port)
+        assert not is_free(BACK, port, UDP, TCP)
         listen(server, {"front": FRONT})
         await until(lambda: set(store.kept) == names_of("front"))
-        assert is_free(BACK, port)
+        assert is_free(BACK, port, UDP, TCP)
         # A network that was made anew may have that address.
         assert listen(server, {"front": FRONT, "anew": BACK}) == {}
 
@@ -237,7 +216,7 @@ async def test_a_network_that_went_while_no_agent_ran_is_forgotten(store: Descri
         await until(lambda: len(store.kept) == 4)
         listen(second, {"front": FRONT})
         await until(lambda: set(store.kept) == names_of("front"))
-        assert is_free(BACK, port)
+        assert is_free(BACK, port, UDP, TCP)
         assert await ask(port) == ["10.8.1.5"]
 
 
@@ -247,7 +226,7 @@ async def test_a_network_with_another_gateway_than_before_is_answered_there(stor
     async with an_agent(store, port) as second:
         listen(second, {"front": BACK})
         assert await ask(port, BACK) == await ask(port, BACK, by_stream=True) == ["10.8.1.5"]
-        await until(lambda: is_free(FRONT, port))
+        await until(lambda: is_free(FRONT, port, UDP, TCP))
         assert set(store.kept) == names_of("front")
 
 
@@ -311,7 +290,7 @@ async def test_sockets_that_could_not_be_listened_on_are_not_kept(
         problem = listen(server, {"front": FRONT})["front"]
         assert "Operation not permitted" in problem
         assert "end what else" not in problem
-        await until(lambda: is_free(FRONT, port))
+        await until(lambda: is_free(FRONT, port, UDP, TCP))
         assert listen(server, {"front": FRONT}) == {}
         assert await ask(port) == await ask(port, by_stream=True) == ["10.8.1.5"]
         await until(lambda: set(store.kept) == names_of("front"))
@@ -323,5 +302,5 @@ async def test_when_the_supervisor_ends_every_address_is_free(store: DescriptorS
     store.pause()
     assert len(store.kept) == 4
     store.close()
-    assert is_free(FRONT, port)
-    assert is_free(BACK, port)
+    assert is_free(FRONT, port, UDP, TCP)
+    assert is_free(BACK, port, UDP, TCP)

@@ -14,6 +14,7 @@ import dns.message
 import dns.name
 import dns.rcode
 import pytest
+from support.addresses import UDP, a_free_port
 from support.dns import ScriptedDns, a_dns_picture, a_local_network, a_mapped, an_endpoint, says, scripted_dns
 
 from agent.dns.forwards import FORWARDS_OF_ONE
@@ -38,12 +39,6 @@ ZONE = zone_of(
 )
 
 
-def a_free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((FRONT, 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass
 class Served:
     server: DnsServer
@@ -60,7 +55,7 @@ class Served:
 
 @pytest.fixture
 async def served() -> AsyncIterator[Served]:
-    port = a_free_port()
+    port = a_free_port(FRONT, UDP)
     clock = SystemClock()
     server = DnsServer(Upstream(clock, lambda: (OUTSIDE,), port=port), clock, port)
     server.show(ZONE)

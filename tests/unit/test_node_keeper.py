@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.addresses import TCP, a_free_port, is_free
+from support.waits import BOUND
 
 from swarmpy.clock import SystemClock
 from swarmpy.errors import BadRequest
@@ -22,7 +23,6 @@ from swarmpy.node.process import environment
 from swarmpy.node.supervisor import supervise
 
 FOREVER = "echo up; exec sleep 1000"
-BOUND = 10
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -170,9 +170,9 @@ async def test_a_child_that_is_started_again_has_what_it_left_and_no_other_child
     assert stage.heard.count(("agent", "others inherit it: False")) == 4
     assert ("agent", "['NOTIFY_SOCKET', 'SWARMPY_DESCRIPTORS'] None") in stage.heard
     assert [line for name, line in stage.heard if name == "manager" and line != "up"] == ["0", "0"]
-    assert not is_free(int(addresses[0].split()[1]))
+    assert not is_free("127.0.0.1", int(addresses[0].split()[1]), TCP)
     await end(stage, running)
-    assert is_free(int(addresses[0].split()[1]))
+    assert is_free("127.0.0.1", int(addresses[0].split()[1]), TCP)
     assert not place.exists()
 
 
@@ -252,10 +252,8 @@ class HastyClock(SystemClock):
 
 
 async def test_nothing_is_held_for_a_child_that_is_long_away(stage: Stage) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    clock = HastyClock(lambda: is_free(port))
+    port = a_free_port("127.0.0.1", TCP)
+    clock = HastyClock(lambda: is_free("127.0.0.1", port, TCP))
     command = (sys.executable, "-c", LEAVES_A_PORT_AND_CRASHES, str(port))
     child = Child("agent", command, ROOT, store=stage.directory / "agent" / "notify.sock")
     agent = Keeper(child, partial(stage.has_said, "agent", "bound anew", times=3), stage.hear, clock)
@@ -274,15 +272,6 @@ async def test_a_child_runs_where_nothing_can_be_kept_for_it(stage: Stage) -> No
     running = asyncio.create_task(supervise([], [agent], stage.stop, stage.announce))
     await stage.until("agent", "up")
     await end(stage, running)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as one:
-        try:
-            one.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def test_children_get_neither_etcd_variables_nor_our_secrets_nor_what_our_own_supervisor_says() -> None:
