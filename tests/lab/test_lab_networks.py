@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.lab import lab
 from support.net_lab import ENGINES, NODES, Ask, NetLab, engine_folder
-from support.net_stack import EMPTY, STACK, WEB, on, the_stack
+from support.net_stack import EMPTY, STACK, WEB, the_stack
 
 pytestmark = [pytest.mark.lab, pytest.mark.docker, pytest.mark.etcd, pytest.mark.timeout(300)]
 
@@ -267,22 +267,6 @@ def test_names_are_answered_while_the_agent_of_the_node_ends_and_starts_again(
     assert asking.report["faults"] == []
     assert asking.report["slowest"] < ASKED_AGAIN_AFTER
     assert asking.report["requests"] > RATE / 2
-
-
-def test_the_gateway_of_a_network_that_went_while_no_agent_ran_is_nobodys(net: NetLab) -> None:
-    before = _listening(net, "node-1")
-    net.deploy("brief", {"services": {"d": on("node-1", "d")}, "networks": {"d": {}}})
-    net.fleet.until("its gateway is listened on", lambda: len(_listening(net, "node-1")) == len(before) + 2)
-    net.lab.kill_process("node-1", "agent")
-    net.must("stack", "rm", "brief")
-    net.forget_containers()
-    net.fleet.until("it is not any more", lambda: _listening(net, "node-1") == before)
-
-
-def _listening(net: NetLab, node: str) -> set[str]:
-    """Name servers there, whichever process holds them."""
-    shown = net.lab.execute(node, "ss", "-Hltun").out
-    return {line.split()[0] + line.split()[4] for line in shown.splitlines() if line.split()[4].endswith(":53")}
 
 
 def _runs(net: NetLab, service: str, replicas: int) -> bool:
