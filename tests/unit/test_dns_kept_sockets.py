@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, closing, suppress
+from datetime import timedelta
 from functools import partial
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -21,7 +22,7 @@ from agent.descriptors import Heirlooms, heirlooms_of
 from agent.dns.forwards import FORWARDS_OF_ONE
 from agent.dns.kept_sockets import KeptSockets
 from agent.dns.server import DnsServer
-from agent.dns.upstream import Upstream
+from agent.dns.upstream import Patience, Upstream
 from agent.dns.zone import zone_of
 from swarmpy.clock import Clock, ManualClock, SystemClock
 from swarmpy.descriptors import GIVEN, NOTIFY_SOCKET, told
@@ -29,6 +30,8 @@ from swarmpy.node.descriptor_store import DescriptorStore
 
 FRONT, BACK, OUTSIDE = "127.0.10.1", "127.0.10.2", "127.0.10.9"
 SYSTEM_CLOCK = SystemClock()
+# However busy the machine is, it asks once.
+PATIENT = Patience(whole=timedelta(seconds=BOUND), step=timedelta(seconds=BOUND))
 ZONE = zone_of(
     a_dns_picture(a_mapped("web", vip="10.8.1.5"), networks=(a_local_network("front", 1), a_local_network("back", 2)))
 )
@@ -76,7 +79,7 @@ async def an_agent(
     copies = copies_of(store)
     store.listen_to(os.getpid())
     sockets = sockets_of(heirlooms_of(store.variables | {GIVEN: told(copies)}))
-    server = DnsServer(Upstream(clock, lambda: (OUTSIDE,), port=port), clock, port, sockets)
+    server = DnsServer(Upstream(clock, lambda: (OUTSIDE,), PATIENT, port), clock, port, sockets)
     serving = asyncio.ensure_future(server.serve())
     await asyncio.sleep(0)
     yield server
