@@ -1,6 +1,7 @@
 """What a machine lacks is said, not hidden: tests that need it are skipped with a reason, or fail with `--no-skips`."""
 
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,8 @@ from support.dockerd import why_not as why_no_engine
 from swarmpy.errors import BadRequest
 from swarmpy.node.etcd import find_etcd
 
+# Whoever runs the tests in the background may have taken Ctrl-C from them, and so from the programs that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("quick", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile("deep", max_examples=2000, deadline=None, print_blob=True)
 settings.load_profile("quick")

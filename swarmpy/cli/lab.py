@@ -86,7 +86,7 @@ def down(name: str) -> None:
 @format_option
 def list_nodes(name: str, form: str) -> None:
     """List a lab's nodes and how they are."""
-    rows = [_row(each) for each in machines_of(_found(name))]
+    rows = rows_of(_found(name))
     if form == JSON:
         for row in rows:
             click.echo(json_line(row))
@@ -238,6 +238,11 @@ def _found(name: str) -> Lab:
 
 def _one(name: str, node: str) -> Machine:
     return chosen(_found(name), [node])[0]
+
+
+def rows_of(found: Lab) -> list[Row]:
+    """What there is to say of each of its nodes."""
+    return [_row(each) for each in machines_of(found)]
 
 
 def _row(each: Machine) -> Row:

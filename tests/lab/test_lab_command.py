@@ -67,6 +67,7 @@ def test_the_nodes_are_one_cluster(two: Lab) -> None:
 
 
 def test_the_list_tells_the_pid_of_every_process(two: Lab) -> None:
+    assert two.listed() == two.nodes()
     assert set(two.node("node-1").processes) == {"init", "dockerd", "supervisor", "etcd", "manager", "agent"}
     assert set(two.node("node-2").processes) == {"init", "dockerd", "supervisor", "agent"}
     for name in BOTH:

@@ -246,6 +246,7 @@ def test_what_somebody_deletes_in_the_kernel_of_a_node_comes_back_and_is_told(ne
         assert [answer["error"] for answer in answers if answer["error"]] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("number", "manner"), [(2, signal.SIGKILL), (3, signal.SIGTERM)], ids=["killed", "told"])
 def test_names_are_answered_while_the_agent_of_the_node_ends_and_starts_again(
     net: NetLab, number: int, manner: signal.Signals

@@ -18,6 +18,7 @@ from typing import Any
 from support.images import BUSYBOX, root_filesystem
 from support.node import BIN, COMMAND_LIMIT, Result, run, wait_until
 
+from swarmpy.cli.lab import rows_of
 from swarmpy.lab import state
 from swarmpy.lab.plan import DATA_ROOT, RUN_ROOT
 
@@ -96,6 +97,11 @@ class Lab:
     # its nodes
 
     def nodes(self) -> dict[str, LabNode]:
+        """As `swarmpy lab ls` does, and without a process for each of many looks."""
+        return {node.node: node for node in (LabNode(**row) for row in rows_of(state.load(self.name)))}
+
+    def listed(self) -> dict[str, LabNode]:
+        """By the command."""
         rows = self.must("ls", "--format", "json").out.splitlines()
         return {node.node: node for node in (LabNode(**_parsed(row)) for row in rows)}
 
