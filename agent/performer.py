@@ -104,7 +104,8 @@ class Performer:
         self._flights = Flights()
         self._removals = Flights()
         self._listeners: dict[tuple[str, str | None], dict[str, Tell]] = {}
-        self._there: set[str] = set()
+        # By network, the subnet that it had: it may leave this node and come back with another one.
+        self._there: dict[str, str] = {}
         self.networks_on_engine: set[str] = set()
         self.node = NodeFacts(hostname="", os="linux", architecture="")
         self.network_service: NetworkService = NobodyServes()
@@ -153,7 +154,7 @@ class Performer:
 
     async def remove_network(self, network_id: str, name: str) -> None:
         """A task that comes to need it meanwhile, or its range, waits for that."""
-        self._there.discard(network_id)
+        self._there.pop(network_id, None)
         await self._removals.share(network_id, partial(self._remove_network, network_id, name))
 
     async def _remove_network(self, network_id: str, name: str) -> None:
@@ -196,7 +197,8 @@ class Performer:
 
     async def _join(self, run: TaskRun) -> None:
         for part in run.assignment.networks:
-            if part.network_id not in self._there:
+            there, wanted = self._there.get(part.network_id), self._networks.get(part.network_id)
+            if there is None or (wanted is not None and wanted.subnet != there):
                 await self._flights.share(part.network_id, partial(self._provide, part.network_id))
 
     async def _provide(self, network_id: str) -> None:
@@ -215,7 +217,7 @@ class Performer:
         self.networks_on_engine.add(network_id)
         # A container that starts before its network is set up would find neither names nor others.
         await self.network_service.provide(network_id)
-        self._there.add(network_id)
+        self._there[network_id] = network.subnet
 
     def _note_limit(self, network_id: str, limit: str) -> None:
         if limit != self.network_limits.get(network_id, ""):

@@ -92,8 +92,12 @@ class Runner:
             self.node_changed.set()
 
     def needs_network(self, network_id: str) -> bool:
+        """Containers that are kept though they have ended need none: they never start again."""
         return network_id in self._networks or any(
-            part.network_id == network_id for run in self._runs.values() for part in run.assignment.networks
+            part.network_id == network_id
+            for run in self._runs.values()
+            if run.phase is not Phase.DONE
+            for part in run.assignment.networks
         )
 
     @property

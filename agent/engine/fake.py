@@ -326,6 +326,8 @@ class FakeEngine:
     def _address(self, joined: NetworkToJoin) -> str:
         network = self._networks[joined.name]
         subnet = ip_network(network.wish.subnet)
+        if joined.address is not None and joined.address not in subnet:
+            raise BadRequest(f"Invalid address {joined.address}: it does not belong to {subnet}")
         if joined.address is not None:
             return f"{joined.address}/{subnet.prefixlen}"
         network.taken += 1

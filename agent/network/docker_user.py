@@ -57,11 +57,23 @@ class DockerUser:
 
     def __init__(self, command: Sequence[str] = ("iptables",)) -> None:
         self._command = tuple(command)
+        self._was_there = False
 
     async def mend(self) -> tuple[str, ...]:
-        """Put the rules that are missing; the answer says which, for events."""
-        put = await self._change(missing)
+        """Put the rules that are missing; the answer says which, for events. Raises `Unavailable` when the engine's
+        chain has gone, and all of its rules with it."""
+        put = await self._change(self._missing)
         return tuple(f"iptables rule {' '.join(arguments[3:])} of chain {CHAIN} was missing" for arguments in put)
+
+    def _missing(self, listing: str) -> tuple[Command, ...]:
+        is_there = f"-N {CHAIN}" in listing.splitlines()
+        if self._was_there and not is_there:
+            raise Unavailable(
+                f"the engine's packet rules are gone from this node (no chain {CHAIN}), and it can make no network "
+                "without them: restart the engine"
+            )
+        self._was_there = is_there
+        return missing(listing)
 
     async def remove(self) -> None:
         """Take ours away; those of the node's owner stay."""

@@ -50,8 +50,14 @@ def admit_network(state: State, wish: NetworkCreate, *, network_id: str, now: da
     spec = wish.model_copy(update={"driver": "overlay", "scope": "swarm"})
     network = Network(id=network_id, created_at=now, updated_at=now, spec=spec)
     named = Put(name_key("networks", name), network_id.encode(), modified=0)
-    claims = (*claim(network), *vni_claims(state, network))
+    claims = (*claim(network), *vni_claims(state, network), *_named_range(state, network))
     return written("network", name, network, put(network, create=True), named, *claims)
+
+
+def _named_range(state: State, network: Network) -> tuple[Put, ...]:
+    """Of two that name their subnets from the same picture, the second looks again: they may overlap."""
+    key = name_key("ranges", "named")
+    return (Put(key, network.id.encode(), modified=state.version_of(key)),) if wished_range(network) else ()
 
 
 def warning_of(state: State, network: Network) -> str:

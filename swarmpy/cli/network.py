@@ -33,7 +33,13 @@ def network() -> None:
 @network.command()
 @click.argument("name", metavar="NAME")
 @click.option("-d", "--driver", type=click.Choice(["overlay"]), default="overlay", show_default=True, help="Its kind.")
-@click.option("--subnet", metavar="CIDR", help="Its range.  [default: a free one of the cluster's pools]")
+@click.option(
+    "--subnet",
+    "subnets",
+    multiple=True,
+    metavar="CIDR",
+    help="Its range.  [default: a free one of the cluster's pools]",
+)
 @click.option("--ip-range", metavar="CIDR", help="The part of it that addresses are taken from.")
 @click.option("--gateway", metavar="ADDRESS", help="Shown as its gateway; each node has one of its own.")
 @click.option("--attachable", is_flag=True, help="Also for containers by hand, as the engine's NAME.ID.")
@@ -45,7 +51,7 @@ def network() -> None:
 def create(
     name: str,
     driver: str,
-    subnet: str | None,
+    subnets: Sequence[str],
     ip_range: str | None,
     gateway: str | None,
     attachable: bool,
@@ -60,13 +66,7 @@ def create(
     Options of the driver: com.docker.network.driver.mtu, com.docker.network.driver.overlay.vxlanid_list (its VNI), and
     encrypted.
     """
-    config = {"Subnet": subnet, "IPRange": ip_range, "Gateway": gateway}
-    for option, value in (("--subnet", subnet), ("--ip-range", ip_range), ("--gateway", gateway)):
-        if value == "":
-            raise BadRequest(f"{option} is empty: give it a value, or leave it out")
-    given = {key: value for key, value in config.items() if value is not None}
-    if given and subnet is None:
-        raise BadRequest("--ip-range and --gateway lie in a subnet: name it with --subnet")
+    given = _range_of(name, subnets, ip_range, gateway)
     wish = {
         "Name": name,
         "Driver": driver,
@@ -85,6 +85,19 @@ def create(
         print_became("network", name, "created", form)
     else:
         click.echo(made)
+
+
+def _range_of(name: str, subnets: Sequence[str], ip_range: str | None, gateway: str | None) -> dict[str, str]:
+    for option, value in (*(("--subnet", each) for each in subnets), ("--ip-range", ip_range), ("--gateway", gateway)):
+        if value == "":
+            raise BadRequest(f"{option} is empty: give it a value, or leave it out")
+    if len(subnets) > 1:
+        raise BadRequest(f"network {name}: a network has one subnet, not {len(subnets)}: give one --subnet")
+    subnet = next(iter(subnets), None)
+    given = {"Subnet": subnet, "IPRange": ip_range, "Gateway": gateway}
+    if subnet is None and any(given.values()):
+        raise BadRequest("--ip-range and --gateway lie in a subnet: name it with --subnet")
+    return {key: value for key, value in given.items() if value is not None}
 
 
 @network.command("ls")
@@ -140,8 +153,9 @@ def remove(names: Sequence[str], form: str) -> int:
 @format_option
 def prune(force: bool, filters: Sequence[str], form: str) -> None:
     """Remove all networks that no service and no task uses, but not the ingress network."""
-    if not force:
-        click.confirm("This removes all networks that nothing uses. Go on?", abort=True, err=True)
+    if not force and not click.confirm("This removes all networks that nothing uses. Go on?", err=True):
+        click.echo("nothing is removed", err=True)
+        return
     with connected() as client:
         removed = client.post("/networks/prune", None, filters=json.dumps(parse_filters(filters)))["NetworksDeleted"]
     for name in removed or ():

@@ -7,6 +7,7 @@ import pytest
 from support.netlab import Namespace, why_not
 
 from agent.network.docker_user import DockerUser
+from swarmpy.errors import Unavailable
 
 LACKS = why_not() or ("" if shutil.which("iptables") else "needs iptables")
 pytestmark = pytest.mark.skipif(bool(LACKS), reason=LACKS)
@@ -43,3 +44,17 @@ async def test_the_rules_are_put_once_and_again_when_one_is_lost(machine: Namesp
 
     rules = machine.run("iptables", "-S", "DOCKER-USER").splitlines()
     assert [rule.split()[-1] for rule in rules] == ["DOCKER-USER", "DROP", *["ACCEPT"] * 7, "RETURN"]
+
+
+async def test_a_chain_that_has_gone_is_told_until_the_engine_has_put_it_again(
+    machine: Namespace, chain: DockerUser
+) -> None:
+    machine.run("iptables", "-N", "DOCKER-USER")
+    await chain.mend()
+    machine.run("iptables", "-F")
+    machine.run("iptables", "-X")
+    for _ in range(2):
+        with pytest.raises(Unavailable, match=r"packet rules are gone.*restart the engine"):
+            await chain.mend()
+    machine.run("iptables", "-N", "DOCKER-USER")
+    assert len(await chain.mend()) == 7

@@ -25,7 +25,7 @@ from manager.store.memory import MemoryDatabase
 from manager.store.port import Delete, Unit
 from swarmpy.clock import ManualClock
 from swarmpy.errors import BadRequest, Conflict, InUse, SwarmpyError, Unsupported
-from swarmpy.models.network import ENCRYPTED_OPTION, VNI_OPTION, NetworkCreate
+from swarmpy.models.network import ENCRYPTED_OPTION, IPAM, VNI_OPTION, IPAMConfig, NetworkCreate
 from swarmpy.models.port import PortConfig, PublishMode
 from swarmpy.models.service import FailureAction, UpdateConfig, UpdateState, UpdateStatus
 from swarmpy.models.task import NetworkAttachmentConfig, TaskSpec
@@ -83,6 +83,24 @@ async def test_of_two_networks_that_wish_for_one_vni_at_one_time_one_is_refused(
     await store.commit(first.units)
     with pytest.raises(CommitConflict):
         await store.commit(second.units)
+
+
+async def test_of_two_networks_that_name_one_subnet_at_one_time_the_second_is_judged_by_what_the_first_has() -> None:
+    state, store = State(), MemoryDatabase(ManualClock()).open()
+    ranges = ("10.140.0.0/24", "10.140.0.0/24", "10.150.0.0/24")
+    wishes = {
+        name: NetworkCreate(name=name, ipam=IPAM(config=(IPAMConfig(subnet=each),)))
+        for name, each in zip("abc", ranges, strict=True)
+    }
+    admitted = [admit_network(state, wish, network_id=name, now=T0) for name, wish in wishes.items()]
+    await store.commit(admitted[0].units)
+    for late in admitted[1:]:
+        with pytest.raises(CommitConflict):
+            await store.commit(late.units)
+    state.reset(await store.load())
+    with pytest.raises(BadRequest, match=r"overlaps 10\.140\.0\.0/24 of network a"):
+        admit_network(state, wishes["b"], network_id="b", now=T0)
+    await store.commit(admit_network(state, wishes["c"], network_id="c", now=T0).units)
 
 
 async def test_a_vni_whose_network_was_dropped_without_its_claim_can_be_had() -> None:

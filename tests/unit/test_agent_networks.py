@@ -139,6 +139,48 @@ async def test_a_network_that_came_back_with_another_range_is_made_anew_once_its
     assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
 
 
+async def test_a_network_goes_though_a_container_that_has_ended_is_kept_and_comes_back_with_another_range(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    engine.may_go.set()
+    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
+    old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(old, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+        manager.assign(desired(old, TaskState.SHUTDOWN))
+        await manager.wait_until_states("shutdown")
+        manager.drop(networks=(NETWORK.id,))
+        await wait_until(lambda: engine.removing)
+        await settled()
+        assert await engine.networks(settings.node_id) == ()
+
+        manager.assign(new, networks=(moved,))
+        await manager.wait_until_states("shutdown", "running")
+
+    assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
+
+
+async def test_a_network_that_has_another_range_at_once_is_made_anew(
+    settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
+) -> None:
+    """It left and came back before anybody could take it away."""
+    engine.may_go.set()
+    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
+    old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
+    async with running_agent(settings, engine, manager):
+        await wait_until(lambda: manager.hellos)
+        manager.assign(old, networks=(NETWORK,))
+        await manager.wait_until_states("running")
+        manager.assign(desired(old, TaskState.SHUTDOWN))
+        await manager.wait_until_states("shutdown")
+        manager.assign(new, networks=(moved,))
+        await manager.wait_until_states("shutdown", "running")
+
+    assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
+
+
 async def test_after_a_restart_what_waits_to_be_started_keeps_its_address(
     settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
 ) -> None:

@@ -75,6 +75,12 @@ async def test_an_empty_text_is_no_range(shell: Shell, option: str) -> None:
     assert (said.code, f"{option} is empty" in said.err) == (2, True)
 
 
+async def test_a_network_has_one_subnet(shell: Shell) -> None:
+    said = await shell.run("create", "--subnet", "10.9.0.0/16", "--subnet", "10.10.0.0/16", "back")
+
+    assert (said.code, "a network has one subnet, not 2" in said.err) == (2, True)
+
+
 async def test_what_a_network_has_no_room_for_is_told_when_it_is_made() -> None:
     async with served_api() as (api, socket):
         await api.keep(a_cluster(), a_node(NODE_ID), a_node("other"))
@@ -113,6 +119,6 @@ async def test_networks_that_nothing_uses_are_removed_one_by_one_or_all(shell: S
 
     assert (said.out, said.code) == ("a\n", 5)
     assert "network front is in use by service web" in said.err
-    assert (await shell.run("prune", stdin=b"n\n")).code == 130
+    assert (await shell.run("prune", stdin=b"n\n")).code == 0
     assert await shell.ok("prune", "--force", "--filter", "label=no") == ""
     assert await shell.ok("prune", "--force") == "b\nc\n"
