@@ -132,16 +132,20 @@ class Lab:
         self.must("load", "--from", self.node(first).docker_host, image)
 
     def signal_process(self, name: str, process: str, number: signal.Signals) -> None:
-        os.kill(self.node(name).processes[process], number)
+        os.kill(self._pid(name, process), number)
 
     def kill_process(self, name: str, process: str) -> None:
         """kill -9 of one process of a node; returns when its supervisor has started it again."""
-        before = self.node(name).processes[process]
+        before = self._pid(name, process)
         os.kill(before, signal.SIGKILL)
         wait_until(
             f"{process} of {name} is started again",
             lambda: self.node(name).processes.get(process, before) != before,
         )
+
+    def _pid(self, name: str, process: str) -> int:
+        """Of one that may just be starting again."""
+        return wait_until(f"{process} of {name} runs", lambda: self.node(name).processes.get(process, 0))
 
     def can_reach(self, name: str, other: str) -> bool:
         """A packet there and one back."""
