@@ -7,14 +7,13 @@ Says nothing while the engine does: that knows how it ended.
 from datetime import timedelta
 
 from agent.engine.port import Engine
+from agent.exits import exit_seen
 from agent.processes import Processes
 from agent.runner import Runner
-from agent.task.events import Event, ProcessEnded, Vanished
-from agent.task.facts import Life
-from agent.task.listing import exit_of
+from agent.task.events import Event, ProcessEnded
 from agent.task.run import Phase, TaskRun
 from swarmpy.clock import Clock
-from swarmpy.errors import NotFound, SwarmpyError, TimedOut, Unavailable
+from swarmpy.errors import SwarmpyError, TimedOut, Unavailable
 from swarmpy.logs import logger
 
 log = logger("ends")
@@ -68,14 +67,11 @@ class Ends:
         if trouble := self._runner.trouble:
             return _unseen(container_id, trouble, alone=alone)
         try:
-            facts = await self._engine.inspect(container_id)
-        except NotFound:
-            return Vanished()
-        except SwarmpyError as error:
-            if not isinstance(error, Unavailable | TimedOut):
-                return None
+            return await exit_seen(self._engine, container_id, alone=alone)
+        except (Unavailable, TimedOut) as error:
             return _unseen(container_id, str(error), alone=alone)
-        return None if facts.life in (Life.RUNNING, Life.CREATED) else exit_of(facts, alone=alone)
+        except SwarmpyError:
+            return None
 
 
 def _unseen(container_id: str, trouble: str, *, alone: bool) -> ProcessEnded:

@@ -8,14 +8,15 @@ from contextlib import aclosing
 from datetime import timedelta
 
 from agent.engine.port import Engine, EngineEvent, News
+from agent.exits import exit_seen
 from agent.runner import Runner
 from agent.task.events import BecameHealthy, BecameUnhealthy, Event, Exited, Vanished
-from agent.task.facts import Health, Life, ListedContainer
-from agent.task.listing import Look, exit_of, strays, unlike
+from agent.task.facts import Health, ListedContainer
+from agent.task.listing import Look, strays, unlike
 from agent.task.names import network_id_of
 from agent.task.run import Phase, TaskRun
 from swarmpy.clock import Clock
-from swarmpy.errors import Conflict, NotFound, SwarmpyError
+from swarmpy.errors import Conflict, SwarmpyError
 from swarmpy.logs import logger
 from swarmpy.together import together
 
@@ -112,22 +113,12 @@ class Watcher:
         if run.container_id is None:
             return
         try:
-            event = await self._exit_of(run.container_id, code)
+            event = await exit_seen(self._engine, run.container_id, alone=self._runner.is_alone, code=code)
         except SwarmpyError:
             return  # the next listing shows it
         finally:
             self._exit_codes.pop(run.container_id, None)
         self._feed_if_same_container(run, event)
-
-    async def _exit_of(self, container_id: str, code: int | None) -> Event | None:
-        alone = self._runner.is_alone
-        try:
-            facts = await self._engine.inspect(container_id)
-        except NotFound:
-            return Vanished() if code is None else Exited(code, removed=True, alone=alone)
-        if facts.life in (Life.RUNNING, Life.CREATED):
-            return None
-        return exit_of(facts, alone=alone, code=code)
 
     async def _look_at_health(self, run: TaskRun) -> None:
         """The last words of the health check."""
