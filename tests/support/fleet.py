@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -135,4 +136,7 @@ def _running_on(engine: Path) -> frozenset[str]:
     """By the engine's socket. Raises `OSError` or `HTTPException` when it does not answer."""
     with closing(UnixConnection(engine)) as connection:
         connection.request("GET", "/containers/json")
-        return frozenset(container["Id"] for container in json.loads(connection.getresponse().read()))
+        answer = connection.getresponse()
+        if answer.status != HTTPStatus.OK:
+            raise HTTPException(f"{engine} answered {answer.status}")
+        return frozenset(container["Id"] for container in json.loads(answer.read()))

@@ -22,9 +22,11 @@ from swarmpy.clock import ManualClock, SystemClock
 from swarmpy.models.task import TaskStatus
 from swarmpy.settings import AgentSettings
 from swarmpy.states import TaskState
-from swarmpy.wire import NetworkAssignment
+from swarmpy.wire import NetworkAssignment, TaskAssignment
 
 NETWORK = a_network()
+# The same, back on the node with another share.
+MOVED = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
 
 
 class SlowToRemove(FakeEngine):
@@ -67,6 +69,15 @@ async def running_and_dropped(engine: SlowToRemove, manager: FakeManager) -> Non
     await manager.wait_until_states("running")
     manager.drop(task.id, networks=(NETWORK.id,))
     await wait_until(lambda: engine.removing)
+
+
+async def ran_and_ended(manager: FakeManager, task: TaskAssignment) -> None:
+    """The task ran on the network, and its container is kept though it has ended."""
+    await wait_until(lambda: manager.hellos)
+    manager.assign(task, networks=(NETWORK,))
+    await manager.wait_until_states("running")
+    manager.assign(desired(task, TaskState.SHUTDOWN))
+    await manager.wait_until_states("shutdown")
 
 
 async def test_a_network_goes_as_soon_as_no_task_needs_it(
@@ -123,7 +134,6 @@ async def test_a_network_that_came_back_with_another_range_is_made_anew_once_its
 ) -> None:
     """The node was away for so long that its share was given to others, and it has a new one."""
     engine.may_go.set()
-    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
     old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
     async with running_agent(settings, engine, manager):
         await wait_until(lambda: manager.hellos)
@@ -131,7 +141,7 @@ async def test_a_network_that_came_back_with_another_range_is_made_anew_once_its
         await manager.wait_until_states("running")
     manager.go_away()
     manager.tasks = {old.id: desired(old, TaskState.SHUTDOWN), new.id: new}
-    manager.networks = {moved.id: moved}
+    manager.networks = {MOVED.id: MOVED}
     manager.come_back()
     async with running_agent(settings, engine, manager):
         await manager.wait_until_states("shutdown", "running")
@@ -143,20 +153,15 @@ async def test_a_network_goes_though_a_container_that_has_ended_is_kept_and_come
     settings: AgentSettings, engine: SlowToRemove, manager: FakeManager
 ) -> None:
     engine.may_go.set()
-    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
     old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
     async with running_agent(settings, engine, manager):
-        await wait_until(lambda: manager.hellos)
-        manager.assign(old, networks=(NETWORK,))
-        await manager.wait_until_states("running")
-        manager.assign(desired(old, TaskState.SHUTDOWN))
-        await manager.wait_until_states("shutdown")
+        await ran_and_ended(manager, old)
         manager.drop(networks=(NETWORK.id,))
         await wait_until(lambda: engine.removing)
         await settled()
         assert await engine.networks(settings.node_id) == ()
 
-        manager.assign(new, networks=(moved,))
+        manager.assign(new, networks=(MOVED,))
         await manager.wait_until_states("shutdown", "running")
 
     assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
@@ -167,15 +172,10 @@ async def test_a_network_that_has_another_range_at_once_is_made_anew(
 ) -> None:
     """It left and came back before anybody could take it away."""
     engine.may_go.set()
-    moved = NETWORK.model_copy(update={"subnet": "10.200.9.0/24", "gateway": "10.200.9.1"})
     old, new = an_assignment(1, networks=(NETWORK.id,)), an_assignment(2, networks=(NETWORK.id,))
     async with running_agent(settings, engine, manager):
-        await wait_until(lambda: manager.hellos)
-        manager.assign(old, networks=(NETWORK,))
-        await manager.wait_until_states("running")
-        manager.assign(desired(old, TaskState.SHUTDOWN))
-        await manager.wait_until_states("shutdown")
-        manager.assign(new, networks=(moved,))
+        await ran_and_ended(manager, old)
+        manager.assign(new, networks=(MOVED,))
         await manager.wait_until_states("shutdown", "running")
 
     assert manager.reports[new.id].addresses[NETWORK.id].startswith("10.200.9.")
@@ -206,11 +206,7 @@ async def test_an_address_that_was_given_back_before_a_restart_is_not_the_next_t
 ) -> None:
     first, second = (an_assignment(number, networks=(NETWORK.id,)) for number in (1, 2))
     async with running_agent(settings, engine, manager):
-        await wait_until(lambda: manager.hellos)
-        manager.assign(first, networks=(NETWORK,))
-        await manager.wait_until_states("running")
-        manager.assign(desired(first, TaskState.SHUTDOWN))
-        await manager.wait_until_states("shutdown")
+        await ran_and_ended(manager, first)
     async with running_agent(settings, engine, manager):
         await wait_until(lambda: len(manager.hellos) == 2)
         manager.assign(second)

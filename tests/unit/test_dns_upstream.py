@@ -13,6 +13,7 @@ import dns.message
 import dns.rcode
 import dns.rrset
 import pytest
+from support.addresses import UDP, a_free_port
 from support.dns import Script, ScriptedDns, is_silent, says, scripted_dns
 
 from agent.dns.resolv_conf import NodeServers, servers_in
@@ -22,12 +23,6 @@ from swarmpy.clock import SystemClock
 
 FIRST, SECOND = "127.0.7.1", "127.0.7.2"
 QUICK = Patience(timedelta(seconds=0.5), timedelta(seconds=0.05))
-
-
-def a_free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((FIRST, 0))
-        return int(probe.getsockname()[1])
 
 
 def has_ipv6() -> bool:
@@ -59,7 +54,7 @@ class Outside:
 
     def __init__(self, stack: AsyncExitStack) -> None:
         self._stack = stack
-        self.port = a_free_port()
+        self.port = a_free_port(FIRST, UDP)
         self.upstream = Upstream(SystemClock(), tuple, QUICK, self.port)
 
     async def has(self, address: str, script: Script) -> ScriptedDns:
