@@ -4,15 +4,19 @@ Both are asked by the same requests, for swarmpy's managers speak Docker's API. 
 """
 
 import json
+import signal
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from machine import describe
 from moments import NotAnswered, now, wait_until
+from support.dockerd import why_not
 from support.images import BUSYBOX, import_image
-from support.lab import Lab
+from support.lab import Lab, remove_leftovers
 from support.manager_process import UnixConnection
 
 from swarmpy.lab import images, kernel, life, machine, plan, state
@@ -24,6 +28,16 @@ VERSION = "/v1.41"
 SERVICE_LABEL, TASK_LABEL = "com.docker.swarm.service.name", "com.docker.swarm.task.id"
 
 Object = dict[str, Any]
+
+
+def begin(command: str) -> None:
+    """Say on what machine this is. Ends the program where there can be no labs."""
+    if reason := why_not():
+        sys.exit(f"{command}: {reason}")
+    # Ended from outside, it still removes its labs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    remove_leftovers()
+    print(describe(), flush=True)
 
 
 class Cluster:

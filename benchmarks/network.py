@@ -10,7 +10,6 @@ any container. What asks and answers (`traffic.py`) runs in the containers' netw
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,11 +22,9 @@ import machine as this_machine
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from clusters import Cluster, Object, Swarm, both
+from clusters import Cluster, Object, Swarm, begin, both
 from moments import wait_until
-from support.dockerd import why_not
 from support.images import BUSYBOX
-from support.lab import remove_leftovers
 
 ROUNDS, SECONDS, CONNECTIONS = 3, 5.0, 4
 NETWORK, CLIENT, SERVER = "bench", "client", "server"
@@ -59,13 +56,7 @@ Samples = dict[tuple[str, str, str], list[float]]
 
 def main() -> int:
     options = _options()
-    reason = why_not()
-    if reason is not None:
-        sys.exit(f"bench-network: {reason}")
-    # Ended from outside, it still removes its labs.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    remove_leftovers()
-    print(this_machine.describe(), flush=True)
+    begin("bench-network")
     samples: Samples = {}
     with both(nodes=2, managers=1) as clusters, ExitStack() as serving:
         ways = {cluster.name: prepared(cluster, serving) for cluster in clusters}

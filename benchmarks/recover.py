@@ -15,14 +15,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import machine as this_machine
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from clusters import TASK_LABEL, Cluster, Object, Swarm, both
+from clusters import TASK_LABEL, Cluster, Object, Swarm, begin, both
 from moments import NotAnswered, now, soonest, stamp, wait_until
-from support.dockerd import why_not
-from support.lab import remove_leftovers
 from timetable import Bar, Timetable
 
 from swarmpy.lab import machine
@@ -41,13 +37,7 @@ DOWN_BAR, ELSEWHERE_BAR, LEADER_BAR, UNTOUCHED_BAR = Bar(6), Bar(3, after=DOWN),
 
 def main() -> int:
     options = _options()
-    reason = why_not()
-    if reason is not None:
-        sys.exit(f"bench-recover: {reason}")
-    # Ended from outside, it still removes its labs.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    remove_leftovers()
-    print(this_machine.describe(), flush=True)
+    begin("bench-recover")
     table = Timetable()
     try:
         with both() as clusters:
